@@ -1,0 +1,59 @@
+# Every target does the set-up it needs by itself; `make help` lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+STAMP := $(VENV)/.installed
+SOURCES := operator tests bench
+ARGS ?=
+
+.PHONY: help setup demo test test-fast lint fmt bench cluster lock clean
+
+help:  ## Show this help
+	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## Create .venv with everything; the command is then .venv/bin/mfa-operator
+
+$(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt operator/mfa_operator/__init__.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup  ## Run the operator on an embedded AWS and Kubernetes; ARGS=--once ends after the first pass
+	$(BIN)/mfa-operator demo $(ARGS)
+
+test: setup  ## Run every test (the first run builds a real Kubernetes control plane, about 10 minutes)
+	$(BIN)/pytest $(ARGS)
+
+test-fast: setup  ## Run the tests that need no control plane
+	$(BIN)/pytest tests/unit tests/aws tests/kube $(ARGS)
+
+lint: setup  ## Check format, lint, types and layers
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: setup  ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: setup  ## Measure calls, time and memory; results go to bench/results
+	$(BIN)/python -m bench $(ARGS)
+
+cluster: setup  ## Start a real Kubernetes control plane with the CRDs and print its KUBECONFIG
+	$(BIN)/python -m tests.controlplane $(ARGS)
+
+lock: setup  ## Resolve the dependencies anew into requirements/*.txt
+	$(UV) pip compile $(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(UV) pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+clean:  ## Remove the virtual environment and caches of this tree
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

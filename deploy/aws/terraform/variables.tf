@@ -1,0 +1,48 @@
+variable "operator_principal_arn" {
+  description = "ARN of the operator's own role (output RoleArn of operator-role.yaml). It must exist already; when it is made anew, apply this module again, because IAM keeps the identity of the role and not its name."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(root|(role|user)/[!-~]+)$", var.operator_principal_arn))
+    error_message = "An ARN such as arn:aws:iam::111122223333:role/mfa-operator-controller."
+  }
+}
+
+variable "external_id" {
+  description = "What the operator must send as well (externalId of the account in the MfaPolicy). Empty asks for none. Give one where several teams write MfaPolicies for one operator: without it, any of them can name this role."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([\\w+=,.@:/-]{2,})?$", var.external_id)) && length(var.external_id) <= 1224
+    error_message = "2 to 1224 of the characters that sts:ExternalId takes, or nothing."
+  }
+}
+
+variable "mode" {
+  description = "What the role may do beyond looking. The operator's settings and the MfaPolicy decide what happens; this decides what can."
+  type        = string
+  default     = "Audit"
+
+  validation {
+    condition     = contains(["Audit", "Quarantine", "RemoveConsoleAccess", "QuarantineAndRemoveConsoleAccess"], var.mode)
+    error_message = "One of Audit, Quarantine, RemoveConsoleAccess, QuarantineAndRemoveConsoleAccess."
+  }
+}
+
+variable "role_name" {
+  description = "The role's name, the same in every account. The operator's own role may assume roles of this name alone."
+  type        = string
+  default     = "mfa-operator"
+
+  validation {
+    condition     = can(regex("^[\\w+=,.@-]{1,64}$", var.role_name))
+    error_message = "1 to 64 of the characters that IAM takes in a role's name."
+  }
+}
+
+variable "tags" {
+  description = "Further tags of the role."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,87 @@
+"""Which namespace may reach which account through which role, and what may be done there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from mfa_operator.api.conversion import from_dict
+from mfa_operator.api.enums import RemediationAction
+from mfa_operator.api.policy import Account
+
+Glob = Annotated[str, Meta(min_length=1, max_length=600)]
+
+_MILDEST_FIRST = (RemediationAction.NONE, RemediationAction.QUARANTINE, RemediationAction.REMOVE_CONSOLE_ACCESS)
+
+
+class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """One rule of the settings file. A list that is missing or empty matches everything.
+
+    Globs are those of the shell, with case, over the whole value; `*` matches `/` too.
+    """
+
+    namespaces: tuple[Glob, ...] = ()
+    accounts: tuple[Glob, ...] = ()
+    """Over account ids, 12 digits each."""
+    roles: tuple[Glob, ...] = ()
+    """Over whole role ARNs. An account without roleArn is audited with the operator's own credentials, the strongest
+    there are: it matches a rule without roles, or with the very glob `*`, and no other."""
+    remediation: RemediationAction = RemediationAction.NONE
+    """The strongest action allowed; it includes the milder ones."""
+
+    def matches(self, namespace: str, account: Account) -> bool:
+        return (
+            _any(self.namespaces, namespace)
+            and _any(self.accounts, account.id)
+            and (_any(self.roles, account.role_arn) if account.role_arn else not self.roles or "*" in self.roles)
+        )
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access: Annotated[tuple[AccessRule, ...], Meta(max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """What the operator's own settings allow; the first rule that matches holds.
+
+    Without a file (the default) every namespace may audit every account, and nothing is ever remediated.
+    """
+
+    rules: tuple[AccessRule, ...] = (AccessRule(),)
+    remediation: bool = True
+    """False: nothing is remediated, whatever the rules say."""
+
+    @classmethod
+    def from_dict(cls, value: object) -> AccessRules:
+        """Read the content of a settings file. Raises InvalidObject naming the field."""
+        return cls(from_dict(_File, value).access)
+
+    def without_remediation(self) -> AccessRules:
+        return replace(self, remediation=False)
+
+    def allows(self, namespace: str, account: Account) -> bool:
+        """Whether policies of the namespace may audit the account, through the role it names."""
+        return self._rule(namespace, account) is not None
+
+    def max_action(self, namespace: str, account: Account) -> RemediationAction:
+        """The strongest action that policies of the namespace may take in the account."""
+        rule = self._rule(namespace, account)
+        return rule.remediation if rule and self.remediation else RemediationAction.NONE
+
+    def permits(self, namespace: str, account: Account, action: RemediationAction) -> bool:
+        """Whether this action, or a stronger one, is allowed."""
+        allowed = self.max_action(namespace, account)
+        return _MILDEST_FIRST.index(action) <= _MILDEST_FIRST.index(allowed) and self.allows(namespace, account)
+
+    def _rule(self, namespace: str, account: Account) -> AccessRule | None:
+        return next((rule for rule in self.rules if rule.matches(namespace, account)), None)
+
+
+def _any(globs: Sequence[str], value: str) -> bool:
+    return not globs or any(fnmatchcase(value, glob) for glob in globs)

@@ -1,0 +1,187 @@
+"""Every state, reason and enumerated value of the API: users meet these words in status, Events and metrics."""
+
+from enum import StrEnum
+
+GROUP = "mfa-operator.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+REQUESTED_AT_ANNOTATION = f"{GROUP}/requestedAt"
+POLICY_LABEL = f"{GROUP}/policy"
+ACCOUNT_LABEL = f"{GROUP}/account-id"
+ROOT_USER = "<root_account>"
+"""The name the credential report gives an account's root user."""
+
+
+class UserScope(StrEnum):
+    """Which IAM users a policy judges."""
+
+    CONSOLE = "Console"
+    """Users with a login profile: CIS AWS Foundations 1.10, Security Hub IAM.5."""
+    ALL = "All"
+    """Every user, access keys only or not: Security Hub IAM.19."""
+
+
+class RootRequirement(StrEnum):
+    """What a policy asks of the root user: CIS AWS Foundations 1.5 (Mfa) and 1.6 (HardwareMfa)."""
+
+    IGNORE = "Ignore"
+    MFA = "Mfa"
+    HARDWARE_MFA = "HardwareMfa"
+
+
+class DeviceType(StrEnum):
+    """Kind of an MFA device, told by the form of its serial number."""
+
+    VIRTUAL = "Virtual"
+    SECURITY_KEY = "SecurityKey"
+    HARDWARE_TOKEN = "HardwareToken"  # noqa: S105 - the API's word for a device, no credential
+    SMS = "Sms"
+
+
+class RemediationAction(StrEnum):
+    """What may be done about an Overdue user; each action includes the milder ones in access rules."""
+
+    NONE = "None"
+    QUARANTINE = "QuarantineUntilMfa"
+    REMOVE_CONSOLE_ACCESS = "RemoveConsoleAccess"
+
+
+class UserState(StrEnum):
+    """Verdict on one user; the counts of these states add up to an account's users."""
+
+    NO_CONSOLE = "NoConsole"
+    COMPLIANT = "Compliant"
+    EXEMPT = "Exempt"
+    VIOLATING = "Violating"
+    OVERDUE = "Overdue"
+    UNKNOWN = "Unknown"
+
+
+class FindingState(StrEnum):
+    """State of a finding in an MfaReport: the verdicts worth listing, and Remediated."""
+
+    VIOLATING = "Violating"
+    OVERDUE = "Overdue"
+    EXEMPT = "Exempt"
+    UNKNOWN = "Unknown"
+    REMEDIATED = "Remediated"
+
+
+class FindingReason(StrEnum):
+    """Why a user is a finding."""
+
+    NO_MFA = "NoMfa"
+    DEVICE_TYPE_NOT_ALLOWED = "DeviceTypeNotAllowed"
+    ROOT_NO_MFA = "RootNoMfa"
+    ROOT_NO_HARDWARE_MFA = "RootNoHardwareMfa"
+    LOOKUP_DENIED = "LookupDenied"
+    """AWS refused to answer about this user."""
+    LOOKUP_FAILED = "LookupFailed"
+    """AWS could not answer about this user: throttled, timed out, an answer that makes no sense."""
+    NOT_VISIBLE_YET = "NotVisibleYet"
+    """IAM lists the user but does not find it yet: it is eventually consistent."""
+    STALE = "Stale"
+    """What is known is older than spec.maxStaleness, and no newer answer could be had."""
+    CONSOLE_ACCESS_REMOVED = "ConsoleAccessRemoved"
+    """The login profile was removed by this operator."""
+
+
+class AccountState(StrEnum):
+    """Outcome of the last try to audit an account."""
+
+    AUDITED = "Audited"
+    FAILED = "Failed"
+    DENIED = "Denied"
+
+
+class AccountReason(StrEnum):
+    """Why an account could not be audited, or only in part."""
+
+    ASSUME_ROLE_DENIED = "AssumeRoleDenied"
+    ACCESS_DENIED = "AccessDenied"
+    NOT_ALLOWED = "NotAllowed"
+    """The operator's own access rules keep this account or role from the policy's namespace."""
+    ACCOUNT_MISMATCH = "AccountMismatch"
+    """The credentials in hand belong to another account than the policy names."""
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    THROTTLED = "Throttled"
+    TIMEOUT = "Timeout"
+    REPORT_FAILED = "CredentialReportFailed"
+    REPORT_UNAVAILABLE = "CredentialReportUnavailable"
+    """Audited all the same, every user read live."""
+    WRITE_FAILED = "WriteFailed"
+    """Audited, but the cluster refused the MfaReport."""
+    ERROR = "Error"
+
+
+class ErrorReason(StrEnum):
+    """Label `reason` of mfa_policy_errors_total."""
+
+    ASSUME_ROLE = "assume_role"
+    ACCESS_DENIED = "access_denied"
+    THROTTLED = "throttled"
+    REPORT = "report"
+    TIMEOUT = "timeout"
+    OTHER = "other"
+
+
+class ConditionType(StrEnum):
+    READY = "Ready"
+    COMPLIANT = "Compliant"
+
+
+class ConditionReason(StrEnum):
+    """Reasons of the conditions Ready and Compliant."""
+
+    PASS_SUCCEEDED = "PassSucceeded"  # noqa: S105 - a condition's reason, no credential
+    ACCOUNTS_FAILED = "AccountsFailed"
+    INVALID_SPEC = "InvalidSpec"
+    SUSPENDED = "Suspended"
+    NOT_ALLOWED = "NotAllowed"
+    ALL_COMPLIANT = "AllCompliant"
+    VIOLATIONS = "Violations"
+    NOT_AUDITED = "NotAudited"
+
+
+class RemediationState(StrEnum):
+    """How far a remediation of one finding is."""
+
+    PLANNED = "Planned"
+    DRY_RUN = "DryRun"
+    INTENDED = "Intended"
+    DONE = "Done"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
+class RefusalReason(StrEnum):
+    """Why an Overdue user gets no remediation now."""
+
+    REMEDIATION_DISABLED = "RemediationDisabled"
+    DRY_RUN = "DryRun"
+    NOT_ALLOWED = "NotAllowed"
+    NOT_PUBLISHED_YET = "NotPublishedYet"
+    WITHIN_GRACE = "WithinGrace"
+    LIMIT_REACHED = "LimitReached"
+    ROOT = "Root"
+    OWN_IDENTITY = "OwnIdentity"
+    LOOKUP_DENIED = "LookupDenied"
+    EXEMPT = "Exempt"
+    NO_CONSOLE = "NoConsoleAccess"
+    """There is no login profile to take away: with `users: All` one may violate without."""
+
+
+class EventReason(StrEnum):
+    """Reasons of the Events written on a policy; transitions only."""
+
+    NEW_VIOLATIONS = "NewViolations"
+    VIOLATIONS_RESOLVED = "ViolationsResolved"
+    ACCOUNT_FAILED = "AccountFailed"
+    ACCOUNT_RECOVERED = "AccountRecovered"
+    INVALID_SPEC = "InvalidSpec"
+    NOT_ALLOWED = "NotAllowed"
+    CONSOLE_ACCESS_REMOVED = "ConsoleAccessRemoved"
+    QUARANTINED = "Quarantined"
+    QUARANTINE_LIFTED = "QuarantineLifted"
+    REMEDIATION_FAILED = "RemediationFailed"
+    QUARANTINES_LEFT = "QuarantinesLeft"

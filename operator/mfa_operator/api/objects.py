@@ -1,0 +1,94 @@
+"""Whole objects: a policy as read from the cluster or a file, and the names that its reports have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from mfa_operator.api.conversion import InvalidObject, from_dict
+from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
+from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.status import PolicyStatus
+
+logger = logging.getLogger(__name__)
+
+MAX_POLICY_NAME = 63
+
+
+class PolicyRef(msgspec.Struct, frozen=True, order=True):
+    """Namespace and name of an MfaPolicy."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """An MfaPolicy whose spec was understood."""
+
+    ref: PolicyRef
+    uid: str = ""
+    generation: int = 0
+    requested_at: str = ""
+    """Value of the annotation mfa-operator.io/requestedAt; any new value asks for a pass now."""
+    spec: PolicySpec
+    status: PolicyStatus = PolicyStatus()
+
+
+def policy_ref(body: Mapping[str, Any]) -> PolicyRef:
+    metadata = body.get("metadata") or {}
+    return PolicyRef(str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
+
+
+def read_policy(body: Mapping[str, Any]) -> Policy:
+    """An MfaPolicy from its object. Raises InvalidObject naming the field."""
+    for field, wanted in (("apiVersion", API_VERSION), ("kind", "MfaPolicy")):
+        if body.get(field) != wanted:
+            raise InvalidObject(field, f"is {body.get(field)!r}; expected {wanted!r}")
+    metadata = body.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+        raise InvalidObject("metadata.name", "the policy needs a name")
+    if len(metadata["name"]) > MAX_POLICY_NAME:
+        raise InvalidObject("metadata.name", f"has more than {MAX_POLICY_NAME} characters")
+    if "spec" not in body:
+        raise InvalidObject("spec", "is missing")
+    spec = from_dict(PolicySpec, body["spec"], at="spec")
+    if spec.organization is not None:
+        raise InvalidObject(
+            "spec.organization", "this version cannot discover accounts yet; list them in spec.accounts"
+        )
+    return Policy(
+        ref=policy_ref(body),
+        uid=str(metadata.get("uid", "")),
+        generation=int(metadata.get("generation", 0)),
+        requested_at=requested_at(body),
+        spec=spec,
+        status=known_status(body),
+    )
+
+
+def known_status(body: Mapping[str, Any]) -> PolicyStatus:
+    """The status of an MfaPolicy as far as it is understood; an empty one otherwise, to be written anew by a pass.
+
+    firstSeen is not lost with it: that stands in the MfaReports.
+    """
+    try:
+        return from_dict(PolicyStatus, body.get("status") or {}, at="status")
+    except InvalidObject as error:
+        logger.warning("the status of %s is not understood and will be replaced: %s", policy_ref(body), error)
+        return PolicyStatus()
+
+
+def requested_at(body: Mapping[str, Any]) -> str:
+    annotations = (body.get("metadata") or {}).get("annotations") or {}
+    return str(annotations.get(REQUESTED_AT_ANNOTATION, ""))
+
+
+def report_name(policy: PolicyRef, account_id: str) -> str:
+    """Name of the MfaReport of one policy and account."""
+    return f"{policy.name}-{account_id}"

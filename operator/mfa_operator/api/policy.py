@@ -1,0 +1,127 @@
+"""MfaPolicy.spec as frozen typed models: what a person asks for.
+
+The field names and bounds are those of deploy/crds/mfapolicies.yaml; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mfa_operator.api.duration import Duration, hours, minutes
+from mfa_operator.api.enums import DeviceType, RemediationAction, RootRequirement, UserScope
+
+AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}$", description="an AWS account id: 12 digits, in quotes")]
+UserGlob = Annotated[str, Meta(min_length=1, max_length=512)]
+AwareDatetime = Annotated[datetime, Meta(tz=True)]
+
+ROLE_ARN_PATTERN = r"^arn:(aws|aws-[a-z]+(-[a-z]+)*):iam::([0-9]{12}):role/[\x21-\x7E]{1,512}$"
+MIN_INTERVAL, MAX_INTERVAL = minutes(1), hours(24)
+MAX_STALENESS, MAX_GRACE = hours(24), hours(8760)
+
+
+class _Model(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """Base of the spec's models: unknown fields are an error, never dropped."""
+
+
+class Account(_Model, frozen=True):
+    """One AWS account to audit."""
+
+    id: AccountId
+    name: Annotated[str, Meta(max_length=64)] = ""
+    """What people see; the id where empty."""
+    role_arn: Annotated[str, Meta(pattern=ROLE_ARN_PATTERN, max_length=600)] | None = None
+    """Role to assume; None audits with the operator's own credentials."""
+    external_id: Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,1224}$")] | None = None
+
+    @property
+    def partition(self) -> str | None:
+        """AWS partition of the role (`aws`, `aws-cn`, …); None where no role is named."""
+        return self.role_arn.split(":")[1] if self.role_arn else None
+
+    def __post_init__(self) -> None:
+        if self.role_arn and self.role_arn.split(":")[4] != self.id:
+            raise ValueError(f"roleArn belongs to account {self.role_arn.split(':')[4]}, but id is {self.id}")
+        if self.external_id and not self.role_arn:
+            raise ValueError("externalId is of use only with roleArn")
+
+
+class Requirement(_Model, frozen=True):
+    """What is asked of users and root."""
+
+    users: UserScope = UserScope.CONSOLE
+    root: RootRequirement = RootRequirement.IGNORE
+    device_types: Annotated[tuple[DeviceType, ...], Meta(min_length=1, max_length=4)] = (
+        DeviceType.VIRTUAL,
+        DeviceType.SECURITY_KEY,
+        DeviceType.HARDWARE_TOKEN,
+    )
+
+    @property
+    def accepted(self) -> frozenset[DeviceType]:
+        """Device types of which any one suffices."""
+        return frozenset(self.device_types)
+
+
+class Exemption(_Model, frozen=True):
+    """Users who may go without MFA, why, and until when."""
+
+    users: Annotated[tuple[UserGlob, ...], Meta(min_length=1, max_length=50)]
+    reason: Annotated[str, Meta(min_length=1, max_length=256)]
+    accounts: Annotated[tuple[AccountId, ...], Meta(max_length=1000)] = ()
+    tags: Annotated[Mapping[str, str], Meta(max_length=50)] = msgspec.field(default_factory=dict)
+    expires: AwareDatetime | None = None
+
+    def active(self, now: datetime) -> bool:
+        return self.expires is None or now < self.expires
+
+
+class Remediation(_Model, frozen=True):
+    """What may be done about Overdue users, and how much of it."""
+
+    action: RemediationAction = RemediationAction.NONE
+    dry_run: bool = True
+    max_per_pass: Annotated[int, Meta(ge=1, le=5000)] = 5
+    """Actions per account and pass."""
+    max_percent: Annotated[int, Meta(ge=1, le=100)] = 10
+    """Per cent of an account's console users per pass."""
+    quarantine_access_keys: bool = False
+
+    def __post_init__(self) -> None:
+        if self.quarantine_access_keys and self.action is not RemediationAction.QUARANTINE:
+            raise ValueError("quarantineAccessKeys needs action QuarantineUntilMfa")
+
+
+class PolicySpec(_Model, frozen=True):
+    """MfaPolicy.spec."""
+
+    suspend: bool = False
+    interval: Duration = minutes(15)
+    accounts: Annotated[tuple[Account, ...], Meta(max_length=1000)] = ()
+    organization: Mapping[str, Any] | None = None
+    requirement: Requirement = Requirement()
+    max_staleness: Duration = hours(4)
+    grace_period: Duration = hours(168)
+    exemptions: Annotated[tuple[Exemption, ...], Meta(max_length=100)] = ()
+    remediation: Remediation = Remediation()
+
+    def __post_init__(self) -> None:
+        if not self.accounts and self.organization is None:
+            raise ValueError("name the accounts to audit: accounts is empty and organization is not set")
+        _within("interval", self.interval, MIN_INTERVAL, MAX_INTERVAL)
+        _within("maxStaleness", self.max_staleness, hours(0), MAX_STALENESS)
+        _within("gracePeriod", self.grace_period, hours(0), MAX_GRACE)
+        seen: set[str] = set()
+        for account in self.accounts:
+            if account.id in seen:
+                raise ValueError(f"accounts names {account.id} twice")
+            seen.add(account.id)
+
+
+def _within(field: str, value: Duration, low: Duration, high: Duration) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{field} is {value}; it must be from {low} to {high}")

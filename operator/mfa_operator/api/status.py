@@ -1,0 +1,167 @@
+"""MfaPolicy.status and MfaReport.status as frozen typed models: what the operator says.
+
+Read leniently (a status written by a newer or older operator must not stop a pass), written exactly.
+Empty values are left out, counts never are. All times are UTC with whole seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from mfa_operator.api.enums import (
+    AccountState,
+    ConditionReason,
+    ConditionType,
+    FindingState,
+    RemediationAction,
+    RemediationState,
+    UserState,
+)
+
+MAX_STATUS_FINDINGS = 50
+
+
+class _Optional(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Base of what leaves empty fields out."""
+
+
+class Counts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Users by state. compliant + violating + overdue + exempt + unknown + those without console = users."""
+
+    users: int = 0
+    console_users: int = 0
+    compliant: int = 0
+    violating: int = 0
+    overdue: int = 0
+    exempt: int = 0
+    unknown: int = 0
+    quarantined: int = 0
+    remediated: int = 0
+
+    @property
+    def no_console(self) -> int:
+        """Users out of scope because they cannot sign in to the console."""
+        return self.users - self.compliant - self.violating - self.overdue - self.exempt - self.unknown
+
+    @property
+    def states(self) -> dict[UserState, int]:
+        """Every state with its count; they add up to `users`."""
+        return {
+            UserState.NO_CONSOLE: self.no_console,
+            UserState.COMPLIANT: self.compliant,
+            UserState.EXEMPT: self.exempt,
+            UserState.VIOLATING: self.violating,
+            UserState.OVERDUE: self.overdue,
+            UserState.UNKNOWN: self.unknown,
+        }
+
+
+class PolicySummary(Counts, frozen=True, kw_only=True):
+    """Counts over all accounts of a policy; failed accounts count with what was last known of them."""
+
+    accounts: int = 0
+    accounts_failed: int = 0
+
+
+class FindingRemediation(_Optional, frozen=True, kw_only=True):
+    """What was, or would be, done about a finding."""
+
+    action: RemediationAction
+    state: RemediationState
+    reason: str = ""
+    """Why nothing was done, where state is Skipped, DryRun or Failed."""
+    time: datetime | None = None
+    message: str = ""
+    profile_created: datetime | None = None
+    """CreateDate of the login profile that the action is about."""
+
+
+class Finding(_Optional, frozen=True, kw_only=True):
+    """One user that is not plainly compliant."""
+
+    user: str
+    path: str = "/"
+    state: FindingState
+    reason: str = ""
+    console_since: datetime | None = None
+    """CreateDate of the login profile, where known."""
+    last_sign_in: datetime | None = None
+    first_seen: datetime | None = None
+    """When the violation was first found; survives restarts."""
+    deadline: datetime | None = None
+    """first_seen plus spec.gracePeriod: from then on the user is Overdue."""
+    exemption: str = ""
+    remediation: FindingRemediation | None = None
+
+
+class ReportStatus(_Optional, frozen=True, kw_only=True):
+    """MfaReport.status."""
+
+    account_id: str
+    account_name: str = ""
+    audited_at: datetime | None = None
+    """When the content was last found changed; the policy's lastSuccessTime says when it was last looked at."""
+    credential_report_time: datetime | None = None
+    summary: Counts = Counts()
+    findings: tuple[Finding, ...] = ()
+
+
+class AccountStatus(_Optional, frozen=True, kw_only=True):
+    """An entry of MfaPolicy.status.accounts.
+
+    Counts of a failed account are the last known; None where it was never audited.
+    """
+
+    id: str
+    name: str = ""
+    state: AccountState
+    users: int | None = None
+    console_users: int | None = None
+    violating: int | None = None
+    overdue: int | None = None
+    exempt: int | None = None
+    unknown: int | None = None
+    last_success_time: datetime | None = None
+    reason: str = ""
+    message: str = ""
+
+
+class PolicyFinding(_Optional, frozen=True, kw_only=True):
+    """An entry of MfaPolicy.status.findings."""
+
+    account_id: str
+    user: str
+    state: FindingState
+    reason: str = ""
+    first_seen: datetime | None = None
+    deadline: datetime | None = None
+
+
+class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A metav1.Condition."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: ConditionReason
+    message: str
+    last_transition_time: datetime
+    observed_generation: int = 0
+
+
+class PolicyStatus(_Optional, frozen=True, kw_only=True):
+    """MfaPolicy.status."""
+
+    observed_generation: int = 0
+    last_pass_time: datetime | None = None
+    next_pass_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    summary: PolicySummary | None = None
+    accounts: tuple[AccountStatus, ...] = ()
+    findings: tuple[PolicyFinding, ...] = ()
+    findings_total: int | None = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        return next((condition for condition in self.conditions if condition.type is kind), None)

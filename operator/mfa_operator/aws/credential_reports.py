@@ -1,0 +1,98 @@
+"""Getting the credential report through its states: not there, expired, in progress, as new as AWS will make it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import stamina
+
+from mfa_operator.aws.errors import AwsFailure, Denied, ReportFailed, Throttled
+from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.credential_report import CredentialReport, UnreadableReport, parse
+from mfa_operator.knowledge import REPORT_WINDOW
+
+NOT_THERE_CODES = frozenset({"ReportNotPresent", "ReportExpired"})
+IN_PROGRESS_CODES = frozenset({"ReportInProgress"})
+POLLS = 12
+POLL_FIRST, POLL_MAX, POLL_JITTER = 0.3, 6.0, 0.3
+"""Seconds between two looks at a report in the making: some 40 s in all, then the pass does without."""
+
+
+class _NotReady(Exception):
+    """The report is being made."""
+
+
+def fetch(
+    session: AccountSession, now: datetime, *, last_known: datetime | None, note: Callable[[str], None]
+) -> CredentialReport:
+    """The newest report there is, made anew where the last is 4 hours old.
+
+    `last_known` is the GeneratedTime last seen: while it is young, no new report is asked for. `note` takes words for
+    people about an older report that had to do. Raises Denied, ReportFailed or another AwsFailure.
+    """
+    old: CredentialReport | None = None
+    if last_known and now - last_known < REPORT_WINDOW:
+        old = _get(session)
+        if old and now - old.generated < REPORT_WINDOW:
+            return old
+    try:
+        _generate(session)
+    except Denied:
+        raise
+    except AwsFailure as error:
+        # No capacity, throttled or too slow: an old report is still right about most users, and says how old it is.
+        old = old or _get(session)
+        if old is None:
+            raise
+        note(
+            f"no new credential report could be made ({error.code}); "
+            f"the one of {old.generated:%Y-%m-%d %H:%M} UTC is used"
+        )
+        return old
+    report = _get(session)
+    if report is None:
+        raise ReportFailed(
+            "GetCredentialReport", "ReportNotPresent", "AWS made a credential report but does not give it"
+        )
+    return report
+
+
+def _generate(session: AccountSession) -> None:
+    try:
+        for attempt in stamina.retry_context(
+            on=_NotReady,
+            attempts=POLLS,
+            wait_initial=POLL_FIRST,
+            wait_max=POLL_MAX,
+            wait_jitter=POLL_JITTER,
+            timeout=None,
+        ):
+            with attempt:
+                answer = session.ask("GenerateCredentialReport", lambda iam: iam.generate_credential_report())
+                if answer["State"] != "COMPLETE":
+                    raise _NotReady
+    except _NotReady as error:
+        raise ReportFailed(
+            "GenerateCredentialReport", "ReportInProgress", f"the report was not ready after {POLLS} looks"
+        ) from error
+    except AwsFailure as error:
+        if isinstance(error, Denied | Throttled):
+            raise
+        raise ReportFailed(error.operation, error.code, error.message) from error
+
+
+def _get(session: AccountSession) -> CredentialReport | None:
+    """The report that exists; None where there is none, or it expired, or a new one is in the making."""
+    try:
+        answer = session.ask("GetCredentialReport", lambda iam: iam.get_credential_report())
+    except Denied:
+        raise
+    except AwsFailure as error:
+        if error.code in NOT_THERE_CODES | IN_PROGRESS_CODES:
+            return None
+        raise ReportFailed(error.operation, error.code, error.message) from error
+    try:
+        return parse(answer["Content"], answer["GeneratedTime"])
+    except UnreadableReport as error:
+        raise ReportFailed("GetCredentialReport", "UnreadableReport", str(error)) from error

@@ -1,0 +1,109 @@
+"""The questions of an audit, each answer a fact with its source and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mfa_operator.api.enums import DeviceType
+from mfa_operator.aws.errors import NotFound
+from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.clock import utc_now
+from mfa_operator.devices import device_type
+from mfa_operator.snapshot import Fact, LoginProfile, Source, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE_SIZE = 1000
+"""MaxItems: AWS's own maximum, so that most accounts take one page."""
+
+
+def list_users(session: AccountSession) -> list[User]:
+    """Every IAM user that exists now. Raises AwsFailure."""
+    return [
+        User(
+            name=entry["UserName"],
+            path=entry["Path"],
+            user_id=entry["UserId"],
+            created=entry["CreateDate"].astimezone(UTC),
+            password_last_used=_utc(entry.get("PasswordLastUsed")),
+        )
+        for page in _pages(session, "ListUsers", lambda iam, more: iam.list_users(MaxItems=PAGE_SIZE, **more))
+        for entry in page["Users"]
+    ]
+
+
+def list_virtual_devices(session: AccountSession) -> tuple[frozenset[str], bool]:
+    """User ids with a virtual device assigned now, and whether root has one. Raises AwsFailure."""
+    owners: set[str] = set()
+    root = False
+    for page in _pages(
+        session,
+        "ListVirtualMFADevices",
+        lambda iam, more: iam.list_virtual_mfa_devices(AssignmentStatus="Assigned", MaxItems=PAGE_SIZE, **more),
+    ):
+        for device in page["VirtualMFADevices"]:
+            owner = device.get("User") or {}
+            # A user's device may be called root-account-mfa-device: the owner's ARN tells root, not the name.
+            if owner.get("Arn", "").endswith(":root"):
+                root = True
+            elif "UserId" in owner:
+                owners.add(owner["UserId"])
+    return frozenset(owners), root
+
+
+def login_profile(session: AccountSession, user: str) -> Fact[LoginProfile]:
+    """Whether the user can sign in to the console now; of a missing user, that they can't. Raises AwsFailure."""
+    try:
+        answer = session.ask("GetLoginProfile", lambda iam: iam.get_login_profile(UserName=user))
+    except NotFound:
+        return Fact(LoginProfile(None), Source.LOGIN_PROFILE, utc_now())
+    return Fact(LoginProfile(answer["LoginProfile"]["CreateDate"].astimezone(UTC)), Source.LOGIN_PROFILE, utc_now())
+
+
+def mfa_devices(session: AccountSession, user: str) -> Fact[frozenset[DeviceType]]:
+    """The kinds of the user's devices now. Raises AwsFailure, NotFound where there is no such user."""
+    kinds = frozenset(
+        kind
+        for page in _pages(
+            session, "ListMFADevices", lambda iam, more: iam.list_mfa_devices(UserName=user, MaxItems=PAGE_SIZE, **more)
+        )
+        for device in page["MFADevices"]
+        if (kind := device_type(device["SerialNumber"]))
+    )
+    return Fact(kinds, Source.MFA_DEVICES, utc_now())
+
+
+def user_tags(session: AccountSession, user: str) -> Fact[Mapping[str, str]]:
+    """The user's tags now. Raises AwsFailure, NotFound where there is no such user."""
+    tags = {
+        tag["Key"]: tag["Value"]
+        for page in _pages(
+            session, "ListUserTags", lambda iam, more: iam.list_user_tags(UserName=user, MaxItems=PAGE_SIZE, **more)
+        )
+        for tag in page["Tags"]
+    }
+    return Fact(tags, Source.TAGS, utc_now())
+
+
+def account_summary(session: AccountSession) -> Mapping[str, int]:
+    """GetAccountSummary's map: AccountMFAEnabled and AccountAccessKeysPresent speak of root. Raises AwsFailure."""
+    answer = session.ask("GetAccountSummary", lambda iam: iam.get_account_summary())
+    return {str(key): value for key, value in answer["SummaryMap"].items()}
+
+
+def _pages(session: AccountSession, operation: str, question: Callable[..., Any]) -> Iterable[Any]:
+    more: Mapping[str, Any] = {}
+    while True:
+        page = session.ask(operation, partial(question, more=more))
+        yield page
+        if not page.get("IsTruncated"):
+            return
+        more = {"Marker": page["Marker"]}
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None

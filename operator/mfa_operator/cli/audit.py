@@ -1,0 +1,178 @@
+"""`mfa-operator audit`: the operator's pass without a cluster, once."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import click
+import msgspec
+
+from mfa_operator.api.conversion import rfc3339, to_dict
+from mfa_operator.clock import utc_now
+from mfa_operator.offline import (
+    PolicyResult,
+    accounts_to_audit,
+    audit_policies,
+    exit_status,
+    failed_accounts,
+)
+from mfa_operator.policy_files import load_policy, load_previous
+
+EXIT_STATUSES = """\b
+Exit status:
+  0  every user of every account is compliant
+  1  there are violations
+  2  something could not be audited (2 wins over 1)
+  3  the input is bad
+"""
+
+
+@click.command("audit", epilog=EXIT_STATUSES)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A YAML file with one MfaPolicy; may be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="Form of the report on stdout.",
+)
+@click.option(
+    "--previous",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSON of an earlier audit: violations keep the firstSeen they have there.",
+)
+@click.option(
+    "--max-concurrent-accounts",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Accounts audited at the same time.",
+)
+def command(files: Sequence[Path], output: str, previous: Path | None, max_concurrent_accounts: int) -> int:
+    """Audit AWS accounts once, without a cluster, and never change anything.
+
+    AWS credentials and region are taken as by any AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and so on.
+    """
+    policies = [load_policy(path) for path in files]
+    earlier = load_previous(previous) if previous else {}
+    total = sum(len(accounts_to_audit(policy)) for policy in policies)
+    with _progress(total) as done:
+        from mfa_operator.audit import Auditor
+        from mfa_operator.aws.sessions import Sessions
+
+        now = utc_now()
+        results = audit_policies(
+            policies, Auditor(Sessions()), earlier, now, width=max_concurrent_accounts, done=lambda *_: done()
+        )
+    for result in results:
+        for account in result.status.accounts:
+            if account.message:
+                click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
+    {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results, sys.stdout)
+    return exit_status(results)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr where that is a terminal; rich is loaded only then."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Auditing accounts"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("accounts", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
+    content = {
+        "policies": [
+            {
+                "namespace": result.policy.ref.namespace,
+                "name": result.policy.ref.name,
+                "status": to_dict(result.status),
+                "reports": [to_dict(report) for report in result.reports],
+            }
+            for result in results
+        ]
+    }
+    out.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+
+
+def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
+    """One row a finding, and one without a user for each account that was not audited."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        [
+            "namespace",
+            "policy",
+            "account_id",
+            "account_name",
+            "user",
+            "path",
+            "state",
+            "reason",
+            "first_seen",
+            "deadline",
+            "exemption",
+            "message",
+        ]
+    )
+    for result in results:
+        ref = result.policy.ref
+        for report in result.reports:
+            for finding in report.findings:
+                writer.writerow(
+                    [
+                        ref.namespace,
+                        ref.name,
+                        report.account_id,
+                        report.account_name,
+                        finding.user,
+                        finding.path,
+                        finding.state,
+                        finding.reason,
+                        rfc3339(finding.first_seen) if finding.first_seen else "",
+                        rfc3339(finding.deadline) if finding.deadline else "",
+                        finding.exemption,
+                        "",
+                    ]
+                )
+        for account in failed_accounts(result):
+            row = [ref.namespace, ref.name, account.id, account.name, "", "", account.state, account.reason]
+            writer.writerow([*row, "", "", "", account.message])
+
+
+def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
+    from rich.console import Console
+
+    from mfa_operator import tables
+
+    console = Console(file=out, width=None if out.isatty() else 160, highlight=False)
+    now = utc_now()
+    for result in results:
+        console.rule(f"MfaPolicy {result.policy.ref}", align="left")
+        console.print(tables.accounts_table(result.status.accounts))
+        if any(report.findings for report in result.reports):
+            console.print(tables.findings_table(result.reports, now))
+            console.print(*tables.advice(result.reports), sep="\n")
+        console.print(*tables.conditions_line(result.status), sep="\n")

@@ -1,0 +1,199 @@
+"""`mfa-operator run`: the operator, in a cluster or beside one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from mfa_operator.api.duration import Duration
+from mfa_operator.settings import (
+    AccessSettings,
+    Address,
+    AuditSettings,
+    ClusterSettings,
+    LogSettings,
+    ServerSettings,
+    Settings,
+)
+
+EPILOG = """\b
+Every option can also be given in the environment: --log-format as
+MFA_OPERATOR_LOG_FORMAT, and so on; several namespaces as
+MFA_OPERATOR_NAMESPACE=a,b. AWS credentials and region are taken as by any
+AWS SDK.
+
+\b
+Exit status:
+  0  told to stop
+  1  leadership or the watch was lost; a Deployment starts it anew
+  3  the input is bad
+"""
+
+
+class _Namespace(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    name = "NS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
+        # RFC 1123, as the API server wants it; a pattern such as team-* would match nothing, without a word.
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+            self.fail(f"{value!r} is no name of a namespace; patterns are not possible here.", param, ctx)
+        return str(value)
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return re.split(r"[,\s]+", rv.strip(", \t\n"))
+
+
+class _Address(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    name = "HOST:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:  # noqa: ANN401 - click's own
+        if isinstance(value, tuple):
+            return value
+        parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]*)):([0-9]{1,5})", value)
+        if not parts or int(parts[3]) > 65535:
+            self.fail(f"{value!r} is no address; write it like 0.0.0.0:9090, [::1]:9090 or :9090.", param, ctx)
+        return parts[1] or parts[2] or "0.0.0.0", int(parts[3])  # noqa: S104 - :9090 means every interface, as in Go
+
+
+class _GoDuration(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401 - click's own
+        try:
+            interval = Duration.parse(value).delta
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        if not interval:
+            self.fail("an interval must be longer than 0s.", param, ctx)
+        return interval
+
+
+def _env(name: str) -> str:
+    return f"MFA_OPERATOR_{name}"
+
+
+@click.command("run", epilog=EPILOG)
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    envvar=_env("KUBECONFIG"),
+    help="Kubeconfig to use.  [default: the pod's service account, else $KUBECONFIG, else ~/.kube/config]",
+)
+@click.option("--context", envvar=_env("CONTEXT"), help="Context of the kubeconfig.  [default: its current one]")
+@click.option(
+    "--namespace",
+    "namespaces",
+    type=_Namespace(),
+    multiple=True,
+    envvar=_env("NAMESPACE"),
+    help="Serve the policies of this namespace; may be given several times.  [default: all]",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar=_env("CONFIG"),
+    metavar="FILE",
+    help="YAML with access rules: which namespace may audit and remediate which accounts. Read again when it changes."
+    "  [default: audit everything, remediate nothing]",
+)
+@click.option(
+    "--remediation",
+    type=click.Choice(["off", "on"]),
+    default="on",
+    show_default=True,
+    envvar=_env("REMEDIATION"),
+    help="off: touch nothing at AWS, whatever policies and access rules say.",
+)
+@click.option(
+    "--metrics-address",
+    type=_Address(),
+    default="0.0.0.0:9090",
+    show_default=True,
+    envvar=_env("METRICS_ADDRESS"),
+    help="Where Prometheus finds /metrics.",
+)
+@click.option(
+    "--health-address",
+    type=_Address(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    envvar=_env("HEALTH_ADDRESS"),
+    help="Where the kubelet finds /healthz and /readyz.",
+)
+@click.option(
+    "--max-concurrent-accounts",
+    type=click.IntRange(1, 256),
+    default=AuditSettings().max_concurrent_accounts,
+    show_default=True,
+    envvar=_env("MAX_CONCURRENT_ACCOUNTS"),
+    help="Accounts looked at together.",
+)
+@click.option(
+    "--user-violation-info/--no-user-violation-info",
+    default=False,
+    show_default=True,
+    envvar=_env("USER_VIOLATION_INFO"),
+    help="Export the metric that names users: personal data, and a series for each.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar=_env("LOG_FORMAT"),
+    help="Form of the log on stderr.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    default="info",
+    show_default=True,
+    envvar=_env("LOG_LEVEL"),
+    help="What is logged.",
+)
+@click.option("--interval-override", type=_GoDuration(), envvar=_env("INTERVAL_OVERRIDE"), hidden=True)
+def command(
+    *,
+    kubeconfig: Path | None,
+    context: str | None,
+    namespaces: tuple[str, ...],
+    config: Path | None,
+    remediation: Literal["off", "on"],
+    metrics_address: Address,
+    health_address: Address,
+    max_concurrent_accounts: int,
+    user_violation_info: bool,
+    log_format: Literal["text", "json"],
+    log_level: Literal["debug", "info", "warning", "error"],
+    interval_override: timedelta | None,
+) -> int:
+    """Run the operator: watch MfaPolicy objects and audit their accounts.
+
+    Of several replicas one acts, by a Lease; the others wait their turn. It ends within 5 s of SIGTERM.
+    """
+    settings = Settings(
+        cluster=ClusterSettings(kubeconfig=kubeconfig, context=context, namespaces=tuple(dict.fromkeys(namespaces))),
+        servers=ServerSettings(metrics=metrics_address, health=health_address),
+        access=AccessSettings(file=config, remediation=remediation == "on"),
+        audit=AuditSettings(
+            max_concurrent_accounts=max_concurrent_accounts,
+            user_violation_info=user_violation_info,
+            interval_override=interval_override,
+        ),
+        logs=LogSettings(format=log_format, level=log_level),
+    )
+    # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.
+    from mfa_operator import logs
+    from mfa_operator.operate import Operator, end_process
+
+    logs.configure(settings.logs)
+    operator = Operator(settings, last_resort=end_process)
+    status = operator.run()
+    if operator.abandoned:
+        end_process(status)
+    return status

@@ -1,0 +1,57 @@
+"""What a finding tells the person who reads it: what is wrong and the two ways out. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState
+from mfa_operator.api.status import Finding
+
+RUNBOOK_URL = "https://mfa-operator.io/runbooks/console-user-without-mfa"
+"""The page made from docs/runbooks/console-user-without-mfa.md."""
+
+_PROBLEMS: dict[str, str] = {
+    FindingReason.NO_MFA: "can sign in without MFA",
+    FindingReason.DEVICE_TYPE_NOT_ALLOWED: "has MFA, but no device of a type that the policy accepts",
+    FindingReason.ROOT_NO_MFA: "is the root user and has no MFA",
+    FindingReason.ROOT_NO_HARDWARE_MFA: "is the root user and has no hardware MFA device",
+    FindingReason.LOOKUP_DENIED: "could not be looked at: AWS refused the operator's question",
+    FindingReason.LOOKUP_FAILED: "could not be looked at: AWS gave no answer",
+    FindingReason.NOT_VISIBLE_YET: "was just created, and IAM does not find it yet",
+    FindingReason.STALE: "was looked at too long ago, and no newer answer could be had",
+    FindingReason.CONSOLE_ACCESS_REMOVED: "had the login profile removed; access keys, if any, still work",
+}
+
+
+def problem(finding: Finding) -> str:
+    """One sentence without its subject: what is the matter with the user."""
+    return _PROBLEMS.get(finding.reason, f"is a finding ({finding.reason})")
+
+
+def ways_out(finding: Finding, account_id: str, partition: str = "aws") -> tuple[str, ...]:
+    """What to do, a line each: enable MFA, or have the login profile removed; empty where nothing is to be done."""
+    if finding.state not in (FindingState.VIOLATING, FindingState.OVERDUE):
+        return ()
+    if finding.user == ROOT_USER:
+        enable = (
+            "Enable MFA: sign in as root, then account menu > Security credentials"
+            " > Multi-factor authentication (MFA) > Assign MFA device."
+        )
+        return (
+            enable,
+            "Or remove root's password and keys: in an organization, by centralized root access.",
+            f"Runbook: {RUNBOOK_URL}",
+        )
+    user = shlex.quote(finding.user)
+    device = shlex.quote(f"arn:{partition}:iam::{account_id}:mfa/{finding.user}")
+    by_cli = (
+        f"`aws iam create-virtual-mfa-device --virtual-mfa-device-name {user} --outfile seed.png"
+        f" --bootstrap-method QRCodePNG`, then `aws iam enable-mfa-device --user-name {user} --serial-number {device}"
+        " --authentication-code1 CODE --authentication-code2 NEXT_CODE`; the seed file is a secret: delete it."
+    )
+    enable = (
+        f"Enable MFA: IAM console > Users > {finding.user} > Security credentials > Assign MFA device,"
+        f" or `mfa-operator enroll --user {user}`, or {by_cli}"
+    )
+    remove = f"Or, if they need no console, remove the password: `aws iam delete-login-profile --user-name {user}`."
+    return (enable, remove, f"Runbook: {RUNBOOK_URL}")

@@ -1,0 +1,135 @@
+"""What the leader does: list the policies, watch them, have them audited, until told to stop or a part ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, NoReturn
+
+import kopf
+from kubernetes.client import ApiClient
+
+from mfa_operator import handlers
+from mfa_operator.agenda import Body
+from mfa_operator.api.objects import PolicyRef, policy_ref
+from mfa_operator.cluster import Cluster
+from mfa_operator.cluster_errors import ClusterError
+from mfa_operator.scheduler import Scheduler
+from mfa_operator.settings import ClusterSettings
+
+logger = logging.getLogger(__name__)
+
+KOPF_STOP_SECONDS = 0.5
+"""kopf waits up to 5 s for tasks that may be anybody's; a watch leaves nothing behind that is worth it."""
+
+
+class Ended(Exception):
+    """A part of the operator ended that should not have; the message says which and why."""
+
+
+async def first(stop: asyncio.Event, *awaitables: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever they give
+    """The result of what ends first, or the exception it raises; None where `stop` was set before."""
+    stopped = asyncio.ensure_future(stop.wait())
+    futures = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        done, _ = await asyncio.wait([*futures, stopped], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+    ended = next((future for future in futures if future in done), None)
+    return ended.result() if ended else None
+
+
+class Leading:
+    """The work of one leader, in one loop."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        cluster: Cluster,
+        scheduler: Scheduler,
+        settings: ClusterSettings,
+        pool: Executor,
+        *,
+        watching: Callable[[], None],
+    ) -> None:
+        """`pool` runs the lists; `watching` is called once kopf has started, which takes the signals for itself."""
+        self._api = api
+        self._cluster = cluster
+        self._scheduler = scheduler
+        self._settings = settings
+        self._pool = pool
+        self._watching = watching
+
+    async def run(self, stop: asyncio.Event, lost: asyncio.Future[None]) -> None:
+        """Work until `stop` is set.
+
+        Raises what `lost` raises, Ended, and ClusterError where the policies cannot be listed.
+        """
+        passes = asyncio.create_task(self._scheduler.run(stop))
+        others: list[asyncio.Task[None]] = []
+        try:
+            # Before the watch: a cluster without our CRD says so here, where kopf would wait without a word.
+            listed = await first(stop, lost, passes, self._list())
+            if listed:
+                others += [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._resync())]
+                await first(stop, lost, passes, *others)
+        finally:
+            if lost.done():
+                # Another replica may act at any moment: passes are not waited for.
+                self._scheduler.grace *= 0
+            stop.set()
+            await asyncio.wait([passes])
+            for task in others[1:]:
+                task.cancel()
+            if others:
+                await asyncio.wait(others, timeout=KOPF_STOP_SECONDS)
+        # A scheduler that failed has not stopped in order.
+        passes.result()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        handlers.register(registry, self._scheduler, self._api)
+        before = asyncio.all_tasks()
+        try:
+            tasks = await kopf.spawn_tasks(
+                registry=registry,
+                settings=handlers.watcher_settings(self._settings),
+                standalone=True,
+                clusterwide=not self._settings.namespaces,
+                namespaces=self._settings.namespaces,
+                stop_flag=stop,
+            )
+            self._watching()
+            await kopf.run_tasks(tasks, ignored=before)
+        except Exception as error:
+            raise Ended(f"the watch of {handlers.PLURAL} ended: {str(error) or type(error).__name__}") from error
+        if not stop.is_set():
+            raise Ended(f"the watch of {handlers.PLURAL} ended")
+
+    async def _list(self) -> bool:
+        known = self._scheduler.known()
+        read = partial(_read_policies, self._cluster, self._settings.namespaces, known)
+        self._scheduler.listed(await asyncio.get_running_loop().run_in_executor(self._pool, read), known)
+        return True
+
+    async def _resync(self) -> NoReturn:
+        while True:
+            # Jitter, as the operators of many clusters may have been rolled out together.
+            await asyncio.sleep(self._settings.resync.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            try:
+                await self._list()
+            except ClusterError as error:
+                logger.warning("the policies could not be listed anew; trying again later: %s", error)
+
+
+def _read_policies(cluster: Cluster, namespaces: Sequence[str], known: Mapping[PolicyRef, str]) -> list[Body]:
+    """Every policy; of known ones the metadata alone, as statuses of a thousand accounts add up."""
+    bodies: list[Body] = []
+    for body in cluster.list_policies(namespaces or None):
+        same = known.get(policy_ref(body)) == body["metadata"].get("uid")
+        bodies.append({"metadata": body["metadata"]} if same else body)
+    return bodies

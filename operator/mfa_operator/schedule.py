@@ -1,0 +1,114 @@
+"""When a policy is due: pure functions, with `now` and chance passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.status import PolicyStatus
+
+JITTER = 0.05
+"""Share of the interval by which a pass may come earlier or later, so that policies made together drift apart."""
+
+MAX_SPREAD = timedelta(seconds=30)
+"""Within this the overdue policies of a restart begin: long enough to break a herd, short beside any interval."""
+
+FIRST_RETRY = timedelta(seconds=4)
+LAST_RETRY = timedelta(minutes=5)
+
+
+class Cause(StrEnum):
+    """Why a pass runs, for the log."""
+
+    CREATED = "Created"
+    INTERVAL = "Interval"
+    SPEC_CHANGED = "SpecChanged"
+    REQUESTED = "Requested"
+    RESTART = "Restart"
+    RETRY = "Retry"
+
+
+@dataclass(frozen=True, slots=True)
+class PassEnd:
+    """How a pass ended that ran to its end, whatever it found."""
+
+    generation: int
+    """metadata.generation of the policy that the pass read; 0 where it was gone."""
+    requested_at: str
+    """Value of the annotation requestedAt that the pass read."""
+    next_due: datetime | None
+    """None: nothing is due until an event (suspended, invalid, gone)."""
+
+
+class PassAbandoned(Exception):
+    """A pass gave up because the process is stopping; the next start picks it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A pass to come."""
+
+    at: datetime
+    cause: Cause
+    fresh: bool = False
+    """A person asked: no remembered facts, no back-off."""
+
+
+def next_due(start: datetime, interval: timedelta, fraction: float) -> datetime:
+    """When the pass after the one begun at `start` is due: the interval, give or take 5 %.
+
+    `fraction` is chance in [0, 1).
+    """
+    return start + interval * (1 - JITTER + 2 * JITTER * fraction)
+
+
+def first_due(
+    status: PolicyStatus,
+    spec: PolicySpec,
+    generation: int,
+    requested_at: str,
+    now: datetime,
+    spread: float,
+    interval: timedelta | None = None,
+) -> Due:
+    """When a policy is due that this process sees for the first time; picks up from its status.
+
+    At once: one that never had a pass, one edited since the last pass, one that a person asked to run since. One that
+    is overdue, or whose times the clock makes impossible (it was set back, or a status was written by a clock ahead of
+    ours), is spread by `spread`, chance in [0, 1), over a tenth of its interval, at most 30 s. `interval` overrides
+    spec.interval.
+    """
+    if status.last_pass_time is None:
+        return Due(now, Cause.CREATED, fresh=True)
+    if status.observed_generation != generation:
+        return Due(now, Cause.SPEC_CHANGED, fresh=True)
+    if requested_at and _asked_since(requested_at, status.last_pass_time):
+        return Due(now, Cause.REQUESTED, fresh=True)
+    every = interval or spec.interval.delta
+    due = status.next_pass_time or status.last_pass_time + every
+    # An override shorter than what the status was written with must hold at once too.
+    if now < due <= now + every * (1 + JITTER) and status.last_pass_time <= now:
+        return Due(due, Cause.INTERVAL)
+    return Due(now + min(every / 10, MAX_SPREAD) * spread, Cause.RESTART)
+
+
+def retry_delay(failures: int, fraction: float) -> timedelta:
+    """How long to wait after the given number of failures in a row (1 or more): from 2 s doubling to 5 min, jittered.
+
+    `fraction` is chance in [0, 1); the delay is between half of the full one and the full one.
+    """
+    # Past 16 doublings it is the longest in any case, and a larger power would overflow a timedelta.
+    doublings = min(max(failures, 1) - 1, 16)
+    full = min(FIRST_RETRY * (1 << doublings), LAST_RETRY)
+    return full * (0.5 + 0.5 * fraction)
+
+
+def _asked_since(requested_at: str, last_pass: datetime) -> bool:
+    """Whether the annotation asks for a pass that the last one cannot have been; one that is no time always does."""
+    try:
+        asked = datetime.fromisoformat(requested_at)
+    except ValueError:
+        return True
+    return (asked if asked.tzinfo else asked.replace(tzinfo=UTC)) > last_pass

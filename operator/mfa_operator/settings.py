@@ -1,0 +1,117 @@
+"""What the operator is told at its start: one frozen dataclass a concern; flags and environment fill them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+Address = tuple[str, int]
+"""Host and TCP port; port 0 lets the system choose one."""
+
+
+class SettingsError(Exception):
+    """The operator cannot start as it is told to; the message is one sentence for the person who told it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Which Kubernetes cluster, and what of it."""
+
+    kubeconfig: Path | None = None
+    """None: the service account of the pod, else $KUBECONFIG or ~/.kube/config, as kubectl does it."""
+    context: str | None = None
+    """Of the kubeconfig; None: its current one."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces whose policies are served; empty: all."""
+    request_timeout: timedelta = timedelta(seconds=45)
+    """Bound of one API request of the watcher, the stream itself not counted. The API server gives up after 60 s;
+    kopf's default of 5 minutes would let one lost packet hide edits for that long."""
+    resync: timedelta = timedelta(minutes=10)
+    """Between two full lists of the policies. A watch that lost its place misses deletions: this is how long the
+    metrics of such a policy may live on. One request per 100 policies."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderSettings:
+    """Leader election by a Lease. The values are those of client-go, which cluster admins know."""
+
+    elect: bool = True
+    """False: lead at once, without a Lease; right only where nobody else can run, as in the demo."""
+    name: str = "mfa-operator"
+    """Of the Lease."""
+    lease: timedelta = timedelta(seconds=15)
+    """How long after its last renewal a dead leader's Lease keeps others from leading."""
+    renew: timedelta = timedelta(seconds=10)
+    """How long a leader goes on without a renewal: 5 s less than `lease`, for ending, and for clocks that drift."""
+    retry: timedelta = timedelta(seconds=2)
+    """Between two tries to get or renew the Lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the process answers HTTP."""
+
+    metrics: Address = ("0.0.0.0", 9090)  # noqa: S104 - Prometheus scrapes the pod from outside
+    health: Address = ("0.0.0.0", 8080)  # noqa: S104 - the kubelet probes the pod from outside
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """The operator's own bounds on what policies may ask for."""
+
+    file: Path | None = None
+    """YAML with access rules, read again when it changes; None: audit everything, remediate nothing."""
+    remediation: bool = True
+    """False: the emergency brake; nothing is remediated, whatever the file says."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How much is asked of AWS at a time, and what is shown."""
+
+    max_concurrent_accounts: int = 8
+    """Accounts of one pass looked at together. IAM's request limits count per account, so that more is only memory
+    (a session and a client each, some 3 MB) and threads."""
+    max_concurrent_users: int = 4
+    """Live checks together inside one account: IAM answers some 10 to 20 reads a second before it throttles, and others
+    use the account too."""
+    user_violation_info: bool = False
+    """Whether metrics name users. Off: names are personal data, and a series a user is cardinality."""
+    interval_override: timedelta | None = None
+    """In place of every spec.interval, also below its minimum: for soak tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings:
+    """Passes in this process."""
+
+    max_concurrent_passes: int = 8
+    """Policies audited together; times max_concurrent_accounts it bounds the threads that talk to AWS."""
+    turn: timedelta = timedelta(seconds=5)
+    """The loop turns at least this often, whether something is due or not: its heartbeat, well below the 30 s that
+    liveness allows."""
+    grace: timedelta = timedelta(seconds=4)
+    """For passes in flight when the process is told to stop; a second less than the 5 s in which it promises to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How the process speaks."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the operator is told."""
+
+    cluster: ClusterSettings = ClusterSettings()
+    leader: LeaderSettings = LeaderSettings()
+    servers: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
+    audit: AuditSettings = AuditSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    logs: LogSettings = LogSettings()

@@ -1,0 +1,59 @@
+"""From nothing to status: three accounts through AssumeRole, one of them denied."""
+
+from __future__ import annotations
+
+from mfa_operator.sandbox.aws import EmbeddedAws
+from tests.fixtures.operator import Policies, StartOperator
+
+PROD, TEST, CLOSED = "111122223333", "222233334444", "333344445555"
+
+
+def role(account_id: str) -> str:
+    return f"arn:aws:iam::{account_id}:role/mfa-operator"
+
+
+def test_three_accounts_one_denied(aws: EmbeddedAws, start_operator: StartOperator, policies: Policies) -> None:
+    prod, test = aws.world.account(PROD), aws.world.account(TEST)
+    prod.user("alice", password=True)
+    prod.user("bob", password=True, mfa=["virtual"])
+    prod.user("carol", password=True, mfa=["security_key"])
+    prod.user("robot", access_keys=1)
+    test.user("dave", password=True, mfa=["hardware"])
+    aws.world.account(CLOSED).suspended = True
+    operator = start_operator()
+    policies.apply(
+        "console-mfa",
+        accounts=[{"id": PROD, "name": "prod", "roleArn": role(PROD)}]
+        + [{"id": id_, "roleArn": role(id_)} for id_ in (TEST, CLOSED)],
+    )
+    status = policies.wait_for_pass("console-mfa")
+
+    accounts = {account["id"]: account for account in status["accounts"]}
+    assert [accounts[id_]["state"] for id_ in (PROD, TEST, CLOSED)] == ["Audited", "Audited", "Denied"]
+    assert (accounts[PROD]["users"], accounts[PROD]["consoleUsers"], accounts[PROD]["violating"]) == (4, 3, 1)
+    assert accounts[CLOSED]["reason"] == "AssumeRoleDenied"
+    assert role(CLOSED) in accounts[CLOSED]["message"]
+    conditions = {condition["type"]: condition for condition in status["conditions"]}
+    assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("False", "AccountsFailed")
+    assert (conditions["Compliant"]["status"], conditions["Compliant"]["reason"]) == ("False", "Violations")
+    assert set(policies.reports()) == {f"console-mfa-{PROD}", f"console-mfa-{TEST}"}
+    assert list(policies.findings("console-mfa", PROD)) == ["alice"]
+
+    labels = {"policy_namespace": policies.namespace, "policy": "console-mfa"}
+    up = operator.samples("mfa_policy_account_up", **labels)
+    assert up == {(("account_id", PROD),): 1, (("account_id", TEST),): 1, (("account_id", CLOSED),): 0}
+    users = operator.samples("mfa_policy_users", **labels, account_id=PROD)
+    assert users == {
+        (("state", state),): count
+        for state, count in {
+            "compliant": 2,
+            "violating": 1,
+            "overdue": 0,
+            "exempt": 0,
+            "unknown": 0,
+            "no_console": 1,
+        }.items()
+    }
+    assert operator.samples("mfa_policy_users", **labels, account_id=CLOSED) == {}
+    assert {event["reason"] for event in policies.events()} == {"NewViolations", "AccountFailed"}
+    assert operator.terminate() == 0

@@ -1,0 +1,54 @@
+"""kubectl, bound to one control plane and out of reach of the developer's own settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+TIMEOUT_SECONDS = 120.0
+
+
+class KubectlError(subprocess.CalledProcessError):
+    """kubectl ended with a status other than 0; unlike its base, the message holds what kubectl said."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n{self.stderr or self.stdout}".rstrip()
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """Calls kubectl with a kubeconfig."""
+
+    program: Path
+    kubeconfig: Path
+    cache: Path
+
+    def __call__(
+        self,
+        *args: str,
+        input: str | None = None,  # noqa: A002 - subprocess's own name for it
+        check: bool = True,
+        kubeconfig: Path | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl to its end, its output captured as text; `input` is its standard input.
+
+        Raises KubectlError if check is true and the status is not 0, subprocess.TimeoutExpired after two
+        minutes.
+        """
+        # The cache is named after host and port, which another control plane may have had before.
+        settings = [f"--kubeconfig={kubeconfig or self.kubeconfig}", f"--cache-dir={self.cache}"]
+        command = [str(self.program), *settings, *args]
+        done = subprocess.run(
+            command,
+            input="" if input is None else input,
+            env=os.environ | {"KUBERC": "off"},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise KubectlError(done.returncode, command, done.stdout, done.stderr)
+        return done

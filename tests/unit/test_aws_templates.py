@@ -1,0 +1,340 @@
+"""What the roles under deploy/aws may do: the same by CloudFormation, Terraform and hand, and no more than is said."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mfa_operator import quarantine
+from mfa_operator.quarantine import Variant
+from tests.unit import iam_lint
+from tests.unit.cloudformation import PSEUDO, Stack, load
+from tests.unit.iam_evaluation import Decision, Request, evaluate
+
+ROOT = Path(__file__).parents[2]
+AWS = ROOT / "deploy" / "aws"
+PARTITION, ACCOUNT = PSEUDO["AWS::Partition"], PSEUDO["AWS::AccountId"]
+IAM = f"arn:{PARTITION}:iam::{ACCOUNT}:"
+OPERATOR = f"arn:{PARTITION}:iam::999988887777:role/mfa-operator-controller"
+ALLOW, NOTHING, DENY = Decision.ALLOW, Decision.IMPLICIT_DENY, Decision.EXPLICIT_DENY
+POLICIES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (AWS / "policies").glob("*.json")}
+MODES = {
+    "Audit": ["audit"],
+    "Quarantine": ["audit", "quarantine"],
+    "RemoveConsoleAccess": ["audit", "remove-console-access"],
+    "QuarantineAndRemoveConsoleAccess": ["audit", "quarantine", "remove-console-access"],
+}
+ALL_MODES = pytest.mark.parametrize("mode", MODES)
+ACTIONS = {
+    "audit": {
+        "iam:GenerateCredentialReport",
+        "iam:GetAccountSummary",
+        "iam:GetCredentialReport",
+        "iam:GetLoginProfile",
+        "iam:ListMFADevices",
+        "iam:ListUserTags",
+        "iam:ListUsers",
+        "iam:ListVirtualMFADevices",
+    },
+    "quarantine": {
+        "iam:AttachUserPolicy",
+        "iam:CreatePolicy",
+        "iam:CreatePolicyVersion",
+        "iam:DeletePolicyVersion",
+        "iam:DetachUserPolicy",
+        "iam:GetPolicy",
+        "iam:GetPolicyVersion",
+        "iam:ListAttachedUserPolicies",
+        "iam:ListEntitiesForPolicy",
+        "iam:ListPolicyVersions",
+        "iam:TagPolicy",
+    },
+    "remove-console-access": {"iam:DeleteLoginProfile"},
+}
+MEMBER_ROLE = load(AWS / "member-role.yaml")
+OPERATOR_ROLE = load(AWS / "operator-role.yaml")
+EXTERNAL_IDS = pytest.mark.parametrize("external_id", ["", "acme-7f3a"], ids=["no external id", "external id"])
+
+
+def narrowed(document: Mapping[str, Any]) -> Any:
+    """A policy for every account as it reads for one account of one partition."""
+    return json.loads(json.dumps(document).replace("arn:*:iam::*:", IAM))
+
+
+def allowed(documents: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {
+        action
+        for document in documents
+        for statement in document["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in iam_lint.listed(statement["Action"])
+    }
+
+
+def member_stack(mode: str = "Audit", external_id: str = "") -> Stack:
+    return Stack(MEMBER_ROLE, OperatorPrincipalArn=OPERATOR, ExternalId=external_id, Mode=mode)
+
+
+def member_policies(mode: str) -> dict[str, Any]:
+    policies = member_stack(mode).resources("AWS::IAM::RolePolicy")
+    assert {each["RoleName"] for each in policies.values()} == {"<Role>"}
+    return {each["PolicyName"]: each["PolicyDocument"] for each in policies.values()}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_each_policy_file_holds_exactly_its_actions(name: str) -> None:
+    assert iam_lint.problems(POLICIES[name]) == []
+    assert allowed([POLICIES[name]]) == ACTIONS[name]
+
+
+def test_there_is_one_policy_file_for_each_thing_a_role_may_do() -> None:
+    assert set(POLICIES) == set(ACTIONS)
+    assert MEMBER_ROLE["Parameters"]["Mode"]["AllowedValues"] == list(MODES)
+
+
+@ALL_MODES
+def test_cloudformation_says_what_the_files_say(mode: str) -> None:
+    assert member_policies(mode) == {name: narrowed(POLICIES[name]) for name in MODES[mode]}
+
+
+@ALL_MODES
+def test_the_policies_of_a_role_fit(mode: str) -> None:
+    # IAM quota: 10,240 characters for all inline policies of a role, white space not counted.
+    assert sum(len(json.dumps(each, separators=(",", ":"))) for each in member_policies(mode).values()) < 10240
+
+
+@ALL_MODES
+def test_a_role_may_do_what_its_mode_needs_and_nothing_else(mode: str) -> None:
+    """Every operation of IAM and STS, on everything it could be about, with every tag and policy in its favour."""
+    ours = {quarantine.policy_arn(PARTITION, ACCOUNT, variant) for variant in Variant}
+    resources = {"*", f"{IAM}user/alice", f"{IAM}user/eng/alice", f"{IAM}role/admin", f"{IAM}mfa/alice", *ours}
+    tags = {"aws:RequestTag/managed-by": "mfa-operator", "aws:ResourceTag/managed-by": "mfa-operator"}
+    policies = list(member_policies(mode).values())
+
+    may = {
+        action
+        for action in iam_lint.operations()
+        for resource in resources
+        if evaluate(policies, Request(action, resource, {**tags, "iam:PolicyARN": min(ours)})) is ALLOW
+    }
+
+    assert may == set().union(*(ACTIONS[name] for name in MODES[mode]))
+
+
+@pytest.mark.parametrize("action", ["iam:AttachUserPolicy", "iam:DetachUserPolicy"])
+@pytest.mark.parametrize(
+    ("policy", "decision"),
+    [
+        (quarantine.policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE), ALLOW),
+        (quarantine.policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE_AND_KEYS), ALLOW),
+        (f"arn:{PARTITION}:iam::aws:policy/AdministratorAccess", NOTHING),
+        (f"{IAM}policy/mfa-operator-quarantine", NOTHING),
+        (f"{IAM}policy/mfa-operator/mfa-operator-quarantine-mine", NOTHING),
+        (f"{IAM}policy/other/mfa-operator/mfa-operator-quarantine", NOTHING),
+    ],
+)
+def test_only_our_own_policies_can_be_attached_and_detached(action: str, policy: str, decision: Decision) -> None:
+    for user in ("alice", "eng/alice"):
+        request = Request(action, f"{IAM}user/{user}", {"iam:PolicyARN": policy})
+        assert evaluate(member_policies("Quarantine").values(), request) is decision
+
+
+@pytest.mark.parametrize("variant", list(Variant), ids=lambda each: str(each.name))
+def test_a_quarantine_policy_without_our_tag_is_neither_made_nor_changed(variant: Variant) -> None:
+    ours, theirs = f"{IAM}policy{quarantine.PATH}{variant}", f"{IAM}policy/{variant}"
+    request_tags = {f"aws:RequestTag/{key}": value for key, value in quarantine.TAGS.items()}
+    resource_tags = {f"aws:ResourceTag/{key}": value for key, value in quarantine.TAGS.items()}
+
+    def may(action: str, resource: str, context: Mapping[str, str]) -> bool:
+        return evaluate(member_policies("Quarantine").values(), Request(action, resource, context)) is ALLOW
+
+    for action in ("iam:CreatePolicy", "iam:TagPolicy"):
+        assert may(action, ours, request_tags)
+        assert not may(action, ours, {})
+        assert not may(action, theirs, request_tags)
+    for action in ("iam:CreatePolicyVersion", "iam:DeletePolicyVersion"):
+        assert may(action, ours, resource_tags)
+        assert not may(action, ours, {})
+        assert not may(action, ours, {"aws:ResourceTag/managed-by": "terraform"})
+        assert not may(action, theirs, resource_tags)
+
+
+@pytest.mark.parametrize("tag", ["true", "false", ""])
+def test_a_protected_users_console_access_cannot_be_removed(tag: str) -> None:
+    policies = member_policies("RemoveConsoleAccess").values()
+    remove = "iam:DeleteLoginProfile"
+    protected = {"aws:ResourceTag/mfa-operator.io/protected": tag}
+
+    assert evaluate(policies, Request(remove, f"{IAM}user/alice")) is ALLOW
+    assert evaluate(policies, Request(remove, f"{IAM}user/alice", {"aws:ResourceTag/team": "x"})) is ALLOW
+    assert evaluate(policies, Request(remove, f"{IAM}user/alice", protected)) is DENY
+
+
+@EXTERNAL_IDS
+def test_the_operator_alone_is_trusted(external_id: str) -> None:
+    (role,) = member_stack(external_id=external_id).resources("AWS::IAM::Role").values()
+    assume, tag = role["AssumeRolePolicyDocument"]["Statement"]
+
+    assert role["RoleName"] == "mfa-operator"
+    assert assume["Action"] == "sts:AssumeRole"
+    assert tag["Action"] == "sts:TagSession"
+    assert assume["Principal"] == tag["Principal"] == {"AWS": OPERATOR}
+    assert assume.get("Condition") == ({"StringEquals": {"sts:ExternalId": external_id}} if external_id else None)
+    assert "Condition" not in tag
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"OperatorPrincipalArn": "*"}, {"OperatorPrincipalArn": "arn:aws:iam::*:role/x"},
+     {"OperatorPrincipalArn": OPERATOR, "Mode": "audit"}, {"OperatorPrincipalArn": OPERATOR, "ExternalId": "a b"},
+     {"OperatorPrincipalArn": OPERATOR, "ExternalId": "x"}, {"OperatorPrincipalArn": OPERATOR, "RoleName": "a/b"}],
+)  # fmt: skip
+def test_parameters_that_would_trust_too_many_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"must be given|does not match|is none of"):
+        Stack(MEMBER_ROLE, **wrong)
+
+
+def operator_stack(**parameters: str) -> Stack:
+    return Stack(OPERATOR_ROLE, **parameters)
+
+
+@pytest.mark.parametrize(
+    "identity", [{"Identity": "PodIdentity"}, {"Identity": "Irsa", "OidcProvider": "oidc.example/id/A"}]
+)
+def test_the_operators_own_role_can_only_assume_member_roles(identity: dict[str, str]) -> None:
+    (policy,) = operator_stack(**identity).resources("AWS::IAM::RolePolicy").values()
+    (role,) = member_stack().resources("AWS::IAM::Role").values()
+
+    assert iam_lint.problems(policy["PolicyDocument"]) == []
+    assert policy["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "AssumeMemberRoles",
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Resource": f"arn:{PARTITION}:iam::*:role/{role['RoleName']}",
+        }
+    ]
+
+
+def test_irsa_trusts_one_service_account() -> None:
+    stack = operator_stack(Identity="Irsa", OidcProvider="oidc.example/id/A", Namespace="security")
+    (role,) = stack.resources("AWS::IAM::Role").values()
+
+    assert json.loads(role["AssumeRolePolicyDocument"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "ServiceAccountAssumes",
+                "Effect": "Allow",
+                "Principal": {"Federated": f"{IAM}oidc-provider/oidc.example/id/A"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {
+                        "oidc.example/id/A:aud": "sts.amazonaws.com",
+                        "oidc.example/id/A:sub": "system:serviceaccount:security:mfa-operator",
+                    }
+                },
+            }
+        ],
+    }
+    assert stack.resources("AWS::EKS::PodIdentityAssociation") == {}
+
+
+def test_irsa_without_an_issuer_is_refused_by_a_rule() -> None:
+    (rule,) = OPERATOR_ROLE["Rules"].values()
+    (assertion,) = rule["Assertions"]
+
+    def passes(**parameters: str) -> bool:
+        stack = operator_stack(**parameters)
+        return not stack.resolve(rule["RuleCondition"]) or bool(stack.resolve(assertion["Assert"]))
+
+    assert passes(Identity="PodIdentity")
+    assert passes(Identity="Irsa", OidcProvider="oidc.example/id/A")
+    assert not passes(Identity="Irsa")
+
+
+def test_pod_identity_trusts_one_service_account() -> None:
+    (role,) = operator_stack(Namespace="security").resources("AWS::IAM::Role").values()
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "aws:RequestTag/kubernetes-namespace": "security",
+            "aws:RequestTag/kubernetes-service-account": "mfa-operator",
+        }
+    }
+
+
+@pytest.mark.parametrize(("cluster", "made"), [("prod", True), ("", False)])
+def test_the_association_is_made_where_a_cluster_is_named(cluster: str, made: bool) -> None:
+    associations = operator_stack(ClusterName=cluster).resources("AWS::EKS::PodIdentityAssociation")
+
+    assert list(associations.values()) == made * [
+        {"ClusterName": "prod", "Namespace": "mfa-operator", "ServiceAccount": "mfa-operator", "RoleArn": "<Role>.Arn"}
+    ]
+
+
+def terraform_text(*names: str) -> str:
+    return "\n".join((AWS / "terraform" / f"{name}.tf").read_text(encoding="utf-8") for name in names)
+
+
+def test_terraform_has_the_modes_names_and_trust_of_cloudformation() -> None:
+    """Read as text, so that it holds where no terraform is installed; the next test evaluates it where one is."""
+    documents = terraform_text("documents")
+    modes = re.findall(r"^ {4}(\w+) += \[(.*)\]$", documents, re.MULTILINE)
+
+    assert {mode: re.findall(r'"([^"]+)"', names) for mode, names in modes} == MODES
+    assert 'file("${path.module}/../policies/${name}.json")' in documents
+    assert re.findall(r'"(?:iam|sts):[A-Za-z]+"', documents) == [
+        '"sts:AssumeRole"',
+        '"sts:ExternalId"',
+        '"sts:TagSession"',
+    ]
+    variables = terraform_text("variables")
+    (choices,) = re.findall(r"contains\((\[[^]]*\]), var\.mode\)", variables)
+    assert json.loads(choices) == list(MODES)
+    defaults = dict(re.findall(r'variable "(\w+)" \{[^}]*?default += "([^"]*)"', variables))
+    assert defaults == {
+        "external_id": MEMBER_ROLE["Parameters"]["ExternalId"]["Default"],
+        "mode": MEMBER_ROLE["Parameters"]["Mode"]["Default"],
+        "role_name": MEMBER_ROLE["Parameters"]["RoleName"]["Default"],
+    }
+
+
+TERRAFORM = shutil.which("terraform")
+
+
+@pytest.mark.skipif(TERRAFORM is None, reason="terraform is not installed; the test before reads the text")
+@EXTERNAL_IDS
+@ALL_MODES
+def test_terraform_evaluates_to_the_same_documents(mode: str, external_id: str, tmp_path: Path) -> None:
+    """The documents need no provider, so terraform's console can work them out without one."""
+    shutil.copytree(AWS / "policies", tmp_path / "policies")
+    module = tmp_path / "terraform"
+    module.mkdir()
+    for name in ("variables", "documents"):
+        shutil.copy(AWS / "terraform" / f"{name}.tf", module)
+    (module / "stub.tf").write_text(f'locals {{\n  partition = "{PARTITION}"\n  account_id = "{ACCOUNT}"\n}}\n')
+    values = {"operator_principal_arn": OPERATOR, "external_id": external_id, "mode": mode}
+
+    answer = subprocess.run(
+        [str(TERRAFORM), "console", "-no-color", *(f"-var={name}={value}" for name, value in values.items())],
+        input="base64encode(jsonencode({ trust = jsondecode(local.trust), policies = local.policies }))\n",
+        cwd=module, env={"HOME": str(tmp_path), "CHECKPOINT_DISABLE": "1"},
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    found = json.loads(base64.b64decode(answer.strip().strip('"')))
+
+    (role,) = member_stack(mode, external_id).resources("AWS::IAM::Role").values()
+    assert found["trust"] == role["AssumeRolePolicyDocument"]
+    assert {name: json.loads(text) for name, text in found["policies"].items()} == member_policies(mode)

@@ -1,0 +1,205 @@
+"""What one pass leaves to the next, and what puts it in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from mfa_operator.api.enums import DeviceType, FindingReason
+from mfa_operator.memory import Memory, forget, recall, remember
+from mfa_operator.snapshot import UserFacts
+from tests.unit.facts import (
+    ANY,
+    HOUR,
+    MINUTE,
+    NOW,
+    REPORTED,
+    USUAL,
+    devices,
+    facts,
+    profile,
+    row,
+    tags,
+    violator,
+    virtual,
+)
+
+KEY, SMS = DeviceType.SECURITY_KEY, DeviceType.SMS
+NEXT = NOW + 15 * MINUTE
+NEWER = NOW + 10 * MINUTE
+"""GeneratedTime of a report that was made after the live looks."""
+
+
+def memory_of(*users: UserFacts) -> Memory:
+    return remember(users, virtual_devices_known=True, before=Memory())
+
+
+def recalled(
+    now_known: UserFacts,
+    memory: Memory,
+    *,
+    accepted: Iterable[DeviceType] = USUAL,
+    report_time: datetime | None = REPORTED,
+    deadline: datetime | None = None,
+    now: datetime = NEXT,
+) -> UserFacts:
+    return recall(now_known, memory, accepted=frozenset(accepted), report_time=report_time, deadline=deadline, now=now)
+
+
+def known_live(found: UserFacts) -> bool:
+    return found.profile is not None or found.devices is not None
+
+
+BULK = facts(row=row())
+
+
+def test_an_unchanged_violator_is_not_asked_again() -> None:
+    found = recalled(BULK, memory_of(violator(tags=tags(team="x"))))
+    assert (found.profile, found.devices, found.tags) == (profile(), devices(), tags(team="x"))
+
+
+def test_who_was_never_looked_at_is_not_remembered() -> None:
+    memory = memory_of(BULK, facts("bob", row=row("bob"), has_virtual_device=virtual(True)))
+    assert not memory.looked_at
+    assert memory.with_virtual_device == {"AIDABOB"}
+    assert recalled(BULK, memory) == BULK
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, True),
+        ({"used": NEXT}, True),
+        ({"has_virtual_device": virtual(True)}, False),
+        ({"has_virtual_device": None}, False),
+        ({"row": row(mfa=True)}, False),
+        ({"row": row(password=False)}, False),
+        ({"row": None}, False),
+        ({"user_id": "AIDASOMEBODYELSE"}, False),
+    ],
+)
+def test_a_violators_facts_last_until_something_puts_them_in_doubt(change: dict[str, Any], kept: bool) -> None:
+    """A recreated user (7) is another one; a violator's sign-in changes nothing about the violation."""
+    assert known_live(recalled(facts(**({"row": row()} | change)), memory_of(violator()))) is kept
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        {"profile": profile(), "devices": devices(KEY)},
+        {"profile": profile(None)},
+        {"profile": profile(), "devices": devices(SMS, KEY)},
+    ],
+)
+def test_a_sign_in_has_everybody_else_looked_at_again(live: dict[str, Any]) -> None:
+    """Who was seen to have no console and signs in has a password now."""
+    memory = memory_of(violator(**({"devices": None} | live)))
+    assert known_live(recalled(BULK, memory))
+    assert not known_live(recalled(facts(row=row(), used=NEXT), memory))
+
+
+def test_who_is_not_in_the_report_yet_is_looked_at_at_every_pass_unless_known_to_violate() -> None:
+    """Edge case 6: nothing else would tell of a password that a new user is given."""
+    without_console = memory_of(facts(profile=profile(None)))
+    assert not known_live(recalled(facts(), without_console))
+    assert known_live(recalled(facts(), without_console, report_time=None))
+    assert known_live(recalled(facts(), memory_of(violator(row=None))))
+
+
+@pytest.mark.parametrize("report_time", [NEWER, NOW + HOUR])
+def test_a_newer_report_ends_what_was_seen_before_it(report_time: datetime) -> None:
+    bulk = facts(row=row(at=report_time))
+    found = recalled(bulk, memory_of(violator(tags=tags(team="x"))), report_time=report_time)
+    assert not known_live(found)
+    assert found.tags is None
+
+
+def test_a_report_made_before_the_look_ends_nothing() -> None:
+    assert known_live(recalled(facts(row=row(at=NOW)), memory_of(violator()), report_time=NOW))
+
+
+@pytest.mark.parametrize(
+    ("deadline", "kept"),
+    [(None, True), (NOW + MINUTE, False), (NEXT, False), (NEXT + MINUTE, True), (NOW - MINUTE, True), (NOW, True)],
+)
+def test_who_becomes_overdue_is_looked_at_once_more(deadline: datetime | None, kept: bool) -> None:
+    assert known_live(recalled(BULK, memory_of(violator()), deadline=deadline)) is kept
+
+
+class TestVirtualDevices:
+    had = facts(row=row(mfa=True), has_virtual_device=virtual(True))
+    lost = facts(row=row(mfa=True))
+
+    def test_a_device_that_is_gone_is_noticed_although_the_report_still_has_it(self) -> None:
+        assert recalled(self.lost, memory_of(self.had)).lost_virtual_device
+
+    def test_a_device_that_never_was_is_not_missed(self) -> None:
+        assert not recalled(self.lost, memory_of(facts("bob", has_virtual_device=virtual(True)))).lost_virtual_device
+
+    def test_a_device_that_is_there_or_may_be_there_is_not_missed(self) -> None:
+        assert not recalled(self.had, memory_of(self.had)).lost_virtual_device
+        unknown = facts(row=row(mfa=True), has_virtual_device=None)
+        assert not recalled(unknown, memory_of(self.had)).lost_virtual_device
+
+    def test_a_pass_without_the_list_does_not_forget_who_had_one(self) -> None:
+        between = replace(self.had, has_virtual_device=None)
+        memory = remember([between], virtual_devices_known=False, before=memory_of(self.had))
+        assert recalled(self.lost, memory).lost_virtual_device
+
+    def test_a_loss_that_nobody_could_look_into_is_not_forgotten(self) -> None:
+        failed = replace(self.lost, lost_virtual_device=True, failure=FindingReason.LOOKUP_FAILED)
+        memory = memory_of(failed)
+        again = recalled(self.lost, memory)
+        assert again.lost_virtual_device
+        assert again.failure is None
+        # A newer report has spoken, and so has a look that succeeded.
+        newer = recalled(facts(row=row(mfa=True, at=NEWER)), memory, report_time=NEWER)
+        assert not newer.lost_virtual_device
+        looked = replace(failed, devices=devices(KEY), failure=None)
+        found = recalled(self.lost, memory_of(looked))
+        assert not found.lost_virtual_device
+        assert found.devices == devices(KEY)
+
+
+class TestDevicesSeenBeforeANewerReport:
+    """The report says every 4 hours that there is still a device, never which."""
+
+    def found(self, kinds: Iterable[DeviceType], accepted: Iterable[DeviceType], *, mfa: bool = True) -> UserFacts:
+        seen = facts(row=row(mfa=mfa), profile=profile(), devices=devices(*kinds))
+        bulk = facts(row=row(mfa=mfa, at=NEWER))
+        return recalled(bulk, memory_of(seen), accepted=accepted, report_time=NEWER)
+
+    def test_are_of_an_accepted_type_still_where_all_that_aws_offers_is_accepted(self) -> None:
+        assert self.found([KEY], USUAL).devices == devices(KEY, at=NEWER)
+        assert self.found([KEY], ANY).devices == devices(KEY, at=NEWER)
+
+    def test_get_no_younger_where_the_device_may_have_been_exchanged_for_another(self) -> None:
+        assert self.found([KEY], [KEY]).devices == devices(KEY)
+        assert self.found([KEY, DeviceType.VIRTUAL], [KEY]).devices == devices(KEY, DeviceType.VIRTUAL)
+        # AWS offers no SMS any more, but who has it may be left with it alone.
+        assert self.found([KEY, SMS], USUAL).devices == devices(KEY, SMS)
+
+    def test_are_none_where_the_report_denies_it_or_they_were_none_to_begin_with(self) -> None:
+        assert self.found([KEY], USUAL, mfa=False).devices is None
+        assert self.found([SMS], USUAL).devices is None
+        assert self.found([], USUAL).devices is None
+
+    def test_leave_the_login_profile_to_the_report(self) -> None:
+        assert self.found([KEY], USUAL).profile is None
+
+
+def test_a_person_who_asks_has_all_earlier_looks_forgotten_and_no_later_ones() -> None:
+    memory = memory_of(
+        violator(profile=profile(at=NOW - MINUTE), devices=devices(at=NOW - MINUTE), tags=tags(NOW - MINUTE, a="b")),
+        violator("bob"),
+        facts("carol", has_virtual_device=virtual(True)),
+    )
+    forgotten = forget(memory, NOW)
+    alice = forgotten.looked_at["AIDAALICE"]
+    assert (alice.profile, alice.devices, alice.tags) == (None, None, None)
+    assert forgotten.looked_at["AIDABOB"] == memory.looked_at["AIDABOB"]
+    assert forgotten.with_virtual_device == memory.with_virtual_device

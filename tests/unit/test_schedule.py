@@ -1,0 +1,137 @@
+"""Due times: where a restart picks up, what a person's wish changes, and that chance stays in its bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfa_operator.api.conversion import rfc3339
+from mfa_operator.api.duration import Duration
+from mfa_operator.api.policy import Account, PolicySpec
+from mfa_operator.api.status import PolicyStatus
+from mfa_operator.schedule import JITTER, MAX_SPREAD, Cause, Due, first_due, next_due, retry_delay
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+ACCOUNTS = (Account(id="111122223333"),)
+
+fractions = st.floats(0, 1, exclude_max=True)
+intervals = st.timedeltas(timedelta(minutes=1), timedelta(hours=24))
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
+
+
+def spec(interval: timedelta = timedelta(minutes=15)) -> PolicySpec:
+    return PolicySpec(accounts=ACCOUNTS, interval=Duration(interval))
+
+
+def status(
+    last: timedelta | None = timedelta(minutes=-5), due: timedelta | None = timedelta(minutes=10), observed: int = 3
+) -> PolicyStatus:
+    """A status whose times are given relative to NOW."""
+    return PolicyStatus(
+        observed_generation=observed,
+        last_pass_time=None if last is None else NOW + last,
+        next_pass_time=None if due is None else NOW + due,
+    )
+
+
+def first(of: PolicyStatus, *, generation: int = 3, requested_at: str = "", spread: float = 0.5) -> Due:
+    return first_due(of, spec(), generation, requested_at, NOW, spread)
+
+
+class TestFirstDue:
+    def test_a_restart_keeps_the_time_that_the_status_promised(self) -> None:
+        assert first(status()) == Due(NOW + timedelta(minutes=10), Cause.INTERVAL)
+
+    def test_without_a_promised_time_the_interval_counts_from_the_last_pass(self) -> None:
+        assert first(status(due=None)) == Due(NOW + timedelta(minutes=10), Cause.INTERVAL)
+
+    def test_a_policy_that_never_had_a_pass_is_due_now(self) -> None:
+        assert first(status(last=None, due=None, observed=0)) == Due(NOW, Cause.CREATED, fresh=True)
+
+    def test_a_spec_edited_while_nobody_watched_is_due_now(self) -> None:
+        assert first(status(), generation=4) == Due(NOW, Cause.SPEC_CHANGED, fresh=True)
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            rfc3339(NOW - timedelta(minutes=4)),
+            "2026-11-24T13:57:00.123+02:00",
+            "2026-11-24T11:57:00",
+            "please",
+            "9999999999999999999999",
+        ],
+        ids=["after the last pass", "another time zone", "no time zone means UTC", "no time", "a number"],
+    )
+    def test_a_pass_asked_for_while_nobody_watched_is_due_now(self, asked: str) -> None:
+        assert first(status(), requested_at=asked) == Due(NOW, Cause.REQUESTED, fresh=True)
+
+    @pytest.mark.parametrize("asked", [rfc3339(NOW - timedelta(minutes=6)), "2026-11-24T13:54:00+02:00"])
+    def test_a_pass_asked_for_before_the_last_one_was_that_one(self, asked: str) -> None:
+        assert first(status(), requested_at=asked).cause is Cause.INTERVAL
+
+    @given(fractions, intervals, st.timedeltas(timedelta(0), timedelta(days=400)))
+    def test_overdue_policies_are_spread_over_a_tenth_of_the_interval_and_at_most_30_s(
+        self, spread: float, interval: timedelta, late: timedelta
+    ) -> None:
+        overdue = status(last=-late - interval, due=-late)
+        due = first_due(overdue, spec(interval), 3, "", NOW, spread)
+        assert due.cause is Cause.RESTART
+        assert timedelta(0) <= due.at - NOW <= min(interval / 10, timedelta(seconds=30))
+
+    def test_a_herd_of_overdue_policies_does_not_start_in_the_same_second(self) -> None:
+        starts = [first(status(due=timedelta(minutes=-1)), spread=index / 100).at for index in range(100)]
+        busiest = max(sum(start <= other < start + timedelta(seconds=1) for other in starts) for start in starts)
+        assert busiest <= 5
+
+    @pytest.mark.parametrize(
+        ("last", "due"),
+        [(timedelta(hours=1), timedelta(hours=2)), (timedelta(minutes=-5), timedelta(hours=3))],
+        ids=["the last pass lies in the future", "the next one is further away than the interval"],
+    )
+    def test_impossible_times_after_a_clock_was_set_back_delay_nothing(self, last: timedelta, due: timedelta) -> None:
+        found = first(status(last=last, due=due))
+        assert (found.cause, found.at - NOW <= MAX_SPREAD) == (Cause.RESTART, True)
+
+    @given(moments, moments, moments, intervals, fractions)
+    def test_whatever_the_clocks_say_no_policy_waits_longer_than_its_interval(
+        self, now: datetime, last: datetime, due: datetime, interval: timedelta, spread: float
+    ) -> None:
+        written = PolicyStatus(observed_generation=3, last_pass_time=last, next_pass_time=due)
+        found = first_due(written, spec(interval), 3, "", now, spread)
+        assert now <= found.at <= now + interval * (1 + JITTER)
+
+    def test_an_override_holds_for_what_was_planned_by_the_longer_interval(self) -> None:
+        found = first_due(status(), spec(), 3, "", NOW, 0.99, timedelta(seconds=2))
+        assert found.at - NOW <= timedelta(seconds=2)
+
+
+class TestNextDue:
+    @given(moments, intervals, fractions)
+    def test_stays_within_5_per_cent_of_the_interval(
+        self, start: datetime, interval: timedelta, fraction: float
+    ) -> None:
+        tolerance = interval * 0.05 + timedelta(microseconds=1)
+        assert interval - tolerance <= next_due(start, interval, fraction) - start <= interval + tolerance
+
+    def test_reaches_both_ends_of_the_jitter(self) -> None:
+        hour = timedelta(hours=1)
+        assert next_due(NOW, hour, 0) == NOW + timedelta(minutes=57)
+        assert next_due(NOW, hour, 0.999999) > NOW + timedelta(minutes=62, seconds=59)
+
+
+class TestRetryDelay:
+    @given(st.integers(1, 10**6), fractions)
+    def test_is_never_shorter_than_2_s_nor_longer_than_5_min(self, failures: int, fraction: float) -> None:
+        assert timedelta(seconds=2) <= retry_delay(failures, fraction) <= timedelta(minutes=5)
+
+    @given(st.integers(1, 20))
+    def test_grows_with_the_failures_until_the_longest(self, failures: int) -> None:
+        shorter, longer = retry_delay(failures, 0), retry_delay(failures + 1, 0)
+        assert longer == min(shorter * 2, timedelta(seconds=150))
+
+    @given(st.integers(1, 20), fractions, fractions)
+    def test_jitter_is_up_to_half_of_it(self, failures: int, one: float, other: float) -> None:
+        assert retry_delay(failures, max(one, other)) <= retry_delay(failures, min(one, other)) * 2
