@@ -180,7 +180,7 @@ class Agenda:
         metadata = body.get("metadata") or {}
         entry.uid, entry.version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
         entry.generation, entry.requested_at = _integer(metadata.get("generation")), requested_at(body)
-        entry.served, entry.gone = (0, ""), False
+        entry.served, entry.failures, entry.gone = (0, ""), 0, False
         entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
         self._ask(entry, self._first_due(body))
 

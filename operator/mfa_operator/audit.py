@@ -17,6 +17,7 @@ from mfa_operator.aws.sessions import Sessions
 from mfa_operator.evaluate import Case, Verdict, evaluate, needs_of, wants_tags
 from mfa_operator.report import account_report
 from mfa_operator.snapshot import Snapshot
+from mfa_operator.wording import many
 
 SHARE = 0.1
 """Share of its interval within which a policy is content with what another policy's pass fetched of an account."""
@@ -98,5 +99,5 @@ def _deadlines(findings: Iterable[Finding]) -> dict[str, datetime]:
 
 def _failed_looks(failures: list[AwsFailure]) -> str:
     kinds = Counter((failure.operation, failure.code) for failure in failures)
-    told = ", ".join(f"{operation} {code} ({count} times)" for (operation, code), count in kinds.most_common(3))
+    told = ", ".join(f"{operation} {code} ({many(count, 'time')})" for (operation, code), count in kinds.most_common(3))
     return f"some users could not be looked at: {told}"

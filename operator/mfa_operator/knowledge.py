@@ -106,9 +106,10 @@ def sweep(users: Iterable[UserFacts], needs: Needs, now: datetime) -> set[str]:
     dated = sorted((_oldest_fact(facts, needs, now), facts.user.user_id) for facts in users)
     if not needs.max_staleness:
         return {user_id for _, user_id in dated}
-    share = math.ceil(len(dated) * needs.interval / needs.max_staleness)
     # Passes come up to 5 % late on purpose, and take time themselves.
-    must = now + needs.interval * 1.25 - needs.max_staleness
+    patience = needs.max_staleness - needs.interval * 1.25
+    share = math.ceil(len(dated) / max(patience // needs.interval + 1, 1))
+    must = now - patience
     return {user_id for rank, (at, user_id) in enumerate(dated) if at < must or (rank < share and at < now)}
 
 

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import yaml
 from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, list_kube_config_contexts, load_incluster_config, load_kube_config
-from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
+from kubernetes.config import (
+    ConfigException,
+    incluster_config,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from mfa_operator import __version__
 
@@ -28,7 +33,7 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
     never tries again by itself, and never writes to a kubeconfig. Raises ConnectionSettingsError.
     """
     configuration = Configuration()
-    if kubeconfig is None and context is None and Path(SERVICE_TOKEN_FILENAME).exists():
+    if kubeconfig is None and context is None and Path(incluster_config.SERVICE_TOKEN_FILENAME).exists():
         try:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # ships no types
         except (ConfigException, OSError) as error:
@@ -57,7 +62,8 @@ def _load(files: str, context: str | None, configuration: Configuration) -> None
     except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
         if context is not None and (names := _contexts(files)) and context not in names:
             raise ConnectionSettingsError(f"{files} has no context {context!r}; it has {', '.join(names)}") from error
-        raise ConnectionSettingsError(f"the kubeconfig {files} cannot be used: {_one_line(error)}") from error
+        chosen = f"context {context!r}" if context else "its current-context"
+        raise ConnectionSettingsError(f"{files} cannot be used with {chosen}: {_one_line(error)}") from error
 
 
 def _contexts(files: str) -> list[str]:

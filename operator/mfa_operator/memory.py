@@ -120,10 +120,13 @@ def _still_newest(fact: Fact[T] | None, report_time: datetime | None) -> Fact[T]
 def _confirmed_devices(
     facts: UserFacts, before: UserFacts, accepted: frozenset[DeviceType]
 ) -> Fact[frozenset[DeviceType]] | None:
-    """Devices seen live before a newer report, which says that there is one still: of the kind that was seen."""
-    if before.devices and facts.row and facts.row.value.mfa_active and not accepted.isdisjoint(before.devices.value):
-        return replace(before.devices, at=facts.row.at)
-    return None
+    """Devices seen live before a newer report, which says that there is one still, but not which."""
+    if not (before.devices and facts.row and facts.row.value.mfa_active) or accepted.isdisjoint(before.devices.value):
+        return None
+    # AWS offers no SMS any more: who had none has none. Any other device may since have given way to another.
+    any_device_will_do = accepted | {DeviceType.SMS} == frozenset(DeviceType)
+    sure = any_device_will_do and DeviceType.SMS not in before.devices.value - accepted
+    return replace(before.devices, at=facts.row.at) if sure else before.devices
 
 
 def _value(fact: Fact[T] | None) -> T | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, PolicyStatus, ReportStatus
-from mfa_operator.audit import Auditor
+from mfa_operator.audit import Audit, Auditor
 from mfa_operator.aws.errors import AwsFailure, Denied
 from mfa_operator.policy_files import Previous
 from mfa_operator.policy_status import not_audited_status, policy_status
@@ -27,8 +27,12 @@ class PolicyResult:
 
     policy: Policy
     status: PolicyStatus
-    reports: tuple[ReportStatus, ...]
-    """One for each account that was audited."""
+    audits: Mapping[str, Audit]
+    """By account id, of the accounts that were audited."""
+
+    @property
+    def reports(self) -> tuple[ReportStatus, ...]:
+        return tuple(audit.report for audit in self.audits.values())
 
 
 def audit_policies(
@@ -42,11 +46,11 @@ def audit_policies(
 ) -> list[PolicyResult]:
     """Audit every account of every policy, `width` at a time; `done` is called after each account, from any thread."""
 
-    def audit(policy: Policy, account: Account) -> tuple[AccountStatus, ReportStatus | None]:
+    def audit(policy: Policy, account: Account) -> tuple[AccountStatus, Audit | None]:
         known = previous.get((policy.ref, account.id))
         try:
             found = auditor.audit(policy.spec, account, known, now)
-            return account_status(account, found.report, found.snapshot, now), found.report
+            return account_status(account, found.report, found.snapshot, now), found
         except AwsFailure as error:
             reason = error.account_reason
             return failed_account(
@@ -83,18 +87,17 @@ def _exit_status(status: PolicyStatus) -> int:
     return VIOLATIONS if summary.violating + summary.overdue else COMPLIANT
 
 
-def _result(
-    policy: Policy, outcomes: Sequence[tuple[AccountStatus, ReportStatus | None]], now: datetime
-) -> PolicyResult:
+def _result(policy: Policy, outcomes: Sequence[tuple[AccountStatus, Audit | None]], now: datetime) -> PolicyResult:
     if policy.spec.suspend:
         status = not_audited_status(
             PolicyStatus(), 0, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now
         )
-        return PolicyResult(policy, status, ())
-    reports = {report.account_id: report for _, report in outcomes if report}
+        return PolicyResult(policy, status, {})
+    audits = {account.id: audit for account, audit in outcomes if audit}
+    reports = {account_id: audit.report for account_id, audit in audits.items()}
     accounts = [account for account, _ in outcomes]
     status = policy_status(policy.spec, 0, accounts, reports, PolicyStatus(), now, None)
-    return PolicyResult(policy, status, tuple(reports.values()))
+    return PolicyResult(policy, status, audits)
 
 
 def failed_accounts(result: PolicyResult) -> list[AccountStatus]:

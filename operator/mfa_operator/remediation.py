@@ -32,6 +32,7 @@ from mfa_operator.ledger import Ledger, Surroundings
 from mfa_operator.metrics import Metrics
 from mfa_operator.plan import Decision, Terms, plan, record
 from mfa_operator.quarantine import Variant
+from mfa_operator.remediation_terms import own_users
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def _prepare(ledger: Ledger, recorded: frozenset[str]) -> tuple[list[Decision], 
         remediation=wanted,
         switched_on=rules.remediation,
         permitted=rules.permits(ledger.policy.ref.namespace, ledger.account, wanted.action),
-        own_users=_own_users(ledger),
+        own_users=own_users(ledger.session, ledger.snapshot.own_user, ledger.verdicts.values()),
         console_users=ledger.console_users,
         now=ledger.now,
     )
@@ -119,16 +120,6 @@ def _prepare(ledger: Ledger, recorded: frozenset[str]) -> tuple[list[Decision], 
     for decision in decisions:
         _note(ledger, decision, held=decision.verdict.user in recorded & members)
     return decisions, members
-
-
-def _own_users(ledger: Ledger) -> frozenset[str]:
-    """IAM users of this account that the operator signs in as, before or after assuming a role. Raises AwsFailure."""
-    own = {ledger.snapshot.own_user}
-    if any(verdict.state is UserState.OVERDUE for verdict in ledger.verdicts.values()):
-        identity = ledger.session.sessions.own_identity(ledger.session.sessions.own_partition())
-        if identity.account_id == ledger.account.id:
-            own.add(identity.user_name)
-    return frozenset(user for user in own if user)
 
 
 def _observe(ledger: Ledger, members: frozenset[str]) -> None:

@@ -23,6 +23,7 @@ from mfa_operator.api.status import AccountStatus, Counts, Finding, FindingRemed
 from mfa_operator.evaluate import Verdict
 from mfa_operator.exemptions import next_expiry
 from mfa_operator.figures import AccountFigures, PolicyFigures
+from mfa_operator.report_size import fitted
 from mfa_operator.snapshot import Snapshot
 from mfa_operator.wording import shortened
 
@@ -57,13 +58,15 @@ def account_report(
         for verdict in verdicts
         if (finding := _finding(verdict, previous.get(verdict.user), records.get(verdict.user), now))
     )
-    return ReportStatus(
-        account_id=account.id,
-        account_name=account.name,
-        audited_at=now,
-        credential_report_time=snapshot.report_time,
-        summary=_counts(verdicts, findings),
-        findings=findings,
+    return fitted(
+        ReportStatus(
+            account_id=account.id,
+            account_name=account.name,
+            audited_at=now,
+            credential_report_time=snapshot.report_time,
+            summary=_counts(verdicts, findings),
+            findings=findings,
+        )
     )
 
 

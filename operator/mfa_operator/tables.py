@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
@@ -15,6 +16,9 @@ from mfa_operator.api.enums import AccountState, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, PolicyStatus, ReportStatus
 from mfa_operator.guidance import problem, ways_out
 from mfa_operator.report import OPEN_STATES
+
+if TYPE_CHECKING:
+    from mfa_operator.offline_plan import PlannedUser
 
 MAX_ADVICE = 20
 """Violations whose ways out are spelled out; the table lists all."""
@@ -75,6 +79,23 @@ def findings_table(reports: Iterable[ReportStatus], now: datetime) -> Table:
                 relative(finding.deadline, now),
                 Text(_details(finding)),
             )
+    return table
+
+
+def plan_table(users: Iterable[PlannedUser], now: datetime) -> Table:
+    """One row a finding: what would be done, or why not."""
+    table = Table(box=SIMPLE_HEAD, title="Plan", title_justify="left", pad_edge=False)
+    for column in ("Account", "User", "State", "Deadline", "Would", "Why not"):
+        table.add_column(column, overflow="fold")
+    for user in users:
+        table.add_row(
+            user.account_name or user.account_id,
+            Text(user.user),
+            Text(user.state, _STYLES[user.state]),
+            relative(user.deadline, now),
+            Text(str(user.action), "bold red") if user.acts else Text("nothing"),
+            Text(f"{user.reason}: {user.message}" if user.reason else ""),
+        )
     return table
 
 

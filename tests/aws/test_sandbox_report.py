@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def stopped_clock(aws: EmbeddedAws) -> None:
-    aws.world.set_time(NOON)
+@pytest.fixture
+def aws() -> Iterator[EmbeddedAws]:
+    """In a world whose clock stands still."""
+    with EmbeddedAws(clock=lambda: NOON) as started:
+        yield started
 
 
 def text_of(iam: "IAMClient") -> str:
@@ -189,3 +192,13 @@ def test_the_text_can_be_replaced(account: Account, iam: "IAMClient") -> None:
     account.report_override = None
     account.force_report()
     assert text_of(iam).startswith("user,arn,user_creation_time")
+
+
+def test_the_operator_is_as_old_as_the_world(aws: EmbeddedAws) -> None:
+    client = aws.iam()
+    client.list_users()
+    aws.world.home.force_report()
+    row = rows_of(client)["mfa-operator"]
+    client.close()
+    assert row["user_creation_time"] == row["access_key_1_last_used_date"] == "2026-05-04T12:00:00+00:00"
+    assert (row["access_key_1_active"], row["access_key_1_last_used_service"]) == ("true", "iam")

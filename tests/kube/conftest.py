@@ -50,7 +50,8 @@ def http(kube: EmbeddedKubernetes) -> Iterator[Callable[..., urllib3.BaseHTTPRes
 
 
 @pytest.fixture
-def objects(api: client.ApiClient) -> client.CustomObjectsApi:
+def objects(api: client.ApiClient) -> Any:
+    """The official client's CustomObjectsApi; `Any`, because it types every object as `object`."""
     return client.CustomObjectsApi(api)
 
 

@@ -45,7 +45,7 @@ def names(kube: EmbeddedKubernetes, resource: str) -> list[str]:
     return [item["metadata"]["name"] for item in kube.list(resource)]
 
 
-def test_deleting_answers_with_what_is_gone(objects: client.CustomObjectsApi, policy: Object) -> None:
+def test_deleting_answers_with_what_is_gone(objects: Any, policy: Object) -> None:
     answer = objects.delete_namespaced_custom_object(*GROUP, "default", "mfapolicies", "console-mfa")
 
     assert answer["status"] == "Success"
@@ -58,7 +58,7 @@ def test_deleting_answers_with_what_is_gone(objects: client.CustomObjectsApi, po
 
 
 def test_a_policy_takes_its_reports_with_it_and_watches_see_it(
-    kube: EmbeddedKubernetes, api: client.ApiClient, objects: client.CustomObjectsApi, policy: Object
+    kube: EmbeddedKubernetes, api: client.ApiClient, objects: Any, policy: Object
 ) -> None:
     kube.apply(report("console-mfa-111122223333", policy))
     kube.apply(report("console-mfa-999988887777", policy))
@@ -68,7 +68,7 @@ def test_a_policy_takes_its_reports_with_it_and_watches_see_it(
     objects.delete_namespaced_custom_object(*GROUP, "default", "mfapolicies", "console-mfa")
 
     assert names(kube, "mfareports") == ["of-nobody"]
-    events = watch.Watch().stream(
+    events = watch.Watch().stream(  # type: ignore[no-untyped-call]  # the client has no types here
         objects.list_namespaced_custom_object,
         *GROUP,
         "default",
@@ -116,9 +116,7 @@ def test_what_comes_after_its_owner_has_gone_goes_too(kube: EmbeddedKubernetes, 
     assert names(kube, "mfareports") == []
 
 
-def test_orphaning_leaves_what_was_owned(
-    kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, policy: Object
-) -> None:
+def test_orphaning_leaves_what_was_owned(kube: EmbeddedKubernetes, objects: Any, policy: Object) -> None:
     kube.apply(report("kept", policy))
 
     objects.delete_namespaced_custom_object(
@@ -165,7 +163,7 @@ def test_finalizers_hold_an_object_until_they_are_taken_away(
 
 
 def test_a_collection_is_deleted_as_selected(
-    kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, new_policy: Callable[..., Object]
+    kube: EmbeddedKubernetes, objects: Any, new_policy: Callable[..., Object]
 ) -> None:
     for name, team in (("a", "red"), ("b", "blue"), ("c", "red")):
         manifest = new_policy(name)

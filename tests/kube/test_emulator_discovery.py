@@ -14,9 +14,8 @@ Object = dict[str, Any]
 
 
 def test_groups_and_versions(api: client.ApiClient) -> None:
-    groups = {
-        group.name: group.preferred_version.group_version for group in client.ApisApi(api).get_api_versions().groups
-    }
+    listed: Any = client.ApisApi(api).get_api_versions()
+    groups = {group.name: group.preferred_version.group_version for group in listed.groups}
 
     assert groups == {
         "authentication.k8s.io": "authentication.k8s.io/v1",
@@ -25,10 +24,11 @@ def test_groups_and_versions(api: client.ApiClient) -> None:
         "mfa-operator.io": "mfa-operator.io/v1alpha1",
     }
     assert client.CoreApi(api).get_api_versions().versions == ["v1"]
-    assert client.CoordinationApi(api).get_api_group().preferred_version.version == "v1"
+    coordination: Any = client.CoordinationApi(api).get_api_group()
+    assert coordination.preferred_version.version == "v1"
 
 
-def test_custom_resources_are_discovered_as_their_crds_say(objects: client.CustomObjectsApi) -> None:
+def test_custom_resources_are_discovered_as_their_crds_say(objects: Any) -> None:
     listed = objects.get_api_resources("mfa-operator.io", "v1alpha1")
     found = {resource.name: resource for resource in listed.resources}
 
@@ -62,7 +62,7 @@ def test_the_dynamic_client_finds_its_way(
     api: client.ApiClient, kube: EmbeddedKubernetes, new_policy: Callable[..., Object], tmp_path: Any
 ) -> None:
     kube.apply(new_policy())
-    dynamic = DynamicClient(api, cache_file=str(tmp_path / "discovery"))
+    dynamic: Any = DynamicClient(api, cache_file=str(tmp_path / "discovery"))  # type: ignore[no-untyped-call]  # has no types
     policies = dynamic.resources.get(api_version="mfa-operator.io/v1alpha1", kind="MfaPolicy")
 
     assert [policy.metadata.name for policy in policies.get().items] == ["console-mfa"]
@@ -75,7 +75,8 @@ def test_version_and_health(api: client.ApiClient, http: Callable[..., urllib3.B
 
 
 def test_who_am_i(api: client.ApiClient) -> None:
-    review = client.AuthenticationV1Api(api).create_self_subject_review({})
+    authentication: Any = client.AuthenticationV1Api(api)
+    review = authentication.create_self_subject_review({})
 
     assert review.status.user_info.username == "sandbox"
 
@@ -108,9 +109,9 @@ def test_a_method_that_a_resource_does_not_have(http: Callable[..., urllib3.Base
 
 
 def test_namespaces_are_objects_as_any_other(
-    api: client.ApiClient, objects: client.CustomObjectsApi, new_policy: Callable[..., Object]
+    api: client.ApiClient, objects: Any, new_policy: Callable[..., Object]
 ) -> None:
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
     core.create_namespace({"metadata": {"name": "security", "labels": {"team": "red"}}})
     objects.create_namespaced_custom_object("mfa-operator.io", "v1alpha1", "security", "mfapolicies", new_policy())
 

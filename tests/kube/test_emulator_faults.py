@@ -37,7 +37,7 @@ def policy(kube: EmbeddedKubernetes, new_policy: Callable[..., Object]) -> Objec
     ],
 )
 def test_a_status_write_fails_as_often_as_asked(
-    kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, status: int, reason: str
+    kube: EmbeddedKubernetes, objects: Any, status: int, reason: str
 ) -> None:
     kube.faults.add(verb="patch", resource="mfapolicies", subresource="status", status=status, times=2)
     write = {"status": {"findingsTotal": 1}}
@@ -45,9 +45,9 @@ def test_a_status_write_fails_as_often_as_asked(
     for _ in range(2):
         with pytest.raises(client.ApiException) as refused:
             objects.patch_namespaced_custom_object_status(*NAMED, write)
-        body = json.loads(refused.value.body)
+        body = json.loads(str(refused.value.body))
         assert (refused.value.status, body["code"], body["reason"]) == (status, status, reason)
-        assert refused.value.headers.get("Retry-After") == ("1" if status == 429 else None)
+        assert (refused.value.headers or {}).get("Retry-After") == ("1" if status == 429 else None)
     assert "status" not in objects.get_namespaced_custom_object(*NAMED)
 
     assert objects.patch_namespaced_custom_object_status(*NAMED, write)["status"] == {"findingsTotal": 1}
@@ -72,6 +72,17 @@ def test_a_fault_meets_only_what_it_is_aimed_at(kube: EmbeddedKubernetes, http: 
     kube.faults.clear()
     kube.faults.add(status=500, times=None)
     assert [http("GET", f"{PATH}/console-mfa").status for _ in range(3)] == [500, 500, 500]
+
+
+def test_further_pages_can_fail_alone(kube: EmbeddedKubernetes, http: Http, new_policy: Callable[..., Object]) -> None:
+    kube.apply(new_policy("second"))
+    kube.faults.add(verb="list", continued=True, status=410, times=None)
+
+    first = http("GET", PATH, fields={"limit": "1"})
+    token = first.json()["metadata"]["continue"]
+    second = http("GET", PATH, fields={"limit": "1", "continue": token})
+
+    assert (first.status, second.status) == (200, 410)
 
 
 def test_faults_are_met_in_their_order_with_their_messages(kube: EmbeddedKubernetes, http: Http) -> None:
@@ -125,7 +136,7 @@ def test_single_answers_can_be_scripted_with_kmock(kube: EmbeddedKubernetes, htt
 
 def test_every_request_is_on_record(kube: EmbeddedKubernetes, api: client.ApiClient, http: Http) -> None:
     api.user_agent = "mfa-operator/1"
-    objects = client.CustomObjectsApi(api)
+    objects: Any = client.CustomObjectsApi(api)
     objects.list_cluster_custom_object("mfa-operator.io", "v1alpha1", "mfapolicies")
     objects.patch_namespaced_custom_object_status(*NAMED, {"status": {}})
     with pytest.raises(client.ApiException):
@@ -214,9 +225,10 @@ def test_many_threads_lose_no_write(kube: EmbeddedKubernetes, http: Http) -> Non
 def test_the_kubeconfig_leads_the_official_client_here(kube: EmbeddedKubernetes, tmp_path: Path) -> None:
     path = kube.write_kubeconfig(tmp_path / "kubeconfig", namespace="kube-system")
 
-    contexts, active = config.list_kube_config_contexts(str(path))
-    with config.new_client_from_config(str(path)) as connected:
-        listed = client.CustomObjectsApi(connected).list_namespaced_custom_object(*POLICIES)
+    loader: Any = config
+    contexts, active = loader.list_kube_config_contexts(str(path))
+    with loader.new_client_from_config(str(path)) as connected:
+        listed: Any = client.CustomObjectsApi(connected).list_namespaced_custom_object(*POLICIES)
 
     assert (len(contexts), active["context"]["namespace"]) == (1, "kube-system")
     assert [item["metadata"]["name"] for item in listed["items"]] == ["console-mfa"]

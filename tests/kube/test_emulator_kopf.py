@@ -21,7 +21,7 @@ Seen = list[tuple[str | None, str, str]]
 def seen(
     kube: EmbeddedKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> Iterator[Seen]:
-    """What a small operator has seen of policies: (type, name, interval); it runs in a thread with a loop of its own."""
+    """What a small operator, in a thread with a loop of its own, has seen of policies: (type, name, interval)."""
     monkeypatch.setenv("KUBECONFIG", str(kube.write_kubeconfig(tmp_path / "kubeconfig")))
     registry = kopf.OperatorRegistry()
     events: Seen = []

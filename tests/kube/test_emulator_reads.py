@@ -40,7 +40,7 @@ def names(listed: Object) -> str:
     return "".join(item["metadata"]["name"] for item in listed["items"])
 
 
-def test_a_list_says_what_it_is(kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, five: None) -> None:
+def test_a_list_says_what_it_is(kube: EmbeddedKubernetes, objects: Any, five: None) -> None:
     listed = objects.list_cluster_custom_object(*GROUP, "mfapolicies")
 
     assert (listed["apiVersion"], listed["kind"]) == ("mfa-operator.io/v1alpha1", "MfaPolicyList")
@@ -67,7 +67,7 @@ def test_a_list_says_what_it_is(kube: EmbeddedKubernetes, objects: client.Custom
         ("team=", ""),
     ],
 )
-def test_label_selectors(objects: client.CustomObjectsApi, five: None, selector: str, found: str) -> None:
+def test_label_selectors(objects: Any, five: None, selector: str, found: str) -> None:
     listed = objects.list_cluster_custom_object(*GROUP, "mfapolicies", label_selector=selector)
 
     assert names(listed) == found
@@ -82,7 +82,7 @@ def test_label_selectors(objects: client.CustomObjectsApi, five: None, selector:
         ("metadata.namespace=security,metadata.name==e", "e"),
     ],
 )
-def test_field_selectors(objects: client.CustomObjectsApi, five: None, selector: str, found: str) -> None:
+def test_field_selectors(objects: Any, five: None, selector: str, found: str) -> None:
     listed = objects.list_cluster_custom_object(*GROUP, "mfapolicies", field_selector=selector)
 
     assert names(listed) == found
@@ -106,7 +106,7 @@ def test_what_cannot_be_understood_is_refused(http: Http, query: dict[str, str])
 
 
 def test_pages_show_the_state_in_which_the_list_began(
-    kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, five: None, new_policy: Callable[..., Object]
+    kube: EmbeddedKubernetes, objects: Any, five: None, new_policy: Callable[..., Object]
 ) -> None:
     def page(token: str = "") -> Object:
         found: Object = objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=2, _continue=token)
@@ -126,16 +126,23 @@ def test_pages_show_the_state_in_which_the_list_began(
 
 
 @pytest.mark.parametrize("expire", [True, False])
-def test_a_page_of_a_list_too_old_is_gone(
-    kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, five: None, expire: bool
-) -> None:
+def test_a_page_of_a_list_too_old_is_gone(kube: EmbeddedKubernetes, objects: Any, five: None, expire: bool) -> None:
     token = objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=2)["metadata"]["continue"]
     if expire:
         kube.expire_watches()
 
     with pytest.raises(client.ApiException) as refused:
         objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=2, _continue=token if expire else "made-up")
-    assert (refused.value.status, '"reason": "Expired"' in refused.value.body) == (410, True)
+    assert (refused.value.status, '"reason": "Expired"' in str(refused.value.body)) == (410, True)
+
+
+def test_a_list_begun_after_the_expiry_has_all_its_pages(kube: EmbeddedKubernetes, objects: Any, five: None) -> None:
+    kube.expire_watches()
+
+    first = objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=4)
+    second = objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=4, _continue=first["metadata"]["continue"])
+
+    assert (names(first), names(second)) == ("abcd", "e")
 
 
 def test_a_table_has_the_crds_columns(kube: EmbeddedKubernetes, http: Http, five: None) -> None:
@@ -218,7 +225,8 @@ def test_ages_read_as_kubectls(span: timedelta, text: str) -> None:
 
 def test_events_are_the_same_objects_in_both_forms(api: client.ApiClient) -> None:
     now = datetime.now(UTC)
-    client.EventsV1Api(api).create_namespaced_event(
+    events: Any = client.EventsV1Api(api)
+    events.create_namespaced_event(
         "default",
         {
             "metadata": {"generateName": "console-mfa-"},
@@ -232,7 +240,7 @@ def test_events_are_the_same_objects_in_both_forms(api: client.ApiClient) -> Non
             "reportingInstance": "pod-1",
         },
     )
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
 
     (event,) = core.list_namespaced_event("default", field_selector="involvedObject.name=console-mfa").items
     assert core.list_namespaced_event("default", field_selector="involvedObject.name=other").items == []
@@ -243,5 +251,5 @@ def test_events_are_the_same_objects_in_both_forms(api: client.ApiClient) -> Non
     )
 
     core.patch_namespaced_event(event.metadata.name, "default", {"count": 2, "message": "4 users violate"})
-    (changed,) = client.EventsV1Api(api).list_namespaced_event("default").items
+    (changed,) = events.list_namespaced_event("default").items
     assert (changed.note, changed.deprecated_count, changed.regarding.name) == ("4 users violate", 2, "console-mfa")

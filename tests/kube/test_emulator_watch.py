@@ -44,7 +44,7 @@ def watched(kube: EmbeddedKubernetes) -> Iterator[Callable[..., Stream]]:
     streams: list[Stream] = []
 
     def opened(path: str = PATH, headers: dict[str, str] | None = None, **query: object) -> Stream:
-        fields = {"watch": "true", **query}
+        fields = {"watch": "true", **{key: str(value) for key, value in query.items()}}
         response = pool.request("GET", kube.url + path, fields=fields, headers=headers, preload_content=False)
         assert response.status == 200
         streams.append(Stream(response))
@@ -117,9 +117,8 @@ def test_only_the_namespace_and_resource_asked_for_are_seen(
     stream = watched(path, resourceVersion=now(kube, http))
 
     kube.apply(new_policy("elsewhere"))
-    kube.apply(
-        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}}, namespace="security"
-    )
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}}
+    kube.apply(lease, namespace="security")
     kube.apply(new_policy("here"), namespace="security")
 
     assert stream.brief() == ("ADDED", "here")
@@ -224,7 +223,7 @@ def test_expired_watches_get_410_and_so_does_who_goes_on_from_then(
 
 
 def test_the_official_client_learns_of_410_and_goes_on(
-    kube: EmbeddedKubernetes, objects: client.CustomObjectsApi, new_policy: Callable[..., Object]
+    kube: EmbeddedKubernetes, objects: Any, new_policy: Callable[..., Object]
 ) -> None:
     kube.apply(new_policy("a"))
     before = objects.list_cluster_custom_object(*GROUP, "mfapolicies")["metadata"]["resourceVersion"]
@@ -232,7 +231,7 @@ def test_the_official_client_learns_of_410_and_goes_on(
 
     with pytest.raises(client.ApiException) as refused:
         list(
-            watch.Watch().stream(
+            watch.Watch().stream(  # type: ignore[no-untyped-call]  # the client has no types here
                 objects.list_cluster_custom_object,
                 *GROUP,
                 "mfapolicies",

@@ -80,12 +80,14 @@ def facts(
 ) -> UserFacts:
     """What is known of a user; `known` are fields of UserFacts. No virtual device unless one is given."""
     user = User(name, path, user_id or f"AIDA{name.upper()}", created, used)
-    return UserFacts(**({"user": user, "has_virtual_device": virtual(False)} | known))
+    usual: dict[str, Any] = {"has_virtual_device": virtual(False)}
+    return UserFacts(user=user, **(usual | known))
 
 
 def violator(name: str = "alice", **known: Any) -> UserFacts:
     """Console access and no MFA, both seen live just now."""
-    return facts(name, **({"row": row(name), "profile": profile(), "devices": devices()} | known))
+    seen: dict[str, Any] = {"row": row(name), "profile": profile(), "devices": devices()}
+    return facts(name, **(seen | known))
 
 
 def snapshot(*users: UserFacts, root: RootFacts | None = None, **fields: Any) -> Snapshot:

@@ -240,10 +240,19 @@ class TestDeletion:
             assert desk.take() is None
             desk.agenda.ended(job, PassEnd(5, "", desk.time.wall + QUARTER))
         assert set(desk.forgotten) == {REF}
-        assert why(desk.do()) == (Cause.CREATED, True)
+        job = desk.start()
+        assert why(job) == (Cause.CREATED, True)
         assert desk.agenda.known() == {REF: "two"}
         desk.agenda.notice("MODIFIED", body(uid="two", version=4, generation=2))
+        desk.agenda.ended(job, PassEnd(1, "", desk.time.wall + QUARTER))
         assert why(desk.take()) == (Cause.SPEC_CHANGED, True)
+
+    def test_one_made_anew_does_not_inherit_the_back_off(self, desk: Desk) -> None:
+        desk.agenda.notice("ADDED", body())
+        for _ in range(5):
+            desk.time.passes(desk.agenda.failed(desk.start(), OSError("away"))[1])
+        desk.agenda.notice("ADDED", body(uid="two", version=2))
+        assert desk.agenda.failed(desk.start(), OSError("away"))[0] == 1
 
     def test_late_events_of_its_predecessor_do_not_touch_it(self, desk: Desk) -> None:
         desk.agenda.notice("ADDED", body())

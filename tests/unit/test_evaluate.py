@@ -236,7 +236,7 @@ def test_the_counts_of_all_states_add_up_to_the_users(subjects: list[UserFacts],
     verdicts = evaluate(policy, snapshot(*subjects), {}, NOW)
     assert [verdict.user for verdict in verdicts] == sorted(one.user.name for one in subjects)
     counts = account_report(Account(id=ID), snapshot(*subjects), verdicts, NOW).summary
-    assert counts.states == {state: 0 for state in UserState} | Counter(verdict.state for verdict in verdicts)
+    assert counts.states == dict.fromkeys(UserState, 0) | Counter(verdict.state for verdict in verdicts)
     assert sum(counts.states.values()) == counts.users == len(subjects)
     assert counts.console_users == sum(verdict.console is True for verdict in verdicts)
 

@@ -143,17 +143,18 @@ class Collector:
         """Ask live until the verdict is settled; None where the user turns out to be gone."""
         row = facts.row
         if swept:
-            facts = replace(facts, row=None, profile=None, devices=None)
+            facts = replace(facts, row=None, profile=None, devices=None, tags=None)
+        # Each once: were the clock set back, an answer would look too old for ever.
+        unasked = set(Question)
         try:
-            while question := next_question(facts, needs, now):
+            while (question := next_question(facts, needs, now)) in unasked:
+                unasked.remove(question)
                 if question is Question.PROFILE:
                     facts = replace(facts, profile=lookups.login_profile(self.session, facts.user.name))
                 else:
                     facts = replace(facts, devices=lookups.mfa_devices(self.session, facts.user.name))
         except NotFound:
-            if now - facts.user.created > VISIBILITY_DELAY:
-                return None
-            facts = replace(facts, failure=FindingReason.NOT_VISIBLE_YET)
+            return _not_found(replace(facts, row=row), now)
         except AwsFailure as error:
             count_error(error)
             facts = replace(facts, failure=failure_reason(error))
@@ -165,17 +166,19 @@ class Collector:
         if not wanted:
             return snapshot
 
-        def tagged(facts: UserFacts) -> UserFacts:
+        def tagged(facts: UserFacts) -> UserFacts | None:
             try:
                 return replace(facts, tags=lookups.user_tags(self.session, facts.user.name))
+            except NotFound:
+                return _not_found(facts, utc_now())
             except AwsFailure as error:
                 count_error(error)
                 return replace(facts, failure=failure_reason(error))
 
         with self._lock, ThreadPoolExecutor(CONCURRENT_LOOKUPS, thread_name_prefix="mfa-lookup") as pool:
             asked = [facts for facts in snapshot.users if facts.user.name in wanted]
-            answers = {facts.user.name: facts for facts in pool.map(tagged, asked)}
-            users = tuple(answers.get(facts.user.name, facts) for facts in snapshot.users)
+            answers = dict(zip((facts.user.name for facts in asked), pool.map(tagged, asked), strict=True))
+            users = tuple(found for facts in snapshot.users if (found := answers.get(facts.user.name, facts)))
             self._memory = remember(users, virtual_devices_known=False, before=self._memory)
         return replace(snapshot, users=users)
 
@@ -202,6 +205,13 @@ class Collector:
             virtual_device=bulk.root_virtual,
             at=utc_now(),
         )
+
+
+def _not_found(facts: UserFacts, now: datetime) -> UserFacts | None:
+    """A user that is listed and not found: None where they were deleted since, a failure where they are new."""
+    if now - facts.user.created > VISIBILITY_DELAY:
+        return None
+    return replace(facts, failure=FindingReason.NOT_VISIBLE_YET)
 
 
 def failure_reason(error: AwsFailure) -> FindingReason:

@@ -56,10 +56,13 @@ def list_virtual_devices(session: AccountSession) -> tuple[frozenset[str], bool]
 
 
 def login_profile(session: AccountSession, user: str) -> Fact[LoginProfile]:
-    """Whether the user can sign in to the console now; of a missing user, that they can't. Raises AwsFailure."""
+    """Whether the user can sign in to the console now. Raises AwsFailure, NotFound where there is no such user."""
     try:
         answer = session.ask("GetLoginProfile", lambda iam: iam.get_login_profile(UserName=user))
-    except NotFound:
+    except NotFound as error:
+        # IAM has one code for both; only the words tell "The user with name …" from "Login Profile for User …".
+        if "user with name" in error.message.lower():
+            raise
         return Fact(LoginProfile(None), Source.LOGIN_PROFILE, utc_now())
     return Fact(LoginProfile(answer["LoginProfile"]["CreateDate"].astimezone(UTC)), Source.LOGIN_PROFILE, utc_now())
 

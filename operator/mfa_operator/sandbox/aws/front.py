@@ -78,13 +78,16 @@ class Front:
         scope = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         service = scope["service"] if scope else "sts"
         trace = _Trace()
-        answer = Answer(0, b"", code="ConnectionReset")
+        answer = Answer(500, b"", code="SandboxFailure")
         try:
             answer = self._answer(trace, scope, service, parameters, environ, body)
         except (AwsError, ServiceException) as error:
             if isinstance(error, ServiceException):
                 error = AwsError(error.code, error.message)
             answer = failure(service, error)
+        except DropConnectionError:
+            answer = Answer(0, b"", code="ConnectionReset")
+            raise
         finally:
             self._record(trace, service, parameters, answer)
         return answer

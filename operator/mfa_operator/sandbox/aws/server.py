@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
@@ -112,7 +113,8 @@ class EmbeddedAws:
     each start begins with an empty world.
 
     `latency_seconds` passes before each answer; with `check_codes` EnableMFADevice checks the codes as AWS does.
-    Everything but `start` raises RuntimeError while it does not run.
+    `clock` is the world's from the beginning (the machine's if not given). Everything but `start` raises
+    RuntimeError while it does not run.
     """
 
     _running: ClassVar["EmbeddedAws | None"] = None
@@ -127,12 +129,14 @@ class EmbeddedAws:
         home_account: str = HOME_ACCOUNT,
         check_codes: bool = False,
         latency_seconds: float = 0.0,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.region = REGIONS[partition]
         self._partition = partition
         self._home_account = home_account
         self._check_codes = check_codes
         self._latency_seconds = latency_seconds
+        self._clock = clock
         self._port = port
         self._front: Front | None = None
         self._server: _Server | None = None
@@ -155,7 +159,7 @@ class EmbeddedAws:
             EmbeddedAws._running = self
         try:
             BackendDict.reset()
-            world = World(self._partition, self._home_account)
+            world = World(self._partition, self._home_account, self._clock)
             world.check_codes = self._check_codes
             self._front = Front(world)
             self._front.latency_seconds = self._latency_seconds

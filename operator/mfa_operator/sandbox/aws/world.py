@@ -20,10 +20,15 @@ class World:
     """Everything that exists. `clock` gives the time that AWS stamps on what it makes and may be replaced;
     `check_codes` makes EnableMFADevice check its codes as AWS does; `page_limit` makes every page shorter."""
 
-    def __init__(self, partition: str = "aws", home_id: str = HOME_ACCOUNT) -> None:
+    def __init__(
+        self,
+        partition: str = "aws",
+        home_id: str = HOME_ACCOUNT,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self.partition = partition
         self.home_id = home_id
-        self._clock: Callable[[], datetime] = utc_now
+        self._clock = clock or utc_now
         self._offset = timedelta()
         self.check_codes = False
         self.page_limit: int | None = None

@@ -17,7 +17,8 @@ class Fault:
     """A failure that waits for the requests it is meant for; None matches everything.
 
     `status` is the HTTP status, or "reset" for a connection cut without an answer. `times` is how many requests it
-    fails, None for all of them. `applied` lets the request take effect first: only its answer is lost.
+    fails, None for all of them. `continued` tells a list's further pages from its first. `applied` lets the request
+    take effect first: only its answer is lost.
     """
 
     status: Failure
@@ -26,13 +27,15 @@ class Fault:
     subresource: str | None = None
     namespace: str | None = None
     name: str | None = None
+    continued: bool | None = None
     times: int | None = 1
     message: str | None = None
     applied: bool = False
 
     def meets(self, call: Call) -> bool:
-        wanted = (self.verb, self.resource, self.subresource, self.namespace, self.name)
-        actual = (call.verb, call.plural, call.subresource, call.namespace, call.name)
+        wanted = (self.verb, self.resource, self.subresource, self.namespace, self.name, self.continued)
+        continued = "continue" in call.query
+        actual = (call.verb, call.plural, call.subresource, call.namespace, call.name, continued)
         return all(want in (None, have) for want, have in zip(wanted, actual, strict=True))
 
 
@@ -52,6 +55,7 @@ class Faults:
         subresource: str | None = None,
         namespace: str | None = None,
         name: str | None = None,
+        continued: bool | None = None,
         times: int | None = 1,
         message: str | None = None,
         applied: bool = False,
@@ -66,6 +70,7 @@ class Faults:
             subresource=subresource,
             namespace=namespace,
             name=name,
+            continued=continued,
             times=times,
             message=message,
             applied=applied,

@@ -79,8 +79,8 @@ class RestApi:
         token = call.query.get("continue", "")
         if token:
             # A page belongs to the state in which its list began.
-            version, items = self._paged.get(token, (0, []))
-            if version <= self.store.history.oldest:
+            version, items = self._paged.get(token, (-1, []))
+            if version < self.store.history.oldest:
                 raise expired(version, self.store.history.oldest)
         else:
             version, items = self.store.history.version, self._selected(call, resource)

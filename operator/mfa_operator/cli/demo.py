@@ -1,0 +1,41 @@
+"""`mfa-operator demo`: the whole operator, tried in a minute."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from mfa_operator.settings import SettingsError
+
+EXTRA = ("cheroot", "kmock", "moto")
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="End after the first passes are recorded, accounts and findings printed.")
+@click.option(
+    "--context",
+    metavar="NAME",
+    help="Use a cluster of your own (kind, minikube): this context of the kubeconfig, in a namespace mfa-demo that is"
+    " removed at the end.",
+)
+@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="Kubeconfig that has the context.")
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), default=0, help="Port of /metrics.  [default: a free one]"
+)
+@click.option("--log-level", type=click.Choice(["warning", "error"]), default="error", show_default=True)
+def command(*, once: bool, context: str | None, kubeconfig: Path | None, metrics_port: int, log_level: str) -> int:
+    """Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.
+
+    A made-up company with four AWS accounts and users of every state is audited by the very same operator that runs in
+    a cluster. The screen shows what it finds, and commands to try in another terminal.
+    """
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SettingsError(f"the demo needs {', '.join(missing)}; install them with: pip install 'mfa-operator[demo]'")
+    if kubeconfig and not context:
+        raise click.UsageError("--kubeconfig is of use only with --context.")
+    from mfa_operator.sandbox.demo.show import show
+
+    return show(once=once, kubeconfig=kubeconfig, context=context, metrics_port=metrics_port, log_level=log_level)

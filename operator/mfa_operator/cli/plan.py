@@ -1,0 +1,135 @@
+"""`mfa-operator plan`: what remediation would do in a pass now, and why not; nothing is written anywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from mfa_operator.api.conversion import to_dict
+from mfa_operator.api.objects import Policy
+from mfa_operator.clock import utc_now
+from mfa_operator.policy_files import Previous, load_policy, load_previous
+from mfa_operator.settings_file import AccessFile
+
+if TYPE_CHECKING:
+    from mfa_operator.offline_plan import PlannedUser
+
+EPILOG = """\b
+Exit status:
+  0  nobody violates
+  1  there are violations, whether or not they would be acted on
+  2  something could not be audited (2 wins over 1)
+  3  the input is bad
+
+\b
+An action needs a violation that was published before: take the reports from
+the cluster (--from-cluster) or from an earlier `audit -o json` (--previous);
+without either, everything is NotPublishedYet.
+"""
+
+
+@click.command("plan", epilog=EPILOG)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A YAML file with one MfaPolicy; may be given several times.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The operator's access rules.  [default: none, and nothing is ever remediated]",
+)
+@click.option(
+    "--previous",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSON of an earlier audit: what was published, with firstSeen and deadlines.",
+)
+@click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="For --from-cluster.")
+@click.option("--context", help="For --from-cluster: context of the kubeconfig.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form on stdout."
+)
+def command(
+    *,
+    files: Sequence[Path],
+    config: Path | None,
+    previous: Path | None,
+    from_cluster: bool,
+    kubeconfig: Path | None,
+    context: str | None,
+    output: str,
+) -> int:
+    """Show what a pass would do to whom now, and for everybody else, why not.
+
+    It audits as the operator does and plans with the same code and rules. It changes nothing, at AWS or in the cluster.
+    """
+    if previous and from_cluster:
+        raise click.UsageError("--previous and --from-cluster are two answers to one question; give one of them.")
+    policies = [load_policy(path) for path in files]
+    access = AccessFile(config).current()
+    earlier: Previous = load_previous(previous) if previous else {}
+
+    from mfa_operator.audit import Auditor
+    from mfa_operator.aws.sessions import Sessions
+    from mfa_operator.offline import audit_policies, exit_status
+    from mfa_operator.offline_plan import plan_policy, published_in_cluster
+
+    if from_cluster:
+        earlier = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
+    auditor = Auditor(Sessions())
+    now = utc_now()
+    results = audit_policies(policies, auditor, earlier, now, width=8, done=lambda *_: None)
+    planned: dict[str, list[PlannedUser]] = {}
+    for result in results:
+        for account in result.status.accounts:
+            if account.message:
+                click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
+        planned[str(result.policy.ref)] = plan_policy(result, auditor, access, earlier, now)
+    if output == "json":
+        _print_json(policies, planned)
+    else:
+        _print_tables(policies, planned)
+    return exit_status(results)
+
+
+def _print_json(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
+    content = {
+        "policies": [
+            {
+                "namespace": policy.ref.namespace,
+                "name": policy.ref.name,
+                "plan": [to_dict(user) for user in planned[str(policy.ref)]],
+            }
+            for policy in policies
+        ]
+    }
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+
+
+def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
+    from rich.console import Console
+
+    from mfa_operator.tables import plan_table
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    now = utc_now()
+    for policy in policies:
+        users = planned[str(policy.ref)]
+        console.rule(f"MfaPolicy {policy.ref}", align="left")
+        acting = sum(user.acts for user in users)
+        console.print(f"{policy.spec.remediation.action}: {acting} of {len(users)} findings would be acted on now")
+        if users:
+            console.print(plan_table(users, now))
