@@ -136,19 +136,6 @@ class TestReading:
             next(listing)
         assert kube.requests.count(verb="list") == 1 + TRIES
 
-    def test_lists_of_which_every_second_page_expires_end(
-        self, kube: EmbeddedKubernetes, cluster: Cluster, new_policy: NewPolicy, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(cluster_reader, "POLICIES_PER_PAGE", 1)
-        for name in ("first", "second"):
-            kube.apply(new_policy(name))
-        listing = cluster.list_policies(None)
-        next(listing)
-        # Nothing changes any more, so that every page after the first of every list to come is too old.
-        kube.expire_watches()
-        with pytest.raises(ClusterUnavailable, match="changed faster than they could be read"):
-            next(listing)
-
     def test_policies_of_the_namespaces_alone(
         self, kube: EmbeddedKubernetes, cluster: Cluster, new_policy: NewPolicy
     ) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from mfa_operator import kubernetes_calls
 from mfa_operator.cluster import Cluster, ClusterError, ClusterUnavailable
+from mfa_operator.cluster_reader import MAX_RESTARTS
 from mfa_operator.kubernetes_client import connect
 from tests.kube.operations import REF, TRIES
 from tests.kube.scripted import NeverWaits, Reply, ScriptedServer
@@ -97,6 +98,13 @@ class TestWaiting:
         cluster, server, _ = scripted(reply, reply, Reply())
         assert list(cluster.list_policies(None)) == []
         assert server.requests == 3
+
+    def test_a_list_whose_second_page_always_expires_ends(self, scripted: Scripted) -> None:
+        first_page = Reply(body=b'{"metadata": {"continue": "more"}, "items": []}')
+        cluster, server, _ = scripted(*[first_page, Reply(410)] * 100)
+        with pytest.raises(ClusterUnavailable, match="changed faster than they could be read"):
+            list(cluster.list_policies(None))
+        assert server.requests == 2 * (1 + MAX_RESTARTS)
 
     def test_a_redirect_is_not_followed(self, scripted: Scripted) -> None:
         cluster, server, _ = scripted(Reply(302, {"Location": "/elsewhere"}))

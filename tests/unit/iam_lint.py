@@ -34,7 +34,6 @@ RESOURCE_TYPES: Mapping[str, str | None] = {
     "iam:GetPolicy": "policy",
     "iam:GetPolicyVersion": "policy",
     "iam:GetUser": "user",
-    "iam:ListAttachedUserPolicies": "user",
     "iam:ListEntitiesForPolicy": "policy",
     "iam:ListMFADevices": "user",
     "iam:ListPolicyVersions": "policy",

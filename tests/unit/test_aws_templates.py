@@ -52,12 +52,12 @@ ACTIONS = {
         "iam:DetachUserPolicy",
         "iam:GetPolicy",
         "iam:GetPolicyVersion",
-        "iam:ListAttachedUserPolicies",
+        "iam:GetUser",
         "iam:ListEntitiesForPolicy",
         "iam:ListPolicyVersions",
         "iam:TagPolicy",
     },
-    "remove-console-access": {"iam:DeleteLoginProfile"},
+    "remove-console-access": {"iam:DeleteLoginProfile", "iam:GetUser"},
 }
 MEMBER_ROLE = load(AWS / "member-role.yaml")
 OPERATOR_ROLE = load(AWS / "operator-role.yaml")
@@ -193,10 +193,17 @@ def test_the_operator_alone_is_trusted(external_id: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{}, {"OperatorPrincipalArn": "*"}, {"OperatorPrincipalArn": "arn:aws:iam::*:role/x"},
-     {"OperatorPrincipalArn": OPERATOR, "Mode": "audit"}, {"OperatorPrincipalArn": OPERATOR, "ExternalId": "a b"},
-     {"OperatorPrincipalArn": OPERATOR, "ExternalId": "x"}, {"OperatorPrincipalArn": OPERATOR, "RoleName": "a/b"}],
-)  # fmt: skip
+    [
+        {},
+        {"OperatorPrincipalArn": "*"},
+        {"OperatorPrincipalArn": "urn:aws:iam::111122223333:root"},
+        {"OperatorPrincipalArn": "arn:aws:iam::*:role/x"},
+        {"OperatorPrincipalArn": OPERATOR, "Mode": "audit"},
+        {"OperatorPrincipalArn": OPERATOR, "ExternalId": "a b"},
+        {"OperatorPrincipalArn": OPERATOR, "ExternalId": "x"},
+        {"OperatorPrincipalArn": OPERATOR, "RoleName": "a/b"},
+    ],
+)
 def test_parameters_that_would_trust_too_many_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"must be given|does not match|is none of"):
         Stack(MEMBER_ROLE, **wrong)

@@ -12,6 +12,11 @@ from mfa_operator.api.duration import Duration
 
 T = TypeVar("T")
 
+# What the CRDs allow of Go's notation: no days, no fractions of a millisecond, nothing negative.
+_DURATION = re.compile(r"([0-9]{1,6}([.][0-9]{1,3})?[smh])+")
+MAX_DURATION = 20
+"""Characters of a duration."""
+
 
 class InvalidObject(ValueError):
     """An object's content is not what the API asks for.
@@ -26,14 +31,29 @@ class InvalidObject(ValueError):
         self.problem = problem
 
 
+class WrongField(ValueError):
+    """A model's own check found a field wrong; `field` as YAML calls it."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
 def from_dict(kind: type[T], value: object, *, at: str = "") -> T:
     """Build `kind` from builtins; `at` is the field the value stands in. Raises InvalidObject."""
     try:
         return msgspec.convert(value, kind, dec_hook=_decode, strict=True)
     except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at `$")
-        inner = where.removesuffix("`").replace("[...]", "")
-        raise InvalidObject((at + inner).lstrip("."), _explain(problem, inner, value)) from error
+        problem, inner = _split(str(error))
+        if isinstance(error.__cause__, WrongField):
+            problem, inner = error.__cause__.problem, f"{inner}.{error.__cause__.field}"
+        elif field := _FIELD_ITSELF.fullmatch(problem):
+            problem = "is missing" if field["missing"] else f"unknown field '{field['name']}'"
+            inner = f"{inner}.{field['name']}"
+        else:
+            problem = _explain(problem, inner, value)
+        raise InvalidObject((at + inner).lstrip("."), problem) from error
 
 
 def to_dict(value: object) -> Any:  # noqa: ANN401 - the builtins of any model
@@ -45,6 +65,8 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
+_FIELD_ITSELF = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>.*)`")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<path>.*)`$")
 _HINTS = {
     "id": "an account id is 12 digits, in quotes",
     "accounts": "an account id is 12 digits, in quotes",
@@ -54,11 +76,16 @@ _HINTS = {
 }
 
 
+def _split(message: str) -> tuple[str, str]:
+    """The validator's problem, and the path of the field that it stands in."""
+    place = _PLACE.search(message)
+    return (message[: place.start()], place["path"].replace("[...]", "")) if place else (message, "")
+
+
 def _explain(problem: str, inner: str, value: object) -> str:
     """The validator's words, with the value that was found and what would have been right."""
-    problem = problem.replace("Object missing", "missing").replace("Object contains", "contains").replace("`", "'")
-    if problem.startswith(("missing", "contains")):
-        return problem
+    problem = problem.replace("`", "'")
+    problem = problem[0].lower() + problem[1:]
     field = ""
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", inner):
         field = key or field
@@ -66,15 +93,21 @@ def _explain(problem: str, inner: str, value: object) -> str:
             value = value[int(index)] if index else value[key]  # type: ignore[index]  # builtins, followed by the error's own path
         except (KeyError, IndexError, TypeError):
             return problem
-    found = f"; found {value!r}" if isinstance(value, str | int | float | bool) and repr(value) not in problem else ""
+    if not isinstance(value, str | int | float | bool):
+        return problem
     hint = f"; {_HINTS[field]}" if field in _HINTS else ""
-    return problem[0].lower() + problem[1:] + found + hint
+    if hint and "matching regex" in problem:
+        return f"{value!r} will not do{hint}"
+    found = "" if repr(value) in problem else f"; found {value!r}"
+    return f"{problem}{found}{hint}"
 
 
 def _decode(kind: type, value: object) -> object:
     if kind is Duration:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no duration; write it in quotes, like '15m'")
+        if len(value) > MAX_DURATION or not _DURATION.fullmatch(value):
+            raise ValueError(f"{value!r} is no duration; write it like 90s, 15m, 4h or 1h30m")
         return Duration.parse(value)
     raise NotImplementedError(f"no conversion to {kind}")
 

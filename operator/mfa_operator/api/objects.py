@@ -65,7 +65,7 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
     return Policy(
         ref=policy_ref(body),
         uid=str(metadata.get("uid", "")),
-        generation=int(metadata.get("generation", 0)),
+        generation=_generation(metadata),
         requested_at=requested_at(body),
         spec=spec,
         status=known_status(body),
@@ -85,8 +85,13 @@ def known_status(body: Mapping[str, Any]) -> PolicyStatus:
 
 
 def requested_at(body: Mapping[str, Any]) -> str:
-    annotations = (body.get("metadata") or {}).get("annotations") or {}
-    return str(annotations.get(REQUESTED_AT_ANNOTATION, ""))
+    annotations = (body.get("metadata") or {}).get("annotations")
+    return str(annotations.get(REQUESTED_AT_ANNOTATION, "")) if isinstance(annotations, Mapping) else ""
+
+
+def _generation(metadata: Mapping[str, Any]) -> int:
+    generation = metadata.get("generation")
+    return generation if isinstance(generation, int) else 0
 
 
 def report_name(policy: PolicyRef, account_id: str) -> str:

@@ -5,23 +5,42 @@ The field names and bounds are those of deploy/crds/mfapolicies.yaml; a test hol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from mfa_operator.api.conversion import WrongField
 from mfa_operator.api.duration import Duration, hours, minutes
 from mfa_operator.api.enums import DeviceType, RemediationAction, RootRequirement, UserScope
 
-AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}$", description="an AWS account id: 12 digits, in quotes")]
+AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}\Z", description="an AWS account id: 12 digits, in quotes")]
 UserGlob = Annotated[str, Meta(min_length=1, max_length=512)]
 AwareDatetime = Annotated[datetime, Meta(tz=True)]
+TagValue = Annotated[str, Meta(max_length=256)]
 
-ROLE_ARN_PATTERN = r"^arn:(aws|aws-[a-z]+(-[a-z]+)*):iam::([0-9]{12}):role/[\x21-\x7E]{1,512}$"
+# \Z: to Python a `$` also matches before a line break at the end, to the API server it does not.
+ROLE_ARN_PATTERN = (
+    r"^arn:aws(-cn|-us-gov|-eusc|-iso(-[bef])?)?:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}\Z"
+)
+EXTERNAL_ID_PATTERN = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}\Z"
+MAX_TAG_KEY = 128
 MIN_INTERVAL, MAX_INTERVAL = minutes(1), hours(24)
 MAX_STALENESS, MAX_GRACE = hours(24), hours(8760)
+
+
+def _each_once(field: str, values: Iterable[str]) -> None:
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise WrongField(field, f"{twice[0]} stands here twice")
+
+
+def _within(field: str, value: Duration, low: Duration, high: Duration) -> None:
+    if not low <= value <= high:
+        raise WrongField(field, f"is {value}; it must be from {low} to {high}")
 
 
 class _Model(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -32,11 +51,11 @@ class Account(_Model, frozen=True):
     """One AWS account to audit."""
 
     id: AccountId
-    name: Annotated[str, Meta(max_length=64)] = ""
+    name: Annotated[str, Meta(min_length=1, max_length=64)] = ""
     """What people see; the id where empty."""
-    role_arn: Annotated[str, Meta(pattern=ROLE_ARN_PATTERN, max_length=600)] | None = None
+    role_arn: Annotated[str, Meta(pattern=ROLE_ARN_PATTERN, max_length=700)] | None = None
     """Role to assume; None audits with the operator's own credentials."""
-    external_id: Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,1224}$")] | None = None
+    external_id: Annotated[str, Meta(pattern=EXTERNAL_ID_PATTERN)] | None = None
 
     @property
     def partition(self) -> str | None:
@@ -45,9 +64,9 @@ class Account(_Model, frozen=True):
 
     def __post_init__(self) -> None:
         if self.role_arn and self.role_arn.split(":")[4] != self.id:
-            raise ValueError(f"roleArn belongs to account {self.role_arn.split(':')[4]}, but id is {self.id}")
+            raise WrongField("roleArn", f"belongs to account {self.role_arn.split(':')[4]}, but id is {self.id}")
         if self.external_id and not self.role_arn:
-            raise ValueError("externalId is of use only with roleArn")
+            raise WrongField("externalId", "is of use only with roleArn")
 
 
 class Requirement(_Model, frozen=True):
@@ -66,15 +85,24 @@ class Requirement(_Model, frozen=True):
         """Device types of which any one suffices."""
         return frozenset(self.device_types)
 
+    def __post_init__(self) -> None:
+        _each_once("deviceTypes", self.device_types)
+
 
 class Exemption(_Model, frozen=True):
     """Users who may go without MFA, why, and until when."""
 
     users: Annotated[tuple[UserGlob, ...], Meta(min_length=1, max_length=50)]
     reason: Annotated[str, Meta(min_length=1, max_length=256)]
-    accounts: Annotated[tuple[AccountId, ...], Meta(max_length=1000)] = ()
-    tags: Annotated[Mapping[str, str], Meta(max_length=50)] = msgspec.field(default_factory=dict)
+    accounts: Annotated[tuple[AccountId, ...], Meta(min_length=1, max_length=1000)] = ()
+    tags: Annotated[Mapping[str, TagValue], Meta(min_length=1, max_length=50)] = msgspec.field(default_factory=dict)
     expires: AwareDatetime | None = None
+
+    def __post_init__(self) -> None:
+        _each_once("users", self.users)
+        _each_once("accounts", self.accounts)
+        if any(not 1 <= len(key) <= MAX_TAG_KEY for key in self.tags):
+            raise WrongField("tags", f"the key of a tag has 1 to {MAX_TAG_KEY} characters")
 
     def active(self, now: datetime) -> bool:
         return self.expires is None or now < self.expires
@@ -93,7 +121,7 @@ class Remediation(_Model, frozen=True):
 
     def __post_init__(self) -> None:
         if self.quarantine_access_keys and self.action is not RemediationAction.QUARANTINE:
-            raise ValueError("quarantineAccessKeys needs action QuarantineUntilMfa")
+            raise WrongField("quarantineAccessKeys", "needs action QuarantineUntilMfa")
 
 
 class PolicySpec(_Model, frozen=True):
@@ -101,7 +129,7 @@ class PolicySpec(_Model, frozen=True):
 
     suspend: bool = False
     interval: Duration = minutes(15)
-    accounts: Annotated[tuple[Account, ...], Meta(max_length=1000)] = ()
+    accounts: Annotated[tuple[Account, ...], Meta(min_length=1, max_length=1000)] = ()
     organization: Mapping[str, Any] | None = None
     requirement: Requirement = Requirement()
     max_staleness: Duration = hours(4)
@@ -111,17 +139,8 @@ class PolicySpec(_Model, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.accounts and self.organization is None:
-            raise ValueError("name the accounts to audit: accounts is empty and organization is not set")
+            raise WrongField("accounts", "nothing to audit: name the accounts here")
         _within("interval", self.interval, MIN_INTERVAL, MAX_INTERVAL)
         _within("maxStaleness", self.max_staleness, hours(0), MAX_STALENESS)
         _within("gracePeriod", self.grace_period, hours(0), MAX_GRACE)
-        seen: set[str] = set()
-        for account in self.accounts:
-            if account.id in seen:
-                raise ValueError(f"accounts names {account.id} twice")
-            seen.add(account.id)
-
-
-def _within(field: str, value: Duration, low: Duration, high: Duration) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{field} is {value}; it must be from {low} to {high}")
+        _each_once("accounts", (account.id for account in self.accounts))

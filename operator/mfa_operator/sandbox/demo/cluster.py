@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ import stamina
 import yaml
 from kubernetes import client, dynamic
 from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
+from urllib3.exceptions import HTTPError
 
 from mfa_operator.api.enums import API_VERSION
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.kubernetes_client import connect
+from mfa_operator.kubernetes_client import ConnectionSettingsError, connect
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
 from mfa_operator.settings import SettingsError
 
@@ -78,12 +78,16 @@ class Own:
     """The reader's own cluster."""
 
     def __init__(self, kubeconfig: Path | None, context: str) -> None:
-        """Raises ConnectionSettingsError."""
+        """Raises SettingsError where the context does not exist or the cluster does not answer."""
         self.kubeconfig = kubeconfig
         self.context: str | None = context
-        api, _ = connect(str(kubeconfig) if kubeconfig else None, context)
-        self._api = api
-        self._client: Any = dynamic.DynamicClient(api)  # type: ignore[no-untyped-call]  # the client has no types
+        try:
+            self._api, _ = connect(str(kubeconfig) if kubeconfig else None, context)
+            self._client: Any = dynamic.DynamicClient(self._api)  # type: ignore[no-untyped-call]  # it has no types
+        except ConnectionSettingsError as error:
+            raise SettingsError(str(error)) from error
+        except (HTTPError, client.ApiException) as error:
+            raise SettingsError(f"the cluster of context {context} does not answer: {error}") from error
 
     def create(self, manifest: Mapping[str, Any]) -> bool:
         """Create the object; False where it is there already."""
@@ -101,7 +105,7 @@ class Own:
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         self._resource(manifest).server_side_apply(
-            body=json.dumps(manifest), field_manager="mfa-operator-demo", force_conflicts=True
+            body=dict(manifest), field_manager="mfa-operator-demo", force_conflicts=True
         )
 
     def policy(self, ref: PolicyRef) -> Mapping[str, Any]:
@@ -136,7 +140,7 @@ class Own:
 
 @contextmanager
 def own(kubeconfig: Path | None, context: str, namespace: str) -> Iterator[Own]:
-    """Use the reader's cluster; whatever is created in it is deleted at the end. Raises ConnectionSettingsError."""
+    """Use the reader's cluster; whatever is created in it is deleted at the end. Raises SettingsError."""
     cluster = Own(kubeconfig, context)
     created: list[Mapping[str, Any]] = []
     wanted = [*crds(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]

@@ -10,7 +10,7 @@ from aiohttp import web
 from mfa_operator.sandbox.kubernetes import openapi, tables
 from mfa_operator.sandbox.kubernetes.calls import Call, read_call
 from mfa_operator.sandbox.kubernetes.discovery import CORE_VERSIONS, SERVER_VERSION, api_resources
-from mfa_operator.sandbox.kubernetes.errors import REASONS, ApiError, no_such_endpoint
+from mfa_operator.sandbox.kubernetes.errors import REASONS, ApiError, NotServedError
 from mfa_operator.sandbox.kubernetes.faults import Fault, Faults, LoggedRequest, RequestLog
 from mfa_operator.sandbox.kubernetes.rest import RestApi
 from mfa_operator.sandbox.kubernetes.watching import ConnectionCut
@@ -64,6 +64,8 @@ class ClusterEmulator(kmock.KubernetesEmulator):
                 response = _failure(fault)
         except ApiError as error:
             response = _refusal(error)
+        except NotServedError:
+            response = web.Response(status=404, text="404 page not found\n")
         except ConnectionCut:
             response = None
         if response is None:
@@ -125,7 +127,7 @@ class ClusterEmulator(kmock.KubernetesEmulator):
         )
 
     async def _about(self, call: Call, request: kmock.Request) -> web.StreamResponse:
-        """Everything but objects: discovery, version, health, OpenAPI. Raises ApiError 404."""
+        """Everything but objects: discovery, version, health, OpenAPI. Raises NotServedError."""
         resources = self.api.resources
         body: object
         match call.path.strip("/").split("/"):
@@ -149,7 +151,7 @@ class ClusterEmulator(kmock.KubernetesEmulator):
                 # kmock's list of an API version lacks what kubectl needs of subresources.
                 body = api_resources(resources, call.path.rstrip("/"))
         if body is None:
-            raise no_such_endpoint()
+            raise NotServedError
         return _json(body)
 
 

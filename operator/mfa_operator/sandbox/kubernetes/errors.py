@@ -1,6 +1,5 @@
 """The API server's refusals: a code, a reason and a message in the words that clients match on."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from mfa_operator.sandbox.kubernetes.resources import ResourceType
@@ -27,7 +26,7 @@ REASONS = {
 class ApiError(Exception):
     """A request that the API server refuses.
 
-    `code` is the HTTP status. `reason` defaults to what the API server gives with that code.
+    `code` is the HTTP status. `reason` defaults to what the API server gives with that code; "" stands for none.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.reason = reason or REASONS.get(code, "Unknown")
+        self.reason = REASONS[code] if reason is None else reason
         self.details = details
 
     def status(self) -> dict[str, Any]:
@@ -52,19 +51,25 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
             **({"details": self.details} if self.details is not None else {}),
             "code": self.code,
         }
 
 
+class NotServedError(Exception):
+    """A path that leads nowhere; the API server answers it with 404 and no Status."""
+
+
 def not_found(resource: ResourceType, name: str) -> ApiError:
-    return ApiError(404, f'{resource.qualified} "{name}" not found', details=_details(resource, name))
+    return ApiError(
+        404, f'{resource.qualified} "{name}" not found', details=_details(resource.group, resource.plural, name)
+    )
 
 
 def already_exists(resource: ResourceType, name: str) -> ApiError:
     message = f'{resource.qualified} "{name}" already exists'
-    return ApiError(409, message, reason="AlreadyExists", details=_details(resource, name))
+    return ApiError(409, message, reason="AlreadyExists", details=_details(resource.group, resource.plural, name))
 
 
 def conflict(
@@ -73,19 +78,23 @@ def conflict(
     why: str = "the object has been modified; please apply your changes to the latest version and try again",
 ) -> ApiError:
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
-    return ApiError(409, message, details=_details(resource, name))
+    return ApiError(409, message, details=_details(resource.group, resource.plural, name))
 
 
-def invalid(resource: ResourceType, name: str, causes: Sequence[tuple[str, str, str]]) -> ApiError:
-    """A refusal with causes, each a field path, a reason (`FieldValueRequired` …) and a message."""
-    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    listed = [f"{field}: {message}" for field, _, message in causes]
-    message = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
-    details = _details(resource, name) | {
-        "kind": resource.kind,
-        "causes": [{"reason": reason, "message": text, "field": field} for field, reason, text in causes],
-    }
-    return ApiError(422, f'{kind} "{name}" is invalid: {message}', details=details)
+def precondition_failed(resource: ResourceType, name: str, why: str) -> ApiError:
+    """A conflict as a deletion's preconditions give it, which goes by the kind."""
+    message = f'Operation cannot be fulfilled on {_qualified(resource.group, resource.kind)} "{name}": {why}'
+    return ApiError(409, message, details=_details(resource.group, resource.kind, name))
+
+
+def invalid(group: str, kind: str, name: str, *, field: str, reason: str, message: str) -> ApiError:
+    """A refusal of one field; `reason` is a cause's, such as `FieldValueRequired`."""
+    cause = {"reason": reason, "message": message, "field": field}
+    return ApiError(
+        422,
+        f'{_qualified(group, kind)} "{name}" is invalid: {field}: {message}',
+        details=_details(group, kind, name) | {"causes": [cause]},
+    )
 
 
 def bad_request(message: str) -> ApiError:
@@ -96,10 +105,9 @@ def expired(version: int, oldest: int) -> ApiError:
     return ApiError(410, f"too old resource version: {version} ({oldest})")
 
 
-def no_such_endpoint() -> ApiError:
-    return ApiError(404, "the server could not find the requested resource", details={})
+def _qualified(group: str, word: str) -> str:
+    return f"{word}.{group}" if group else word
 
 
-def _details(resource: ResourceType, name: str) -> dict[str, Any]:
-    group = {"group": resource.group} if resource.group else {}
-    return {"name": name, **group, "kind": resource.plural}
+def _details(group: str, kind: str, name: str) -> dict[str, Any]:
+    return {key: value for key, value in (("name", name), ("group", group), ("kind", kind)) if value}

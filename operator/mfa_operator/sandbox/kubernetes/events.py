@@ -19,6 +19,8 @@ _FIELDS = {
     "count": "deprecatedCount",
     "reportingComponent": "reportingController",
 }
+# What clients of either form find even where nothing was sent.
+_ALWAYS_THERE: Object = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
 _BACK = {new: old for old, new in _FIELDS.items()}
 
 
@@ -37,6 +39,9 @@ def to_stored(resource: ResourceType, body: Object) -> Object:
 
 def to_served(resource: ResourceType, body: Object) -> Object:
     """What is stored, as a client of `resource` gets it."""
-    if resource is not CORE_EVENTS:
+    if stored_as(resource) is not EVENTS:
+        return body
+    body = _ALWAYS_THERE | body
+    if resource is EVENTS:
         return body
     return {_BACK.get(key, key): value for key, value in body.items()} | {"apiVersion": "v1"}

@@ -24,20 +24,23 @@ def timestamp(moment: datetime) -> str:
 
 
 def check_type(resource: ResourceType, body: Object) -> None:
-    """Hold apiVersion and kind to the URL's; fill them in for built-in resources. Raises ApiError 400."""
+    """Hold apiVersion and kind to the URL's; fill them in for built-in resources. Raises ApiError 400 and 422."""
     if not resource.custom:
         body.setdefault("apiVersion", resource.api_version)
         body.setdefault("kind", resource.kind)
-    for key, expected, called in (
-        ("apiVersion", resource.api_version, "API version"),
-        ("kind", resource.kind, "kind"),
-    ):
-        if not body.get(key):
-            raise bad_request(f"Object '{key[0].upper()}{key[1:]}' is missing in the request body")
-        if body[key] != expected:
-            raise bad_request(
-                f"the {called} in the data ({body[key]}) does not match the expected {called} ({expected})"
-            )
+    kind, version = body.get("kind") or "", body.get("apiVersion") or ""
+    if not kind:
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing"
+        )
+    if version != resource.api_version:
+        raise bad_request(
+            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+        )
+    if kind != resource.kind:
+        name = (body.get("metadata") or {}).get("name", "")
+        message = f'Invalid value: "{kind}": must be {resource.kind}'
+        raise invalid(resource.group, kind, name, field="kind", reason="FieldValueInvalid", message=message)
     if not isinstance(body.setdefault("metadata", {}), dict):
         raise bad_request("metadata is not an object")
 
@@ -46,15 +49,26 @@ def of_new(resource: ResourceType, namespace: str, body: Object, *, now: datetim
     """The metadata of an object to be created. Raises ApiError 400, 422 and 500."""
     given = body["metadata"]
     if given.get("resourceVersion"):
-        raise ApiError(500, "resourceVersion should not be set on objects to be created")
+        raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="")
     _check_namespace(namespace, given)
     name = given.get("name") or _generated_name(given)
     if not name:
-        cause = ("metadata.name", "FieldValueRequired", "Required value: name or generateName is required")
-        raise invalid(resource, "", [cause])
+        raise invalid(
+            resource.group,
+            resource.kind,
+            "",
+            field="metadata.name",
+            reason="FieldValueRequired",
+            message="Required value: name or generateName is required",
+        )
     if len(name) > 253 or not NAME.fullmatch(name):
-        message = f'Invalid value: "{name}": a lowercase RFC 1123 subdomain is required'
-        raise invalid(resource, name, [("metadata.name", "FieldValueInvalid", message)])
+        message = (
+            f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '
+            "'-' or '.', and must start and end with an alphanumeric character"
+        )
+        raise invalid(
+            resource.group, resource.kind, name, field="metadata.name", reason="FieldValueInvalid", message=message
+        )
     kept = {key: value for key, value in given.items() if key not in (*SYSTEM_FIELDS, *IGNORED_FIELDS)}
     kept.pop("resourceVersion", None)
     return {
@@ -78,8 +92,11 @@ def _check_namespace(namespace: str, given: Object) -> None:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def check_identity(resource: ResourceType, old: Object, wanted: Object, *, version_needed: bool) -> None:
-    """Hold an update to the object and the state that it means. Raises ApiError 400, 409 and 422."""
+def check_identity(resource: ResourceType, old: Object, wanted: Object, *, replace: bool) -> None:
+    """Hold an update to the object and the state that it means.
+
+    `replace` says that the client sent all of it, and has to name the state. Raises ApiError 400, 409 and 422.
+    """
     meta, given = old["metadata"], wanted["metadata"]
     name = meta["name"]
     if given.get("name") not in (None, name):
@@ -88,10 +105,21 @@ def check_identity(resource: ResourceType, old: Object, wanted: Object, *, versi
     version = given.get("resourceVersion")
     if version and version != meta["resourceVersion"]:
         raise conflict(resource, name)
-    if not version and version_needed and not resource.unconditional_update:
-        message = "Invalid value: 0x0: must be specified for an update"
-        raise invalid(resource, name, [("metadata.resourceVersion", "FieldValueInvalid", message)])
+    if not version and replace and not resource.unconditional_update:
+        raise invalid(
+            resource.group,
+            resource.plural,
+            name,
+            field="metadata.resourceVersion",
+            reason="FieldValueInvalid",
+            message="Invalid value: 0: must be specified for an update",
+        )
     if given.get("uid") not in (None, "", meta["uid"]):
+        if not replace:
+            message = f'Invalid value: "{given["uid"]}": field is immutable'
+            raise invalid(
+                resource.group, resource.kind, name, field="metadata.uid", reason="FieldValueInvalid", message=message
+            )
         why = f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {meta['uid']}"
         raise conflict(resource, name, why)
 

@@ -10,10 +10,9 @@ from mfa_operator.sandbox.kubernetes import patching, watching
 from mfa_operator.sandbox.kubernetes.calls import Call
 from mfa_operator.sandbox.kubernetes.errors import (
     ApiError,
+    NotServedError,
     bad_request,
-    expired,
     invalid,
-    no_such_endpoint,
 )
 from mfa_operator.sandbox.kubernetes.events import stored_as, to_served, to_stored
 from mfa_operator.sandbox.kubernetes.resources import SELF_SUBJECT_REVIEWS, ResourceType
@@ -37,17 +36,17 @@ class RestApi:
         self._applied: dict[tuple[str, str, str], Object] = {}
 
     def resource(self, call: Call) -> ResourceType:
-        """The resource that the call is about. Raises ApiError 404."""
+        """The resource that the call is about. Raises NotServedError."""
         for resource in self.resources:
             if (resource.group, resource.version, resource.plural) == (call.group, call.version, call.plural):
                 return resource
-        raise no_such_endpoint()
+        raise NotServedError
 
     def answer(self, call: Call) -> Answer:
-        """HTTP status and body of every verb but `watch`. Raises ApiError."""
+        """HTTP status and body of every verb but `watch`. Raises ApiError and NotServedError."""
         resource = self.resource(call)
         if call.subresource and not (call.subresource == "status" and resource.has_status):
-            raise no_such_endpoint()
+            raise NotServedError
         verbs: dict[str, Callable[[Call, ResourceType], Answer]] = {
             "get": self._get,
             "list": self._list,
@@ -57,14 +56,16 @@ class RestApi:
             "delete": self._delete,
             "deletecollection": self._delete_collection,
         }
-        if call.verb not in resource.verbs or (resource.namespaced and not call.namespace and _is_write(call)):
+        if resource.namespaced and not call.namespace and call.verb not in ("list", "deletecollection"):
+            raise NotServedError
+        if call.verb not in resource.verbs:
             raise ApiError(405, "the server does not allow this method on the requested resource", details={})
         return verbs[call.verb](call, resource)
 
     def watch(self, call: Call) -> AbstractContextManager[AsyncGenerator[Object, None]]:
         """The events of a watch, from the moment that the context is entered.
 
-        Raises ApiError 400, 404 and 405 at once; later errors are events.
+        Raises NotServedError and ApiError 400 and 405 at once; later errors are events.
         """
         resource = self.resource(call)
         if call.verb not in resource.verbs:
@@ -78,15 +79,12 @@ class RestApi:
         limit = _number(call, "limit")
         token = call.query.get("continue", "")
         if token:
-            # A page belongs to the state in which its list began.
-            version, items = self._paged.get(token, (-1, []))
-            if version < self.store.history.oldest:
-                raise expired(version, self.store.history.oldest)
+            version, items = self._continued(token)
         else:
             version, items = self.store.history.version, self._selected(call, resource)
         meta: Object = {"resourceVersion": str(version)}
         if limit and len(items) > limit:
-            meta["continue"] = secrets.token_urlsafe(16)
+            meta["continue"] = f"{version}.{secrets.token_urlsafe(16)}"
             meta["remainingItemCount"] = len(items) - limit
             self._paged[meta["continue"]] = version, items[limit:]
             items = items[:limit]
@@ -96,8 +94,22 @@ class RestApi:
             "apiVersion": resource.api_version,
             "kind": f"{resource.kind}List",
             "metadata": meta,
-            "items": items,
+            # In lists, only custom resources carry their apiVersion and kind.
+            "items": items if resource.custom else [_without_type(item) for item in items],
         }
+
+    def _continued(self, token: str) -> tuple[int, list[Object]]:
+        """The version and the rest of a list; a page belongs to the state in which its list began."""
+        version = token.partition(".")[0]
+        if not version.isdecimal():
+            raise bad_request("invalid continue token: continue key is not valid")
+        if token not in self._paged or int(version) < self.store.history.oldest:
+            raise ApiError(
+                410,
+                "The provided continue parameter is too old to display a consistent list result. "
+                "You can start a new list without the continue parameter.",
+            )
+        return self._paged[token]
 
     def _selected(self, call: Call, resource: ResourceType) -> list[Object]:
         selected = _selector(resource, call)
@@ -142,8 +154,14 @@ class RestApi:
         """Server-side apply without conflicts between managers: each takes away only what it applied before."""
         manager = call.query.get("fieldManager", "")
         if not manager:
-            cause = ("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
-            raise invalid(resource, call.name, [cause])
+            raise invalid(
+                "meta.k8s.io",
+                "PatchOptions",
+                "",
+                field="fieldManager",
+                reason="FieldValueRequired",
+                message="Required value: is required for apply patch",
+            )
         wanted = patching.decode_object(call.body)
         found = self.store.find(stored_as(resource), call.namespace, call.name)
         if found is None:
@@ -192,16 +210,16 @@ class RestApi:
         )
 
 
+def _without_type(body: Object) -> Object:
+    return {key: value for key, value in body.items() if key not in ("apiVersion", "kind")}
+
+
 def _body(call: Call) -> Object:
     """Raises ApiError 400 and 415."""
     if call.content_type == "application/vnd.kubernetes.protobuf":
         # Only kubectl's subcommands for single built-in kinds send it (`kubectl create namespace`).
         raise ApiError(415, "the sandbox does not read protobuf: use `kubectl apply -f` with a manifest")
     return patching.decode_object(call.body)
-
-
-def _is_write(call: Call) -> bool:
-    return call.verb not in ("list", "deletecollection")
 
 
 def _selector(resource: ResourceType, call: Call) -> Selector:
@@ -214,5 +232,5 @@ def _selector(resource: ResourceType, call: Call) -> Selector:
 def _number(call: Call, parameter: str) -> int:
     text = call.query.get(parameter) or "0"
     if not text.isdecimal():
-        raise bad_request(f"{parameter}: not a number: {text!r}")
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     return int(text)

@@ -58,7 +58,7 @@ def field_selector(text: str, *, any_field: bool) -> Selector:
     for part in filter(None, (part.strip() for part in text.split(","))):
         found = re.fullmatch(r"(?P<path>[A-Za-z.]+)(?P<operator>==|=|!=)(?P<value>.*)", part)
         if found is None:
-            raise bad_request(f"invalid field selector: {part!r}")
+            raise bad_request(f"invalid selector: {text!r}; can't understand {part!r}")
         if not any_field and found["path"] not in {"metadata.name", "metadata.namespace"}:
             raise bad_request(f"field label not supported: {found['path']}")
         requirements.append((found["path"].split("."), found["operator"] != "!=", found["value"]))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mfa_operator.sandbox.kubernetes import metadata
-from mfa_operator.sandbox.kubernetes.errors import ApiError, already_exists, conflict, not_found
+from mfa_operator.sandbox.kubernetes.errors import ApiError, already_exists, not_found, precondition_failed
 from mfa_operator.sandbox.kubernetes.history import Change, History
 from mfa_operator.sandbox.kubernetes.resources import NAMESPACES, ResourceType
 from mfa_operator.sandbox.kubernetes.schema import check_micro_times, conform
@@ -64,7 +64,7 @@ class Store:
         if resource is NAMESPACES:
             own_label = {"kubernetes.io/metadata.name": name}
             new["metadata"]["labels"] = (new["metadata"].get("labels") or {}) | own_label
-            new["status"] = {"phase": "Active"}
+            new |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
         if dry_run:
             return new
         self._put(resource, None, new)
@@ -92,7 +92,7 @@ class Store:
         wanted = change(old)
         metadata.check_type(resource, wanted)
         check_micro_times(resource, wanted)
-        metadata.check_identity(resource, old, wanted, version_needed=replace)
+        metadata.check_identity(resource, old, wanted, replace=replace)
         if subresource == "status":
             new = {**old, "status": wanted.get("status")}
             if "status" not in wanted:
@@ -136,7 +136,8 @@ class Store:
             ("ResourceVersion", version, old["metadata"]["resourceVersion"]),
         ):
             if wanted is not None and wanted != actual:
-                raise conflict(resource, name, f"the {label} in the precondition ({wanted}) does not match ({actual})")
+                why = f"the {label} in the precondition ({wanted}) does not match the {label} in record ({actual})"
+                raise precondition_failed(resource, name, why)
         gone = not old["metadata"].get("finalizers")
         if dry_run or (not gone and "deletionTimestamp" in old["metadata"]):
             return old, gone

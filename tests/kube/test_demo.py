@@ -1,0 +1,78 @@
+"""`mfa-operator demo`, as a person meets it: on a terminal, and with --once."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pexpect
+import pytest
+import urllib3
+
+from tests.fixtures.operator import COMMAND
+
+STATES = ("Violating", "Overdue", "Exempt", "Unknown", "Denied", "Audited")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A reader's own AWS and Kubernetes settings, none of which the demo may use, and a place for temporary files."""
+    return os.environ | {
+        "TMPDIR": str(tmp_path),
+        "AWS_PROFILE": "production",
+        "KUBECONFIG": str(tmp_path / "no-such-kubeconfig"),
+        "TERM": "xterm-256color",
+    }
+
+
+def test_once_prints_accounts_and_findings_of_every_state_and_leaves_nothing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [COMMAND, "demo", "--once"], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for state in STATES:
+        assert re.search(rf"\b{state}\b", done.stdout), f"no {state} in\n{done.stdout}"
+    assert "alice" in done.stdout
+    assert "payments-prod" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_on_a_terminal_it_counts_down_serves_metrics_and_ends_on_ctrl_c(environment: dict[str, str]) -> None:
+    child = pexpect.spawn(str(COMMAND), ["demo"], env=environment, dimensions=(50, 160), timeout=90, encoding="utf-8")
+    try:
+        child.expect(r"Metrics: (http://[0-9.:]+/metrics)")
+        assert isinstance(child.match, re.Match)
+        url = child.match.group(1)
+        child.expect("Try it in another terminal")
+        child.expect(r"Next pass: .*employees in \d+ s")
+        metrics = urllib3.request("GET", url, retries=False).data.decode()
+        assert 'mfa_policy_users{account_id="333344445555",policy="contractors"' in metrics
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert child.exitstatus == 0
+    finally:
+        child.close(force=True)
+
+
+def test_a_taken_port_is_one_message_and_status_3(environment: dict[str, str]) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    with server:
+        port = server.getsockname()[1]
+        done = subprocess.run(
+            [COMMAND, "demo", "--once", "--metrics-port", str(port)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
