@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from mfa_operator.api.enums import FindingState
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import Finding, ReportStatus
-from mfa_operator.aws.collect import Collector
+from mfa_operator.aws.collect import MAX_CONCURRENT_USERS, Collector
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.evaluate import Case, Verdict, evaluate, needs_of, wants_tags
@@ -37,8 +37,9 @@ class Audit:
 class Auditor:
     """Audits accounts, and keeps what one pass leaves to the next about each."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, *, max_concurrent_users: int = MAX_CONCURRENT_USERS) -> None:
         self.sessions = sessions
+        self._width = max_concurrent_users
         self._collectors: dict[tuple[str, str | None, str | None], Collector] = {}
         self._lock = threading.Lock()
 
@@ -78,7 +79,7 @@ class Auditor:
         key = (account.id, account.role_arn, account.external_id)
         with self._lock:
             if key not in self._collectors:
-                self._collectors[key] = Collector(self.sessions.account(account))
+                self._collectors[key] = Collector(self.sessions.account(account), self._width)
             return self._collectors[key]
 
     def keep_only(self, accounts: Iterable[Account]) -> None:

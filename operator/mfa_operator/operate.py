@@ -60,7 +60,7 @@ def build_reconciler(
     `leading`: whether no other replica can act now; to be asked, like `stopping`, before every single action.
     """
     sessions = Sessions(stopping=stopping, count_request=metrics.count_aws_request)
-    auditor = Auditor(sessions)
+    auditor = Auditor(sessions, max_concurrent_users=settings.audit.max_concurrent_users)
     return Reconciler(
         cluster=cluster,
         auditor=auditor,

@@ -24,6 +24,10 @@ from mfa_operator.api.status import (
 from mfa_operator.wording import many, shortened
 
 
+MAX_CONDITION_MESSAGE = 1024
+"""Characters of a condition's message: more than kubectl shows well, far less than may be."""
+
+
 def summarize(accounts: Sequence[AccountStatus], reports: Mapping[str, Counts]) -> PolicySummary:
     """Counts over all accounts; `reports` holds the last known counts by account id."""
     totals: Counter[str] = Counter()
@@ -114,7 +118,7 @@ def not_audited_status(
     before: PolicyStatus, generation: int, reason: ConditionReason, message: str, now: datetime
 ) -> PolicyStatus:
     """The status of a policy that is not audited: suspended, or its spec makes no sense. What was known stays."""
-    conditions = [_condition(ConditionType.READY, "False", reason, shortened(message), generation, now)]
+    conditions = [_condition(ConditionType.READY, "False", reason, message, generation, now)]
     known = before.condition(ConditionType.COMPLIANT)
     if reason is ConditionReason.SUSPENDED and known:
         conditions.append(known)
@@ -176,7 +180,7 @@ def _condition(
         type=kind,
         status=status,
         reason=reason,
-        message=shortened(message),
+        message=shortened(message, MAX_CONDITION_MESSAGE),
         last_transition_time=now,
         observed_generation=generation,
     )

@@ -54,7 +54,7 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
         )
         table.add_row(
             account.id,
-            account.name,
+            Text(account.name),
             Text(account.state, _STYLES[account.state]),
             *("-" if count is None else str(count) for count in counts),
             Text(account.message),
@@ -71,10 +71,10 @@ def findings_table(reports: Iterable[ReportStatus], now: datetime) -> Table:
     for report in reports:
         for finding in report.findings:
             table.add_row(
-                report.account_name or report.account_id,
+                Text(report.account_name or report.account_id),
                 Text(finding.path + finding.user if finding.path != "/" else finding.user),
                 Text(finding.state, _STYLES[finding.state]),
-                finding.reason,
+                Text(finding.reason),
                 relative(finding.first_seen, now),
                 relative(finding.deadline, now),
                 Text(_details(finding)),

@@ -35,11 +35,11 @@ def finding_events(before: ReportStatus | None, after: ReportStatus, partition: 
     still = _violations(after.findings, with_unknown=True)
     removed = {finding.user for finding in after.findings if finding.state is FindingState.REMEDIATED}
     new = [finding for key, finding in _violations(after.findings).items() if key not in known]
-    # Whoever had console access removed got an Event of its own.
+    # Whoever had console access removed got an Event of its own. Unknown carries firstSeen only of a violation.
     gone = [
         finding.user
         for finding in known.values()
-        if finding.state in OPEN_STATES and not _in(finding.user, still) and finding.user not in removed
+        if finding.first_seen and not _in(finding.user, still) and finding.user not in removed
     ]
     label = account_label(after.account_id, after.account_name)
     events = []

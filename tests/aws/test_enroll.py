@@ -257,6 +257,7 @@ def test_an_existing_file_is_never_written_over(desk: Desk, tmp_path: Path, kind
     assert [path.name for path in tmp_path.iterdir()] == ["qr.png"]
     assert kind == "dangling link" or file.read_text() == "precious"
     assert desk.untouched
+    assert kind == "file made meanwhile" or len(desk.aws.calls) == 0
 
 
 def test_devices_there_already_are_listed_and_another_name_makes_another_one(desk: Desk) -> None:
@@ -341,6 +342,10 @@ def test_whoever_stops_leaves_nothing_behind(
 def test_ctrl_z_does_not_leave_the_seed_on_the_screen(desk: Desk) -> None:
     person = desk("--seed")
     seed = person.seed()
+    # Asked of the kernel: without a shell above it no process stops at Ctrl-Z.
+    ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{person.process.pid}/status").read_text())
+    assert ignored is not None
+    assert int(ignored[1], 16) & 1 << signal.SIGTSTP - 1
     person.presses("z")
     person.enters(codes(seed))
     assert person.status() == 0

@@ -97,6 +97,7 @@ def test_assume_role_is_denied(aws: EmbeddedAws, account: Account, case: str) ->
         case "no such role":
             role_arn = f"arn:aws:iam::{account.id}:role/other"
         case "role deleted":
+            account.trust("other")
             account.backend.delete_role("mfa-operator")
         case "suspended":
             account.suspended = True

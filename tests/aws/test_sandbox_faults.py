@@ -182,16 +182,17 @@ def test_calls_are_kept_without_secrets(aws: EmbeddedAws, account: Account, iam:
 
 def test_calls_are_counted(aws: EmbeddedAws, account: Account, iam: "IAMClient") -> None:
     code_or_none(lambda: iam.get_login_profile(UserName="nobody"))
-    iam.list_groups()
+    code_or_none(lambda: iam.get_group(GroupName="nothing"))
     sts = aws.sts()
     sts.get_caller_identity()
     sts.close()
-    assert aws.calls.operations() == {"AssumeRole": 1, "GetLoginProfile": 1, "ListGroups": 1, "GetCallerIdentity": 1}
+    assert aws.calls.operations() == {"AssumeRole": 1, "GetLoginProfile": 1, "GetGroup": 1, "GetCallerIdentity": 1}
     assert (len(aws.calls), aws.calls.count()) == (4, 4)
     assert aws.calls.count(account=account.id) == 3, "assuming its role is about the account"
     assert aws.calls.count("GetLoginProfile", account.id) == 1
     assert aws.calls.count("AssumeRole", aws.world.home_id) == 0
-    assert [record.code for record in aws.calls] == [None, "NoSuchEntity", None, None]
+    assert [record.code for record in aws.calls] == [None, "NoSuchEntity", "NoSuchEntity", None]
+    assert [record.executed for record in aws.calls] == [True, False, False, True]
     assert aws.calls.count(principal=f"arn:aws:iam::{aws.world.home_id}:user/mfa-operator") == 2
 
 

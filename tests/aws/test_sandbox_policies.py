@@ -67,6 +67,7 @@ def test_a_policy_as_it_was_made(account: Account, iam: "IAMClient", arn: str) -
     assert again == ("EntityAlreadyExists", 409)
     assert [found["Arn"] for found in iam.list_policies(Scope="Local")["Policies"]] == [arn]
     assert iam.list_policies(Scope="Local", OnlyAttached=True)["Policies"] == []
+    assert iam.list_policies(Scope="AWS")["Policies"] == []
 
 
 def test_tags_of_a_policy(iam: "IAMClient", arn: str) -> None:

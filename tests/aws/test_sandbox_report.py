@@ -99,6 +99,9 @@ def test_force_report_knows_no_window(aws: EmbeddedAws, account: Account, iam: "
     account.force_report()
     assert "alice" in rows_of(iam)
     assert iam.get_credential_report()["GeneratedTime"] == NOON + timedelta(minutes=5)
+    aws.world.set_time(NOON)
+    account.force_report()
+    assert iam.get_credential_report()["GeneratedTime"] == NOON, "set, not put forward once more"
 
 
 def test_the_csv_as_a_whole(account: Account, iam: "IAMClient") -> None:

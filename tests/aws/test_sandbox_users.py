@@ -54,13 +54,15 @@ def test_the_last_sign_in_outlives_the_password(account: Account, iam: "IAMClien
 
 
 def test_login_profile_of_a_seeded_user(account: Account, iam: "IAMClient") -> None:
-    account.user("alice", password=True, created=BEFORE, password_created=NOON, password_reset_required=True)
+    seeded = account.user("alice", password=True, created=BEFORE, password_created=NOON, password_reset_required=True)
     account.user("keys", access_keys=1)
     assert iam.get_login_profile(UserName="alice")["LoginProfile"] == {
         "UserName": "alice",
         "CreateDate": NOON,
         "PasswordResetRequired": True,
     }
+    seeded.set_password(NOON, reset_required=False)
+    assert iam.get_login_profile(UserName="alice")["LoginProfile"]["PasswordResetRequired"] is False
     assert code_of(lambda: iam.get_login_profile(UserName="keys")) == ("NoSuchEntity", 404)
     assert code_of(lambda: iam.get_login_profile(UserName="nobody")) == ("NoSuchEntity", 404)
 
@@ -134,6 +136,7 @@ def test_account_summary(account: Account, iam: "IAMClient") -> None:
         account.root(mfa=kind, access_keys=1)
         summary = summary_of(iam)
         assert [summary[name] for name in asked] == [1, 1, 1]
+        assert summary["MFADevicesInUse"] == 3
 
 
 def test_five_thousand_users_are_listed_in_five_pages(account: Account, iam: "IAMClient") -> None:

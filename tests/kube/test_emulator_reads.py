@@ -1,5 +1,6 @@
 """How the embedded Kubernetes lists: selectors, pages, tables, the two forms of Events."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -125,15 +126,33 @@ def test_pages_show_the_state_in_which_the_list_began(
     assert names(page(first["metadata"]["continue"])) == "cd"
 
 
-@pytest.mark.parametrize("expire", [True, False])
-def test_a_page_of_a_list_too_old_is_gone(kube: EmbeddedKubernetes, objects: Any, five: None, expire: bool) -> None:
+@pytest.mark.parametrize(
+    ("expire", "code", "reason", "message"),
+    [
+        (True, 410, "Expired", "is too old to display a consistent list result"),
+        (False, 400, "BadRequest", "invalid continue token"),
+    ],
+)
+def test_a_page_of_a_list_too_old_is_gone(
+    kube: EmbeddedKubernetes, objects: Any, five: None, expire: bool, code: int, reason: str, message: str
+) -> None:
     token = objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=2)["metadata"]["continue"]
     if expire:
         kube.expire_watches()
 
     with pytest.raises(client.ApiException) as refused:
         objects.list_cluster_custom_object(*GROUP, "mfapolicies", limit=2, _continue=token if expire else "made-up")
-    assert (refused.value.status, '"reason": "Expired"' in str(refused.value.body)) == (410, True)
+
+    status = json.loads(str(refused.value.body))
+    assert (refused.value.status, status["reason"]) == (code, reason)
+    assert message in status["message"]
+
+
+def test_lists_of_built_in_kinds_leave_the_kind_to_the_list(kube: EmbeddedKubernetes, http: Http, five: None) -> None:
+    namespaces = http("GET", "/api/v1/namespaces").json()
+    assert (namespaces["kind"], namespaces["apiVersion"]) == ("NamespaceList", "v1")
+    assert not {"kind", "apiVersion"} & set(namespaces["items"][0])
+    assert {"kind", "apiVersion"} <= set(http("GET", PATH).json()["items"][0])
 
 
 def test_a_list_begun_after_the_expiry_has_all_its_pages(kube: EmbeddedKubernetes, objects: Any, five: None) -> None:

@@ -139,10 +139,10 @@ def test_a_dry_run_changes_nothing(
         ({"metadata": {}}, 422, "Invalid", "name or generateName is required"),
         ({"metadata": {"name": "Not_A_Name"}}, 422, "Invalid", 'metadata.name: Invalid value: "Not_A_Name"'),
         ({"metadata": {"name": "a", "namespace": "other"}}, 400, "BadRequest", "does not match the namespace"),
-        ({"kind": "MfaReport"}, 400, "BadRequest", "does not match the expected kind (MfaPolicy)"),
+        ({"kind": "MfaReport"}, 422, "Invalid", 'kind: Invalid value: "MfaReport": must be MfaPolicy'),
         ({"kind": None}, 400, "BadRequest", "Object 'Kind' is missing"),
         ({"apiVersion": "v1"}, 400, "BadRequest", "does not match the expected API version"),
-        ({"metadata": {"name": "a", "resourceVersion": "3"}}, 500, "InternalError", "should not be set"),
+        ({"metadata": {"name": "a", "resourceVersion": "3"}}, 500, None, "should not be set"),
         ({"spec": {"accounts": [{"name": "x" * 1_600_000}]}}, 500, "InternalError", "request is too large"),
     ],
 )
@@ -152,14 +152,14 @@ def test_a_creation_is_refused(
     new_policy: Callable[..., Object],
     change: Object,
     code: int,
-    reason: str,
+    reason: str | None,
     message: str,
 ) -> None:
     with pytest.raises(client.ApiException) as refused:
         objects.create_namespaced_custom_object(*POLICIES, new_policy() | change)
 
     status = refusal(refused)
-    assert (status["code"], status["reason"]) == (code, reason)
+    assert (status["code"], status.get("reason")) == (code, reason)
     assert message in status["message"]
     assert kube.list("mfapolicies") == []
 
@@ -306,6 +306,17 @@ def test_replacing_an_older_state_is_a_conflict(objects: Any, policy: Object, ht
     }
 
 
+def test_replacing_another_object_of_the_name_is_a_conflict(objects: Any, policy: Object) -> None:
+    policy["metadata"]["uid"] = "other"
+
+    with pytest.raises(client.ApiException) as refused:
+        objects.replace_namespaced_custom_object(*NAMED, policy)
+
+    status = refusal(refused)
+    assert (status["code"], status["reason"]) == (409, "Conflict")
+    assert "Precondition failed: UID in precondition: other" in status["message"]
+
+
 def test_replacing_without_a_version_is_refused(
     objects: Any, policy: Object, new_policy: Callable[..., Object]
 ) -> None:
@@ -317,7 +328,7 @@ def test_replacing_without_a_version_is_refused(
     assert status["details"]["causes"] == [
         {
             "reason": "FieldValueInvalid",
-            "message": "Invalid value: 0x0: must be specified for an update",
+            "message": "Invalid value: 0: must be specified for an update",
             "field": "metadata.resourceVersion",
         }
     ]
@@ -328,7 +339,7 @@ def test_replacing_without_a_version_is_refused(
     [
         ({"name": "other"}, 400, "the name of the object (other) does not match the name on the URL (console-mfa)"),
         ({"namespace": "other"}, 400, "does not match the namespace"),
-        ({"uid": "other"}, 409, "Precondition failed: UID in precondition: other"),
+        ({"uid": "other"}, 422, 'metadata.uid: Invalid value: "other": field is immutable'),
         ({"resourceVersion": "1"}, 409, "the object has been modified"),
     ],
 )
@@ -385,8 +396,8 @@ def test_a_json_patch(policy: Object, http: Http) -> None:
         ([{"op": "test", "path": "/spec/interval", "value": "9m"}], 422),
         ([{"op": "remove", "path": "/spec/absent"}], 422),
         ([{"op": "add", "path": "/spec/exemptions/-", "value": {}}], 422),
-        ([{"op": "dance", "path": "/spec"}], 400),
-        ([{"path": "/spec"}], 400),
+        ([{"op": "dance", "path": "/spec"}], 422),
+        ([{"path": "/spec"}], 422),
         ({"spec": {}}, 400),
     ],
 )

@@ -32,7 +32,7 @@ def commands() -> list[str]:
 
 def test_commands_give_parameters_that_the_templates_have() -> None:
     given = {
-        name: set(re.findall(r"ParameterKey=(\w+)|\s(\w+)=", command.partition("--parameter")[2]))
+        name: set(re.findall(r"ParameterKey=(\w+)|\s(?!ParameterKey)(\w+)=", command.partition("--parameter")[2]))
         for command in commands()
         for name in re.findall(r"deploy/aws/([a-z-]+)\.yaml", command)
     }

@@ -79,7 +79,7 @@ def inhabited(people: dict[str, dict[str, Any]]) -> FakeIam:
     return iam
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(NAMES, PEOPLE, max_size=8), policies())
 def test_with_a_new_report_the_first_pass_is_exact_and_the_second_says_the_same(
     people: dict[str, dict[str, Any]], policy: PolicySpec
@@ -137,7 +137,7 @@ CHANGES: Sequence[Change] = (
 STORIES = st.lists(st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, 7)), max_size=4), max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(NAMES, PEOPLE, max_size=6), STORIES, policies(maxStaleness="0s"), st.sampled_from([15, 300]))
 def test_where_nothing_may_be_old_every_pass_is_exact_whatever_happens(
     people: dict[str, dict[str, Any]], story: list[list[tuple[Change, int]]], policy: PolicySpec, minutes: int
@@ -145,7 +145,7 @@ def test_where_nothing_may_be_old_every_pass_is_exact_whatever_happens(
     _every_pass_is_exact(people, story, policy, minutes, new_report=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(NAMES, _people(USUAL), max_size=6),
     STORIES,
@@ -184,7 +184,7 @@ def _every_pass_is_exact(
 
 
 @pytest.mark.parametrize("types", [list(DeviceType), sorted(USUAL)])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(people=st.dictionaries(NAMES, PEOPLE, min_size=1, max_size=6), story=STORIES)
 def test_what_the_lists_tell_is_right_at_the_next_pass_however_old_the_report(
     types: list[str], people: dict[str, dict[str, Any]], story: list[list[tuple[Change, int]]]

@@ -18,8 +18,8 @@ from mfa_operator.knowledge import Needs, Question, next_question, sweep
 from mfa_operator.memory import Memory, forget, recall, remember
 from mfa_operator.snapshot import Fact, RootFacts, Snapshot, Source, User, UserFacts
 
-CONCURRENT_LOOKUPS = 4
-"""Calls under way at once in one account: IAM throttles per account."""
+MAX_CONCURRENT_USERS = 4
+"""Calls under way at once in one account: IAM throttles per account, and others use the account too."""
 VISIBILITY_DELAY = timedelta(minutes=5)
 """How long IAM may list a new user that it does not find yet."""
 
@@ -41,8 +41,9 @@ class _Bulk:
 class Collector:
     """Audits one account, reached in one way, for every policy that names it: one fetch serves them all."""
 
-    def __init__(self, session: AccountSession) -> None:
+    def __init__(self, session: AccountSession, max_concurrent_users: int = MAX_CONCURRENT_USERS) -> None:
         self.session = session
+        self._width = max_concurrent_users
         self._lock = threading.Lock()
         self._memory = Memory()
         self._bulk: _Bulk | None = None
@@ -65,7 +66,7 @@ class Collector:
         asked for anew. `forget_before`: live looks older than this are not used. `report_time`: GeneratedTime of the report
         last seen, where another process saw it.
         """
-        with self._lock, ThreadPoolExecutor(CONCURRENT_LOOKUPS, thread_name_prefix="mfa-lookup") as pool:
+        with self._lock, ThreadPoolExecutor(self._width, thread_name_prefix="mfa-lookup") as pool:
             if forget_before:
                 self._memory = forget(self._memory, forget_before)
             if self._bulk is None or self._bulk.taken_at < not_before:
@@ -175,7 +176,7 @@ class Collector:
                 count_error(error)
                 return replace(facts, failure=failure_reason(error))
 
-        with self._lock, ThreadPoolExecutor(CONCURRENT_LOOKUPS, thread_name_prefix="mfa-lookup") as pool:
+        with self._lock, ThreadPoolExecutor(self._width, thread_name_prefix="mfa-lookup") as pool:
             asked = [facts for facts in snapshot.users if facts.user.name in wanted]
             answers = dict(zip((facts.user.name for facts in asked), pool.map(tagged, asked), strict=True))
             users = tuple(found for facts in snapshot.users if (found := answers.get(facts.user.name, facts)))

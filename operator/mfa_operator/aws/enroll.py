@@ -199,7 +199,7 @@ class Enrollment:
             problem = failure("CreateVirtualMFADevice", error)
             if problem.code == "EntityAlreadyExists" and not self._may_exist:
                 raise NotEnrolled(self._taken(self._device_of_that_name() if self._name_was_free else None)) from None
-            raise problem from None
+            raise problem from error
         self._may_exist = self._made = True
         device = answer["VirtualMFADevice"]
         self.serial = device["SerialNumber"]

@@ -101,7 +101,7 @@ class Principals:
         """End every temporary session into the account; later calls with it answer ExpiredToken."""
         with self._lock:
             for session in self._sessions.values():
-                if session.principal.account_id == account_id and session.expires is not None:
+                if session.principal.account_id == account_id:
                     session.expired = True
 
     def find(self, key_id: str, token: str | None, accounts: "list[Account]") -> Principal:

@@ -31,17 +31,17 @@ def stored_as(resource: ResourceType) -> ResourceType:
 
 def to_stored(resource: ResourceType, body: Object) -> Object:
     """What a client of `resource` sent, as it is stored."""
-    if resource is not CORE_EVENTS:
-        return body
-    converted = {_FIELDS.get(key, key): value for key, value in body.items()}
-    return converted | ({"apiVersion": EVENTS.api_version} if body.get("apiVersion") == "v1" else {})
+    if resource is CORE_EVENTS:
+        body = {_FIELDS.get(key, key): value for key, value in body.items()}
+        if body.get("apiVersion") == CORE_EVENTS.api_version:
+            body["apiVersion"] = EVENTS.api_version
+    return _ALWAYS_THERE | body if stored_as(resource) is EVENTS else body
 
 
 def to_served(resource: ResourceType, body: Object) -> Object:
     """What is stored, as a client of `resource` gets it."""
-    if stored_as(resource) is not EVENTS:
-        return body
-    body = _ALWAYS_THERE | body
-    if resource is EVENTS:
-        return body
-    return {_BACK.get(key, key): value for key, value in body.items()} | {"apiVersion": "v1"}
+    if stored_as(resource) is EVENTS:
+        body = _ALWAYS_THERE | body
+    if resource is CORE_EVENTS:
+        body = {_BACK.get(key, key): value for key, value in body.items()} | {"apiVersion": CORE_EVENTS.api_version}
+    return body

@@ -63,14 +63,15 @@ def of_new(resource: ResourceType, namespace: str, body: Object, *, now: datetim
         )
     if len(name) > 253 or not NAME.fullmatch(name):
         message = (
-            f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '
-            "'-' or '.', and must start and end with an alphanumeric character"
+            f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric '
+            "characters, '-' or '.', and must start and end with an alphanumeric character"
         )
         raise invalid(
             resource.group, resource.kind, name, field="metadata.name", reason="FieldValueInvalid", message=message
         )
-    kept = {key: value for key, value in given.items() if key not in (*SYSTEM_FIELDS, *IGNORED_FIELDS)}
-    kept.pop("resourceVersion", None)
+    # What is empty is as good as absent, here and below.
+    ignored = (*SYSTEM_FIELDS, *IGNORED_FIELDS, "resourceVersion")
+    kept = {key: value for key, value in given.items() if value and key not in ignored}
     return {
         **kept,
         "name": name,
@@ -127,7 +128,8 @@ def check_identity(resource: ResourceType, old: Object, wanted: Object, *, repla
 def of_updated(old: Object, wanted: Object) -> Object:
     """The metadata after a write to the main resource: the client's, but for what is the API server's own."""
     own = (*SYSTEM_FIELDS, "name", "namespace", "resourceVersion")
-    given = {key: value for key, value in wanted["metadata"].items() if key not in (*own, *IGNORED_FIELDS)}
+    ignored = (*own, *IGNORED_FIELDS)
+    given = {key: value for key, value in wanted["metadata"].items() if value and key not in ignored}
     return given | {key: old["metadata"][key] for key in own if key in old["metadata"]}
 
 

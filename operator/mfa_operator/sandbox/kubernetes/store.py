@@ -131,13 +131,14 @@ class Store:
         What it alone owns goes with it, unless `orphan`. Raises ApiError 404, and 409 for another uid or version.
         """
         old = self.get(resource, namespace, name)
-        for label, wanted, actual in (
-            ("UID", uid, old["metadata"]["uid"]),
-            ("ResourceVersion", version, old["metadata"]["resourceVersion"]),
+        for key, label, wanted, otherwise in (
+            ("uid", "UID", uid, "deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", version, "modified"),
         ):
+            actual = old["metadata"][key]
             if wanted is not None and wanted != actual:
                 why = f"the {label} in the precondition ({wanted}) does not match the {label} in record ({actual})"
-                raise precondition_failed(resource, name, why)
+                raise precondition_failed(resource, name, f"{why}. The object might have been {otherwise}")
         gone = not old["metadata"].get("finalizers")
         if dry_run or (not gone and "deletionTimestamp" in old["metadata"]):
             return old, gone
@@ -184,11 +185,13 @@ class Store:
                 continue  # gone already, with another owner that fell in the same cascade
             references = [ref for ref in item["metadata"]["ownerReferences"] if ref["uid"] != owner]
             left = {**item, "metadata": {**item["metadata"], "ownerReferences": references}}
+            if not references:
+                del left["metadata"]["ownerReferences"]
             if orphan or self._has_owner(left):
                 self._put(resource, item, left)
             else:
                 self.delete(resource, *key)
 
     def _has_owner(self, body: Object) -> bool:
-        wanted = {reference["uid"] for reference in body["metadata"]["ownerReferences"]}
+        wanted = {reference["uid"] for reference in body["metadata"].get("ownerReferences", ())}
         return any(item["metadata"]["uid"] in wanted for objects in self._objects.values() for item in objects.values())

@@ -1,0 +1,224 @@
+"""MfaPolicy.status: totals, the conditions, the worst findings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from mfa_operator.api.enums import (
+    AccountReason,
+    AccountState,
+    ConditionReason,
+    ConditionType,
+    FindingReason,
+    FindingState,
+)
+from mfa_operator.api.status import AccountStatus, Condition, Counts, PolicyStatus, PolicySummary, ReportStatus
+from mfa_operator.policy_status import (
+    compliant,
+    not_audited_status,
+    policy_status,
+    ready,
+    summarize,
+    worst_findings,
+)
+from tests.unit.crd_schema import problems
+from tests.unit.facts import DAY, HOUR, ID, NOW, finding, spec
+
+OTHER, THIRD = "444455556666", "777788889999"
+AUDITED = AccountStatus(id=ID, name="payments", state=AccountState.AUDITED)
+FAILED = AccountStatus(id=OTHER, state=AccountState.FAILED, reason=AccountReason.TIMEOUT, message="no answer")
+DENIED = AccountStatus(id=THIRD, state=AccountState.DENIED, reason=AccountReason.ACCESS_DENIED, message="refused")
+NOT_ALLOWED = AccountStatus(id=OTHER, state=AccountState.FAILED, reason=AccountReason.NOT_ALLOWED, message="rules")
+
+
+def test_totals_are_the_sums_and_a_failed_account_counts_with_what_was_last_known() -> None:
+    reports = {
+        ID: Counts(users=5, console_users=4, compliant=1, violating=1, overdue=1, exempt=1, unknown=1),
+        OTHER: Counts(users=10, console_users=9, compliant=8, violating=1, quarantined=1, remediated=2),
+    }
+    assert summarize([AUDITED, FAILED, DENIED], reports) == PolicySummary(
+        accounts=3,
+        accounts_failed=2,
+        users=15,
+        console_users=13,
+        compliant=9,
+        violating=2,
+        overdue=1,
+        exempt=1,
+        unknown=1,
+        quarantined=1,
+        remediated=2,
+    )
+    assert summarize([], {}) == PolicySummary()
+
+
+@pytest.mark.parametrize(
+    ("accounts", "status", "reason", "words"),
+    [
+        ([AUDITED], "True", ConditionReason.PASS_SUCCEEDED, "1 account audited, next pass in about 15m"),
+        (
+            [AUDITED, FAILED],
+            "False",
+            ConditionReason.ACCOUNTS_FAILED,
+            f"1 of 2 accounts not audited: {OTHER}: no answer",
+        ),
+        ([FAILED, DENIED], "False", ConditionReason.ACCOUNTS_FAILED, f"{OTHER}: no answer; {THIRD}: refused"),
+        ([AUDITED, NOT_ALLOWED], "False", ConditionReason.NOT_ALLOWED, "rules"),
+        ([NOT_ALLOWED, DENIED], "False", ConditionReason.ACCOUNTS_FAILED, "rules"),
+        ([DENIED] * 5, "False", ConditionReason.ACCOUNTS_FAILED, "and 2 more, see status.accounts"),
+    ],
+)
+def test_ready_says_whether_every_account_was_audited(
+    accounts: list[AccountStatus], status: str, reason: ConditionReason, words: str
+) -> None:
+    condition = ready(spec(), accounts, 3, NOW)
+    assert (condition.type, condition.status, condition.reason) == (ConditionType.READY, status, reason)
+    assert words in condition.message
+    assert condition.observed_generation == 3
+
+
+@pytest.mark.parametrize(
+    ("summary", "status", "reason", "words"),
+    [
+        ({"users": 5, "compliant": 5}, "True", ConditionReason.ALL_COMPLIANT, "every one of 5 users meets"),
+        ({"users": 5, "compliant": 3, "exempt": 2}, "True", ConditionReason.ALL_COMPLIANT, "2 exempt"),
+        ({"users": 0}, "True", ConditionReason.ALL_COMPLIANT, "0 users"),
+        (
+            {"violating": 1},
+            "False",
+            ConditionReason.VIOLATIONS,
+            "1 user without the required MFA: enable MFA, or remove",
+        ),
+        (
+            {"overdue": 2, "violating": 1},
+            "False",
+            ConditionReason.VIOLATIONS,
+            "3 users without the required MFA, 2 of them past",
+        ),
+        ({"overdue": 1, "accounts_failed": 1}, "False", ConditionReason.VIOLATIONS, "1 user"),
+        ({"violating": 1, "unknown": 7}, "False", ConditionReason.VIOLATIONS, "1 user"),
+        ({"accounts": 2, "accounts_failed": 1}, "Unknown", ConditionReason.NOT_AUDITED, "1 of 2 accounts could not"),
+        ({"accounts": 2, "accounts_failed": 2, "compliant": 9}, "Unknown", ConditionReason.NOT_AUDITED, "2 of 2"),
+        ({"unknown": 1}, "Unknown", ConditionReason.NOT_AUDITED, "1 user could not be looked at"),
+    ],
+)
+def test_compliant_is_true_only_where_everybody_was_looked_at(
+    summary: Mapping[str, Any], status: str, reason: ConditionReason, words: str
+) -> None:
+    """A failed account never makes the policy look compliant, and never hides a violation."""
+    condition = compliant(PolicySummary(**{"accounts": 1, **summary}), 3, NOW)
+    assert (condition.type, condition.status, condition.reason) == (ConditionType.COMPLIANT, status, reason)
+    assert words in condition.message
+
+
+def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
+    first = ReportStatus(
+        account_id=OTHER,
+        findings=(
+            finding("exempt", FindingState.EXEMPT, first_seen=NOW - 99 * DAY),
+            finding("unknown", FindingState.UNKNOWN),
+            finding("unknown-old", FindingState.UNKNOWN, first_seen=NOW - DAY),
+            finding("young", first_seen=NOW - HOUR),
+            finding("overdue", FindingState.OVERDUE, first_seen=NOW - 9 * DAY, deadline=NOW - 2 * DAY),
+        ),
+    )
+    second = ReportStatus(
+        account_id=ID,
+        findings=(
+            finding("b", first_seen=NOW - HOUR),
+            finding("a", first_seen=NOW - HOUR),
+            finding("overdue-older", FindingState.OVERDUE, first_seen=NOW - 10 * DAY),
+            finding("removed", FindingState.REMEDIATED, FindingReason.CONSOLE_ACCESS_REMOVED),
+        ),
+    )
+    found = worst_findings([first, second])
+    assert [one.user for one in found] == [
+        *("overdue-older", "overdue", "a", "b", "young", "unknown-old", "unknown", "exempt", "removed"),
+    ]
+    overdue = found[1]
+    assert (overdue.account_id, overdue.first_seen, overdue.deadline) == (OTHER, NOW - 9 * DAY, NOW - 2 * DAY)
+    assert found == worst_findings([second, first])
+
+
+def pass_over(reports: Mapping[str, ReportStatus], before: PolicyStatus | None = None, **fields: Any) -> PolicyStatus:
+    usual: dict[str, Any] = {"accounts": [AUDITED], "now": NOW, "next_pass": NOW + HOUR, "generation": 3}
+    return policy_status(spec(), reports=reports, before=before or PolicyStatus(), **(usual | fields))
+
+
+def test_the_status_holds_the_first_50_findings_and_the_number_of_all() -> None:
+    findings = [finding(f"u{number:03}", first_seen=NOW - number * HOUR) for number in range(73)]
+    random.Random(1).shuffle(findings)
+    status = pass_over({ID: ReportStatus(account_id=ID, findings=tuple(findings))})
+    assert status.findings_total == 73
+    assert [one.user for one in status.findings] == [f"u{number:03}" for number in range(72, 22, -1)]
+    assert problems(status, "mfapolicies") == []
+
+
+def test_a_pass_leaves_its_times_its_accounts_and_both_conditions() -> None:
+    counts = Counts(users=2, compliant=1, violating=1)
+    status = pass_over({ID: ReportStatus(account_id=ID, summary=counts)})
+    assert (status.observed_generation, status.last_pass_time, status.next_pass_time) == (3, NOW, NOW + HOUR)
+    assert [one.type for one in status.conditions] == ["Ready", "Compliant"]
+    assert status.accounts == (AUDITED,)
+    assert status.summary == PolicySummary(accounts=1, users=2, compliant=1, violating=1)
+    assert problems(status, "mfapolicies") == []
+
+
+def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stays() -> None:
+    quiet = {ID: ReportStatus(account_id=ID, summary=Counts(users=1, compliant=1))}
+    first = pass_over(quiet, now=NOW - HOUR)
+    second = pass_over(quiet, first)
+    assert {one.last_transition_time for one in second.conditions} == {NOW - HOUR}
+    violated = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))}, first)
+    times = {one.type: one.last_transition_time for one in violated.conditions}
+    assert times == {ConditionType.READY: NOW - HOUR, ConditionType.COMPLIANT: NOW}
+    # Another reason for the same status is no transition.
+    unknown = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, unknown=1))}, first, accounts=[FAILED])
+    later = pass_over(quiet, unknown, accounts=[DENIED], now=NOW + HOUR)
+    assert {one.last_transition_time for one in later.conditions} == {NOW}
+
+
+LONG = msgspec.structs.replace(FAILED, message="x" * 512)
+
+
+def test_no_message_is_longer_than_the_schema_allows_though_every_account_has_one() -> None:
+    status = pass_over({}, accounts=[msgspec.structs.replace(LONG, id=f"{number:012}") for number in range(1000)])
+    assert problems(status, "mfapolicies") == []
+    assert all(len(one.message) <= 1024 for one in status.conditions)
+
+
+def conditions_of(status: PolicyStatus) -> dict[ConditionType, Condition]:
+    return {one.type: one for one in status.conditions}
+
+
+@pytest.mark.parametrize("reason", [ConditionReason.INVALID_SPEC, ConditionReason.NOT_ALLOWED])
+def test_a_policy_that_makes_no_sense_is_not_ready_and_nobody_knows_whether_it_is_compliant(
+    reason: ConditionReason,
+) -> None:
+    before = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR)
+    status = not_audited_status(before, 4, reason, "spec.interval: is 10s", NOW)
+    found = conditions_of(status)
+    assert found[ConditionType.READY].status == "False"
+    assert (found[ConditionType.READY].reason, found[ConditionType.READY].message) == (reason, "spec.interval: is 10s")
+    assert (found[ConditionType.COMPLIANT].status, found[ConditionType.COMPLIANT].reason) == (
+        "Unknown",
+        ConditionReason.NOT_AUDITED,
+    )
+    assert (status.observed_generation, status.next_pass_time, status.last_pass_time) == (4, None, NOW - HOUR)
+    assert (status.summary, status.accounts) == (before.summary, before.accounts)
+    assert problems(status, "mfapolicies") == []
+
+
+def test_a_suspended_policy_keeps_what_was_known() -> None:
+    before = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR)
+    found = conditions_of(not_audited_status(before, 4, ConditionReason.SUSPENDED, "no audits", NOW))
+    assert found[ConditionType.READY].reason is ConditionReason.SUSPENDED
+    assert found[ConditionType.COMPLIANT] == before.condition(ConditionType.COMPLIANT)
+    never = conditions_of(not_audited_status(PolicyStatus(), 4, ConditionReason.SUSPENDED, "no audits", NOW))
+    assert never[ConditionType.COMPLIANT].status == "Unknown"
+    assert "nothing was audited yet" in never[ConditionType.COMPLIANT].message

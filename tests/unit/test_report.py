@@ -1,0 +1,172 @@
+"""What is published of one account, and the figures for metrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from mfa_operator.api.conversion import to_dict
+from mfa_operator.api.enums import AccountReason, AccountState, FindingReason, FindingState
+from mfa_operator.api.policy import Account
+from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
+from mfa_operator.evaluate import evaluate
+from mfa_operator.report import account_report, account_status, failed_account, policy_figures, unchanged
+from tests.unit.crd_schema import problems
+from tests.unit.facts import (
+    CREATED,
+    DAY,
+    HOUR,
+    ID,
+    NOW,
+    REPORTED,
+    facts,
+    finding,
+    profile,
+    row,
+    snapshot,
+    spec,
+    violator,
+    virtual,
+)
+
+ACCOUNT = Account(id=ID, name="payments")
+DENIED = FindingReason.LOOKUP_DENIED
+WORLD = snapshot(
+    violator("alice", path="/eng/", profile=profile(CREATED + DAY), used=NOW - DAY),
+    facts("bob", row=row("bob"), has_virtual_device=virtual(True)),
+    facts("carol", row=row("carol", password=False)),
+    facts("dave", row=row("dave"), failure=DENIED),
+    violator("glass"),
+)
+POLICY = spec(exemptions=[{"users": ["glass"], "reason": "Sealed"}])
+
+
+def report_of_the_world() -> ReportStatus:
+    return account_report(ACCOUNT, WORLD, evaluate(POLICY, WORLD, {}, NOW), NOW)
+
+
+def test_only_users_that_are_not_plainly_compliant_are_listed_and_all_are_counted() -> None:
+    report = report_of_the_world()
+    assert [(one.user, one.state, one.reason) for one in report.findings] == [
+        ("alice", FindingState.VIOLATING, FindingReason.NO_MFA),
+        ("dave", FindingState.UNKNOWN, DENIED),
+        ("glass", FindingState.EXEMPT, FindingReason.NO_MFA),
+    ]
+    assert report.summary == Counts(users=5, console_users=4, compliant=1, violating=1, exempt=1, unknown=1)
+    assert report.summary.no_console == 1
+    assert (report.account_id, report.account_name) == (ID, "payments")
+    assert (report.audited_at, report.credential_report_time) == (NOW, REPORTED)
+    assert problems(report, "mfareports") == []
+
+
+def test_a_finding_tells_what_a_person_needs() -> None:
+    alice, _, glass = report_of_the_world().findings
+    assert to_dict(alice) == {
+        "user": "alice",
+        "path": "/eng/",
+        "state": "Violating",
+        "reason": "NoMfa",
+        "consoleSince": "2025-01-27T12:00:00Z",
+        "lastSignIn": "2026-03-01T12:00:00Z",
+        "firstSeen": "2026-03-02T12:00:00Z",
+        "deadline": "2026-03-09T12:00:00Z",
+    }
+    assert glass.exemption == "Sealed"
+    assert glass.deadline is None
+
+
+def test_a_report_says_nothing_new_if_only_the_time_of_the_audit_differs() -> None:
+    stored = report_of_the_world()
+    later = msgspec.structs.replace(stored, audited_at=NOW + HOUR)
+    assert unchanged(later, stored)
+    assert not unchanged(later, None)
+    assert not unchanged(msgspec.structs.replace(later, credential_report_time=NOW), stored)
+    assert not unchanged(msgspec.structs.replace(later, findings=stored.findings[:1]), stored)
+    assert not unchanged(msgspec.structs.replace(later, summary=Counts(users=5)), stored)
+
+
+def test_5001_findings_of_the_longest_names_fit_the_schema_and_into_an_object() -> None:
+    """Edge case 33: IAM allows 5,000 users an account; etcd takes 1.5 MiB."""
+    longest = "u" * 59
+    users = [
+        violator(f"{longest}{number:05}", user_id=f"AIDA{number}", path="/eng/", used=NOW) for number in range(5001)
+    ]
+    world = snapshot(*users)
+    report = account_report(ACCOUNT, world, evaluate(spec(), world, {}, NOW), NOW)
+    assert len(report.findings) == 5001
+    assert len(msgspec.json.encode(to_dict(report))) < 1_450_000
+    assert problems(report, "mfareports") == []
+
+
+def test_the_status_of_an_account_has_its_counts_and_what_was_worked_around() -> None:
+    report = report_of_the_world()
+    plain = account_status(ACCOUNT, report, WORLD, NOW)
+    assert plain == AccountStatus(
+        id=ID,
+        name="payments",
+        state=AccountState.AUDITED,
+        users=5,
+        console_users=4,
+        violating=1,
+        overdue=0,
+        exempt=1,
+        unknown=1,
+        last_success_time=NOW,
+    )
+    noted = snapshot(notes=("first", "second"), partial=AccountReason.REPORT_UNAVAILABLE)
+    status = account_status(ACCOUNT, report, noted, NOW)
+    assert (status.reason, status.message) == ("CredentialReportUnavailable", "first; second")
+
+
+def test_a_failed_account_keeps_what_was_last_known_of_it() -> None:
+    before = account_status(ACCOUNT, report_of_the_world(), WORLD, NOW - HOUR)
+    failed = failed_account(ACCOUNT, before, denied=False, reason=AccountReason.TIMEOUT, message="no answer")
+    assert (failed.state, failed.reason, failed.message) == (AccountState.FAILED, "Timeout", "no answer")
+    assert (failed.users, failed.violating, failed.last_success_time) == (5, 1, NOW - HOUR)
+    never = failed_account(ACCOUNT, None, denied=True, reason=AccountReason.ASSUME_ROLE_DENIED, message="no")
+    assert (never.state, never.users, never.last_success_time) == (AccountState.DENIED, None, None)
+
+
+def test_no_message_is_longer_than_the_schema_allows() -> None:
+    """A status that the API server refuses for a long message of AWS would be lost whole."""
+    endless = "User: arn:aws:sts::1:assumed-role/x is not authorized " * 100
+    failed = failed_account(ACCOUNT, None, denied=True, reason=AccountReason.ACCESS_DENIED, message=endless)
+    noted = account_status(ACCOUNT, report_of_the_world(), snapshot(notes=(endless, endless)), NOW)
+    for account in (failed, noted):
+        assert problems(PolicyStatus(accounts=(account,)), "mfapolicies") == []
+        assert account.message.startswith("User: arn:aws:sts")
+        assert account.message.endswith("…")
+
+
+def test_the_figures_are_the_last_known_and_name_nobody_unless_told_to() -> None:
+    report = ReportStatus(
+        account_id=ID,
+        credential_report_time=REPORTED,
+        summary=Counts(users=9),
+        findings=(
+            finding("alice", first_seen=NOW - 2 * DAY),
+            finding("bob", FindingState.OVERDUE, first_seen=NOW - 5 * DAY),
+            finding("carol", FindingState.EXEMPT, first_seen=NOW - 9 * DAY),
+            finding("dave", FindingState.UNKNOWN, first_seen=NOW - 8 * DAY),
+        ),
+    )
+    status = PolicyStatus(
+        last_pass_time=NOW,
+        accounts=(
+            AccountStatus(id=ID, state=AccountState.DENIED, last_success_time=NOW - HOUR),
+            AccountStatus(id="444455556666", state=AccountState.AUDITED),
+        ),
+    )
+    policy = spec(interval="20m", exemptions=[{"users": ["a"], "reason": "x", "expires": "2026-03-03T12:00:00Z"}])
+    figures = policy_figures(policy, status, {ID: report}, NOW, with_users=False)
+    known = figures.accounts[ID]
+    assert (known.up, known.counts, known.last_success) == (False, Counts(users=9), NOW - HOUR)
+    assert (known.credential_report_time, known.oldest_violation) == (REPORTED, NOW - 5 * DAY)
+    assert known.violations == ()
+    assert (figures.interval, figures.last_pass) == (timedelta(minutes=20), NOW)
+    assert figures.next_exemption_expiry == NOW + DAY
+    new = figures.accounts["444455556666"]
+    assert (new.up, new.counts, new.oldest_violation) == (True, None, None)
+    named = policy_figures(policy, status, {ID: report}, NOW, with_users=True)
+    assert named.accounts[ID].violations == (("alice", "NoMfa"), ("bob", "NoMfa"))
