@@ -6,7 +6,12 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.aws", "tests.fixtures.control_plane", "tests.fixtures.operator"]
+pytest_plugins = [
+    "tests.fixtures.aws",
+    "tests.fixtures.control_plane",
+    "tests.fixtures.operator",
+    "tests.fixtures.shared_operator",
+]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

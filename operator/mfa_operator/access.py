@@ -38,7 +38,7 @@ class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
         return (
             _any(self.namespaces, namespace)
             and _any(self.accounts, account.id)
-            and (_any(self.roles, account.role_arn) if account.role_arn else not self.roles)
+            and (_any(self.roles, account.role_arn) if account.role_arn else not self.roles or "*" in self.roles)
         )
 
 

@@ -55,3 +55,16 @@ def ways_out(finding: Finding, account_id: str, partition: str = "aws") -> tuple
     )
     remove = f"Or, if they need no console, remove the password: `aws iam delete-login-profile --user-name {user}`."
     return (enable, remove, f"Runbook: {RUNBOOK_URL}")
+
+
+def in_brief(finding: Finding) -> str:
+    """The ways out in one sentence, for an Event: its note holds 1,024 bytes, and the runbook has every command."""
+    if finding.user == ROOT_USER:
+        ways = "Enable MFA for root (account menu > Security credentials), or remove root's password and keys."
+    else:
+        user = shlex.quote(finding.user)
+        ways = (
+            f"Enable MFA (IAM console > Users > Security credentials, or `mfa-operator enroll --user {user}`),"
+            f" or remove the password (`aws iam delete-login-profile --user-name {user}`)."
+        )
+    return f"{ways} Runbook: {RUNBOOK_URL}"

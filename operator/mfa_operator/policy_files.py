@@ -55,7 +55,7 @@ def load_previous(path: Path) -> Previous:
         }
     except msgspec.DecodeError as error:
         raise InvalidInput(f"{path}: not JSON: {error}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise InvalidInput(f"{path}: not what `mfa-operator audit -o json` writes: {error!r}") from error
     except InvalidObject as error:
         raise InvalidInput(f"{path}: in a report: {error}") from error

@@ -137,7 +137,7 @@ class PolicyPass:
             report, stored = self._remediator.act(self.policy, account, audit, stored, self._now)
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
-        self._emit(finding_events(before, report, audit.snapshot.partition))
+        self._emit(finding_events(before, report))
         return report
 
     def _not_allowed(

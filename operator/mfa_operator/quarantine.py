@@ -150,8 +150,8 @@ def _without_mfa(variant: Variant) -> dict[str, dict[str, str]]:
     return {
         "BoolIfExists" if variant is Variant.CONSOLE_AND_KEYS else "Bool": {
             "aws:MultiFactorAuthPresent": "false",
-            # What a service asks for on the user's behalf follows from a request of theirs that was judged already. Nothing
-            # documents that it carries no MFA key where an access key signed, so judging it could stop a spared service.
+            # A service acting for the user follows a request of theirs that was judged already. Whether such a request
+            # has the MFA key where an access key signed is not documented: judging it could stop a spared service.
             "aws:ViaAWSService": "false",
         }
     }

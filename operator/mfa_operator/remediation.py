@@ -94,7 +94,8 @@ def _prepare(ledger: Ledger, recorded: frozenset[str]) -> tuple[list[Decision], 
     quarantines = wanted.action is RemediationAction.QUARANTINE
     variant = Variant.of(access_keys=wanted.quarantine_access_keys)
     members: frozenset[str] = frozenset()
-    if quarantines or recorded or ledger.intents():
+    # A role that may only remove console access cannot answer this, and need not.
+    if quarantines or recorded:
         members = ledger.quarantines.all_members()
     if quarantines and not wanted.dry_run and ledger.permits(wanted.action):
         # An edited policy protects nobody: mended before anything rests on it.

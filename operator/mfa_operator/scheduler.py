@@ -137,10 +137,6 @@ class Scheduler:
         finally:
             self.stopping.set()
             stopper.cancel()
-            for flight in self._flights:
-                # Threads cannot be cancelled; this keeps their end from calling into a loop that is closed by then.
-                flight.remove_done_callback(self._finished)
-                flight.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:

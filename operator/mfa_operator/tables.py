@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -99,12 +99,12 @@ def plan_table(users: Iterable[PlannedUser], now: datetime) -> Table:
     return table
 
 
-def advice(reports: Iterable[ReportStatus]) -> Iterable[RenderableType]:
-    """What to do about each open violation, spelled out for the first ones."""
+def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> Iterable[RenderableType]:
+    """What to do about each open violation, spelled out for the first ones. `partitions`: by account id, if not aws."""
     found = [(report, finding) for report in reports for finding in report.findings if finding.state in OPEN_STATES]
     for report, finding in found[:MAX_ADVICE]:
         yield Text(f"{finding.user} ({report.account_name or report.account_id}) {problem(finding)}:", "bold")
-        for line in ways_out(finding, report.account_id):
+        for line in ways_out(finding, report.account_id, partitions.get(report.account_id, "aws")):
             yield Padding(Text(line), (0, 0, 0, 2))
     if len(found) > MAX_ADVICE:
         yield Text(f"The same two ways out go for the other {len(found) - MAX_ADVICE}.")

@@ -8,7 +8,7 @@ from datetime import datetime
 from mfa_operator.api.enums import AccountReason, AccountState, EventReason, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, ReportStatus
 from mfa_operator.events import EventNote
-from mfa_operator.guidance import ways_out
+from mfa_operator.guidance import in_brief
 from mfa_operator.report import OPEN_STATES
 from mfa_operator.wording import account_label, listed, many
 
@@ -29,7 +29,7 @@ def account_events(before: AccountStatus | None, after: AccountStatus) -> list[E
     return []
 
 
-def finding_events(before: ReportStatus | None, after: ReportStatus, partition: str) -> list[EventNote]:
+def finding_events(before: ReportStatus | None, after: ReportStatus) -> list[EventNote]:
     """Events about violations that are new, and about those that are no more."""
     known = {} if before is None else _violations(before.findings, with_unknown=True)
     still = _violations(after.findings, with_unknown=True)
@@ -45,8 +45,7 @@ def finding_events(before: ReportStatus | None, after: ReportStatus, partition: 
     events = []
     if new:
         names = [finding.user for finding in new]
-        advice = " ".join(ways_out(new[0], after.account_id, partition))
-        note = f"{many(len(new), 'new violation')} in {label}: {listed(names)}. {advice}"
+        note = f"{many(len(new), 'new violation')} in {label}: {listed(names)}. {in_brief(new[0])}"
         events.append(EventNote(EventReason.NEW_VIOLATIONS, True, AUDIT, note))
     if gone:
         note = f"{many(len(gone), 'violation')} resolved in {label}: {listed(gone)}"

@@ -46,13 +46,16 @@ class Document:
 
     def line(self, field: str) -> int:
         """Line, from 1, of a field written like `spec.accounts[0].id`, or of what it should stand in."""
-        node = self.node
+        node, mark = self.node, self.node.start_mark
         for key, index in re.findall(r"(\w+)|\[(\d+)\]", field):
             if index and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
                 node = node.value[int(index)]
+                mark = node.start_mark
             elif isinstance(node, yaml.MappingNode):
-                node = next((value for name, value in node.value if name.value == key), node)
-        return node.start_mark.line + 1
+                node, mark = next(
+                    ((value, name.start_mark) for name, value in node.value if name.value == key), (node, mark)
+                )
+        return int(mark.line) + 1
 
 
 def documents(text: str) -> list[Document]:
@@ -72,6 +75,7 @@ def documents(text: str) -> list[Document]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or "a character that YAML does not allow"
-        raise NotYaml(problem, mark.line + 1 if mark else None) from error
+        # What is missing at the end is missing in the last line.
+        raise NotYaml(problem, min(mark.line + 1, text.count("\n") + 1) if mark else None) from error
     except (ValueError, RecursionError) as error:
         raise NotYaml(str(error), None) from error

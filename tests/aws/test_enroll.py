@@ -419,9 +419,25 @@ def test_an_answer_lost_once_leaves_no_device(desk: Desk, *, refused: bool) -> N
     assert desk.untouched == (not refused)
 
 
-def test_a_lost_answer_to_enabling_is_still_a_success(desk: Desk) -> None:
-    """botocore asks again and AWS refuses: only that the device cannot be deleted shows that it is in use."""
+def test_a_device_that_somebody_else_was_faster_with_is_not_claimed(desk: Desk) -> None:
+    lost = desk.aws.faults.add(CREATE, "reset", times=None, delay=1.0)
+    person = desk("--seed")
+    assert comes_true(lambda: lost.hits == 1)
+    bob = desk.account.user("bob")
+    bob.add_mfa("virtual", name="alice")
+    person.sees(f"no answer to {CREATE} from AWS")
+    assert person.status() == 1
+    assert bob.mfa_serials == [SERIAL]
+    assert "Enabled" not in person.screen
+
+
+@pytest.mark.parametrize("may_delete", [True, False])
+def test_a_lost_answer_to_enabling_is_still_a_success(desk: Desk, *, may_delete: bool) -> None:
+    """botocore asks again and AWS refuses. That the device is in use shows where deleting it is a conflict, or in the
+    list of the user's devices."""
     desk.aws.faults.add(ENABLE, "executed_answer_lost", times=1)
+    if not may_delete:
+        desk.aws.faults.add(DELETE, "access_denied", times=None)
     person = desk("--seed")
     person.enters(codes(person.seed()))
     person.sees(f"Enabled: {SERIAL}")

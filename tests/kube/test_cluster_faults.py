@@ -13,7 +13,15 @@ import pytest
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.status import PolicyStatus, ReportStatus
-from mfa_operator.cluster import Backoff, Cluster, ClusterUnavailable, PolicyIdentity, ReadRefused, WriteRefused
+from mfa_operator.cluster import (
+    Backoff,
+    Cluster,
+    ClusterUnavailable,
+    ObjectGone,
+    PolicyIdentity,
+    ReadRefused,
+    WriteRefused,
+)
 from mfa_operator.kubernetes_client import CONNECTIONS, connect
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
 from mfa_operator.sandbox.kubernetes.faults import Failure
@@ -127,6 +135,15 @@ class TestRefusals:
         with pytest.raises(ReadRefused, match="because I say so"):
             operation.call(cluster, policy)
         assert operation.requests(kube) == 1
+
+    def test_a_policy_that_goes_just_before_its_status_is_written_is_gone(
+        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
+    ) -> None:
+        write = WRITES["policy status"]
+        write.fails(kube, 404, times=None)
+        with pytest.raises(ObjectGone, match="MfaPolicy default/console-mfa is gone"):
+            write.call(cluster, policy)
+        assert write.requests(kube) == 1
 
     @statuses
     def test_an_invalid_status_is_tried_once_more_on_what_is_there_now(

@@ -91,8 +91,19 @@ class TestWaiting:
             Reply(body=b"[]"),
             Reply(status=502, headers={"Content-Type": "text/html"}, body=b"<h1>Bad gateway</h1>"),
             Reply(status=500, body=json.dumps({"message": 7}).encode()),
+            Reply(status=500, body=b"[]"),
         ],
-        ids=["cut off", "half JSON", "no text", "login page", "picture", "no object", "gateway", "odd status"],
+        ids=[
+            "cut off",
+            "half JSON",
+            "no text",
+            "login page",
+            "picture",
+            "no object",
+            "gateway",
+            "odd status",
+            "odd failure",
+        ],
     )
     def test_an_answer_that_makes_no_sense_is_no_answer(self, scripted: Scripted, reply: Reply) -> None:
         cluster, server, _ = scripted(reply, reply, Reply())

@@ -54,6 +54,7 @@ OWNER = {"apiVersion": "mfa-operator.io/v1alpha1", "kind": "MfaPolicy", "name": 
         ([{**OWNER, "apiVersion": "mfa-operator.io/v1beta1"}], "owner"),
         ([{**OWNER, "apiVersion": "apps/v1", "kind": "Deployment", "uid": "x"}, OWNER], "owner"),
         ([{**OWNER, "apiVersion": "example.org/v1"}], ""),
+        ([{**OWNER, "kind": "MfaReport"}], ""),
         ([], ""),
         (None, ""),
     ],

@@ -88,8 +88,12 @@ class TestFirstDue:
 
     @pytest.mark.parametrize(
         ("last", "due"),
-        [(timedelta(hours=1), timedelta(hours=2)), (timedelta(minutes=-5), timedelta(hours=3))],
-        ids=["the last pass lies in the future", "the next one is further away than the interval"],
+        [
+            (timedelta(hours=1), timedelta(hours=2)),
+            (timedelta(seconds=10), timedelta(minutes=15)),
+            (timedelta(minutes=-5), timedelta(hours=3)),
+        ],
+        ids=["both lie in the future", "the last pass does, by a little", "the next one is too far away"],
     )
     def test_impossible_times_after_a_clock_was_set_back_delay_nothing(self, last: timedelta, due: timedelta) -> None:
         found = first(status(last=last, due=due))

@@ -28,7 +28,9 @@ PROMPTLY = 2.0
 """Seconds within which an edit acts: a promise to users."""
 PATIENCE = 20.0
 FOREVER = timedelta(hours=12)
-SETTINGS = SchedulerSettings(grace=timedelta(seconds=0.5))
+# A turn that nobody waits for: whatever happens has to wake the loop.
+SETTINGS = SchedulerSettings(grace=timedelta(seconds=0.5), turn=timedelta(hours=1))
+PATIENT = replace(SETTINGS, grace=timedelta(seconds=PATIENCE))
 
 
 def now() -> datetime:
@@ -54,6 +56,7 @@ class Namespace:
         self.most_running = 0
         self.overlapped = False
         self.restored: list[PolicyRef] = []
+        self.restore_error: Exception | None = None
         self.forgotten: list[PolicyRef] = []
         self._lock = threading.Lock()
         self._versions = 0
@@ -111,8 +114,10 @@ class Namespace:
 
     def restore(self, body: Body) -> None:
         self.restored.append(policy_ref(body))
-        if error := self.errors.get(policy_ref(body)):
-            raise error
+        if (gate := self.gates.get(policy_ref(body))) and not gate.wait(PATIENCE):
+            raise PassAbandoned
+        if self.restore_error:
+            raise self.restore_error
 
     def forget(self, ref: PolicyRef) -> None:
         self.forgotten.append(ref)
@@ -134,7 +139,7 @@ async def running(
         for gate in namespace.gates.values():
             gate.set()
         stop.set()
-        await task
+        await asyncio.wait_for(task, PATIENCE)
 
 
 async def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -266,10 +271,21 @@ class TestPasses:
                 await eventually(lambda: namespace.restored and namespace.count("new") == 1)
                 assert (namespace.restored, namespace.count("seen")) == ([PolicyRef("security", "seen")], 0)
                 edited = namespace.apply("edited", generation=2)
-                namespace.errors[policy_ref(edited)] = ValueError("no such metric")
                 scheduler.notice(None, {**edited, "status": status})
                 await eventually(lambda: namespace.count("edited") == 1)
                 assert namespace.restored[1:] == [policy_ref(edited)]
+
+        in_loop(story())
+
+    def test_metrics_that_cannot_be_restored_cost_no_pass(self) -> None:
+        async def story() -> None:
+            namespace = Namespace()
+            namespace.restore_error = ZeroDivisionError("a fault of ours")
+            status = {"observedGeneration": 0, "lastPassTime": rfc3339(now())}
+            async with running(namespace) as scheduler:
+                scheduler.notice(None, {**namespace.apply("console-mfa"), "status": status})
+                await eventually(lambda: namespace.count("console-mfa") == 1)
+            assert namespace.causes("console-mfa") == ["SpecChanged"]
 
         in_loop(story())
 
@@ -376,7 +392,7 @@ class TestStopping:
     def test_waits_for_the_pass_in_flight_and_starts_no_other(self) -> None:
         async def story() -> None:
             namespace = Namespace(interval=timedelta(milliseconds=1))
-            scheduler = Scheduler(namespace, clock=now, stopping=namespace.stopping)
+            scheduler = Scheduler(namespace, clock=now, settings=PATIENT, stopping=namespace.stopping)
             stop, gate = asyncio.Event(), namespace.close_gate("console-mfa")
             task = asyncio.create_task(scheduler.run(stop))
             scheduler.notice("ADDED", namespace.apply("console-mfa"))
@@ -390,20 +406,56 @@ class TestStopping:
 
         in_loop(story())
 
-    def test_gives_up_on_a_pass_that_outlasts_the_grace(self) -> None:
+    def test_runs_no_pass_after_metrics_that_took_long_to_restore(self) -> None:
         async def story() -> None:
             namespace = Namespace()
+            scheduler = Scheduler(namespace, clock=now, settings=PATIENT, stopping=namespace.stopping)
+            stop, gate = asyncio.Event(), namespace.close_gate("console-mfa")
+            task = asyncio.create_task(scheduler.run(stop))
+            status = {"observedGeneration": 0, "lastPassTime": rfc3339(now())}
+            scheduler.notice(None, {**namespace.apply("console-mfa"), "status": status})
+            await eventually(lambda: namespace.restored)
+            stop.set()
+            await eventually(namespace.stopping.is_set)
+            gate.set()
+            await task
+            assert namespace.passes == []
+
+        in_loop(story())
+
+    def test_a_pass_that_is_abandoned_is_no_failure(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def story() -> None:
+            namespace = Namespace()
+            found = namespace.apply("console-mfa")
+            namespace.errors[policy_ref(found)] = PassAbandoned()
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", found)
+                await eventually(lambda: namespace.count("console-mfa") == 1 and not scheduler.in_flight)
+
+        in_loop(story())
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+    def test_gives_up_on_a_pass_that_outlasts_the_grace(self, caplog: pytest.LogCaptureFixture) -> None:
+        namespace = Namespace()
+        gate = namespace.close_gate("stuck")
+
+        async def story() -> None:
             scheduler = Scheduler(namespace, clock=now, settings=SETTINGS, stopping=namespace.stopping)
-            stop, gate = asyncio.Event(), namespace.close_gate("stuck")
+            stop = asyncio.Event()
             task = asyncio.create_task(scheduler.run(stop))
             scheduler.notice("ADDED", namespace.apply("stuck"))
             await eventually(lambda: namespace.count("stuck") == 1)
             stop.set()
             await asyncio.wait_for(task, PATIENCE)
             assert scheduler.in_flight == [PolicyRef("security", "stuck")]
-            gate.set()
 
         in_loop(story())
+        # The thread ends when the loop is long closed, and tells nobody.
+        (thread,) = (thread for thread in threading.enumerate() if thread.name.startswith("mfa-pass"))
+        gate.set()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 class TestProbes:

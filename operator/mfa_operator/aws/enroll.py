@@ -250,7 +250,7 @@ class Enrollment:
             self._may_exist = False  # never made, or deleted by a request whose answer was lost
         except AwsFailure as error:
             if error.code == "DeleteConflict" or self._is_listed():
-                self.enabled = True
+                self.enabled = self._made  # else it is somebody's who was faster: nothing of ours is left
                 return
             self.left_behind = True
             person.tell(

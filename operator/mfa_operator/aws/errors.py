@@ -113,6 +113,6 @@ def failure(operation: str, error: Exception) -> AwsFailure:
         return CredentialsMissing(operation, type(error).__name__, f"{error}; set AWS credentials as for any AWS SDK")
     if isinstance(error, boto.ProfileNotFound | boto.NoRegionError | boto.ParamValidationError):
         return AwsFailure(operation, type(error).__name__, str(error))
-    if isinstance(error, boto.HTTPClientError):
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
         return TimedOut(operation, type(error).__name__, str(error))
     return AwsFailure(operation, type(error).__name__, str(error).splitlines()[0][:300] if str(error) else "no message")

@@ -20,10 +20,10 @@ INTERNAL_ERROR = 70
 COMMANDS = {
     "run": "Run the operator: watch MfaPolicy objects and audit their accounts.",
     "audit": "Audit AWS accounts once, without a cluster, and never change anything.",
-    "plan": "Show what remediation would do now, and why not, without doing it.",
-    "release": "Lift the quarantine of users, by hand.",
+    "plan": "Show what a pass would do to whom now, and for everybody else, why not.",
+    "release": "Lift the quarantine of users in one account: detach the operator's policies from them, and nothing else.",
     "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
-    "demo": "Try the whole operator on an embedded AWS and Kubernetes.",
+    "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
 }
 """Each is the object `command` of the module of its name; the summaries stand here so that --help imports none."""
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 import msgspec
@@ -22,6 +22,10 @@ from mfa_operator.offline import (
     failed_accounts,
 )
 from mfa_operator.policy_files import load_policy, load_previous
+from mfa_operator.settings import SettingsError
+
+if TYPE_CHECKING:
+    from mfa_operator.audit import Auditor
 
 EXIT_STATUSES = """\b
 Exit status:
@@ -73,12 +77,8 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
     earlier = load_previous(previous) if previous else {}
     total = sum(len(accounts_to_audit(policy)) for policy in policies)
     with _progress(total) as done:
-        from mfa_operator.audit import Auditor
-        from mfa_operator.aws.sessions import Sessions
-
-        now = utc_now()
         results = audit_policies(
-            policies, Auditor(Sessions()), earlier, now, width=max_concurrent_accounts, done=lambda *_: done()
+            policies, _auditor(), earlier, utc_now(), width=max_concurrent_accounts, done=lambda *_: done()
         )
     for result in results:
         for account in result.status.accounts:
@@ -86,6 +86,22 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
                 click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
     {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results, sys.stdout)
     return exit_status(results)
+
+
+def _auditor() -> Auditor:
+    """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
+    import stamina.instrumentation
+    from botocore.exceptions import BotoCoreError
+
+    from mfa_operator.audit import Auditor
+    from mfa_operator.aws.sessions import Sessions
+
+    # A wait for the credential report is nothing to warn about.
+    stamina.instrumentation.set_on_retry_hooks([])
+    try:
+        return Auditor(Sessions())
+    except BotoCoreError as error:
+        raise SettingsError(f"the AWS settings are no good: {error}") from error
 
 
 @contextmanager
@@ -174,5 +190,6 @@ def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
         console.print(tables.accounts_table(result.status.accounts))
         if any(report.findings for report in result.reports):
             console.print(tables.findings_table(result.reports, now))
-            console.print(*tables.advice(result.reports), sep="\n")
+            partitions = {account_id: audit.snapshot.partition for account_id, audit in result.audits.items()}
+            console.print(*tables.advice(result.reports, partitions), sep="\n")
         console.print(*tables.conditions_line(result.status), sep="\n")

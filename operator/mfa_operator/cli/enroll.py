@@ -46,6 +46,7 @@ _OPEN_SCREEN, _CLOSE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 # Bright white on black, whatever the theme: scanners want dark modules on a light ground.
 _QR_LINE = "\x1b[97;40m{}\x1b[0m"
 _LINES_BELOW = 4
+"""Under a QR code: what it is, what to know, the prompt, and one so that Enter does not scroll."""
 
 
 class Interrupted(BaseException):

@@ -24,13 +24,14 @@ _STEP = re.compile(
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `cell` gives its value, `date` columns show the time since."""
+    """One column; `cell` gives its value, of which columns of a `time` show how long ago it is."""
 
     name: str
     cell: Callable[[Object], object]
     type: str = "string"
     priority: int = 0
     description: str = ""
+    time: bool = False
 
 
 def wanted(accept: str) -> bool:
@@ -52,7 +53,7 @@ def table(
         "columnDefinitions": [
             {
                 "name": column.name,
-                "type": "string" if column.type == "date" else column.type,
+                "type": column.type,
                 "format": "name" if column.name == "Name" else "",
                 "description": column.description,
                 "priority": column.priority,
@@ -76,7 +77,7 @@ def _included(item: Object, include: str) -> Object | None:
 
 def _shown(column: Column, item: Object, now: datetime) -> object:
     value = column.cell(item)
-    if column.type != "date" or value is None:
+    if not column.time or value is None:
         return value
     try:
         return age(now - datetime.fromisoformat(str(value)).astimezone(UTC))
@@ -92,7 +93,7 @@ def columns_of(resource: ResourceType) -> Sequence[Column]:
     own = [
         Column(
             column["name"], _path(column["jsonPath"]), column["type"], column.get("priority", 0),
-            column.get("description", ""),
+            column.get("description", ""), column["type"] == "date",
         )
         for column in resource.columns
     ]  # fmt: skip
@@ -161,11 +162,11 @@ def _event_object(event: Object) -> str:
 
 
 _NAME = Column("Name", _path(".metadata.name"))
-_AGE = Column("Age", _path(".metadata.creationTimestamp"), "date")
+_AGE = Column("Age", _path(".metadata.creationTimestamp"), time=True)
 _NAMESPACE = [_NAME, Column("Status", _path(".status.phase")), _AGE]
 _LEASE = [_NAME, Column("Holder", _path(".spec.holderIdentity")), _AGE]
 _EVENT = [
-    Column("Last Seen", _event_seen, "date"),
+    Column("Last Seen", _event_seen, time=True),
     Column("Type", _path(".type")),
     Column("Reason", _path(".reason")),
     Column("Object", _event_object),

@@ -1,0 +1,109 @@
+"""What an error of AWS means for an audit: botocore's real exceptions, as it raises them."""
+
+from __future__ import annotations
+
+import pytest
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from mfa_operator.api.enums import AccountReason, ErrorReason, FindingReason
+from mfa_operator.aws.collect import failure_reason
+from mfa_operator.aws.errors import (
+    CALL_ERRORS,
+    AwsFailure,
+    CredentialsMissing,
+    Denied,
+    NotFound,
+    ReportFailed,
+    RoleDenied,
+    Throttled,
+    TimedOut,
+    WrongAccount,
+    expired,
+    failure,
+)
+
+
+def client_error(code: str, message: str = "words") -> boto.ClientError:
+    return boto.ClientError({"Error": {"Code": code, "Message": message}}, "ListUsers")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "counted", "account_reason"),
+    [
+        (client_error("AccessDenied"), Denied, ErrorReason.ACCESS_DENIED, AccountReason.ACCESS_DENIED),
+        (client_error("InvalidClientTokenId"), Denied, ErrorReason.ACCESS_DENIED, AccountReason.ACCESS_DENIED),
+        (client_error("SignatureDoesNotMatch"), Denied, ErrorReason.ACCESS_DENIED, AccountReason.ACCESS_DENIED),
+        (client_error("Throttling"), Throttled, ErrorReason.THROTTLED, AccountReason.THROTTLED),
+        (client_error("RequestLimitExceeded"), Throttled, ErrorReason.THROTTLED, AccountReason.THROTTLED),
+        (client_error("NoSuchEntity"), NotFound, ErrorReason.OTHER, AccountReason.ERROR),
+        (client_error("LimitExceeded"), AwsFailure, ErrorReason.OTHER, AccountReason.ERROR),
+        (client_error("ServiceFailure"), AwsFailure, ErrorReason.OTHER, AccountReason.ERROR),
+        (boto.NoCredentialsError(), CredentialsMissing, ErrorReason.ASSUME_ROLE, AccountReason.CREDENTIALS_MISSING),
+        (
+            boto.CredentialRetrievalError(provider="web", error_msg="no"),
+            CredentialsMissing,
+            ErrorReason.ASSUME_ROLE,
+            AccountReason.CREDENTIALS_MISSING,
+        ),
+        (boto.ReadTimeoutError(endpoint_url="http://x"), TimedOut, ErrorReason.TIMEOUT, AccountReason.TIMEOUT),
+        (
+            boto.EndpointConnectionError(endpoint_url="http://x", error="refused"),
+            TimedOut,
+            ErrorReason.TIMEOUT,
+            AccountReason.TIMEOUT,
+        ),
+        (boto.ConnectionClosedError(endpoint_url="http://x"), TimedOut, ErrorReason.TIMEOUT, AccountReason.TIMEOUT),
+        (ResponseParserError("no XML\nat all"), AwsFailure, ErrorReason.OTHER, AccountReason.ERROR),
+        (boto.NoRegionError(), AwsFailure, ErrorReason.OTHER, AccountReason.ERROR),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_is_told_apart_by_what_it_means(
+    error: Exception, kind: type[AwsFailure], counted: ErrorReason, account_reason: AccountReason
+) -> None:
+    assert isinstance(error, CALL_ERRORS)
+    found = failure("ListUsers", error)
+    assert type(found) is kind
+    assert (found.error_reason, found.account_reason) == (counted, account_reason)
+    assert found.operation == "ListUsers"
+    assert str(found).startswith(f"ListUsers: {found.code}: ")
+    assert "\n" not in str(found)
+
+
+def test_an_error_without_a_code_or_words_is_an_error_still() -> None:
+    assert failure("ListUsers", boto.ClientError({"Error": {}}, "ListUsers")).code == "Unknown"
+    assert str(failure("ListUsers", ResponseParserError(""))) == "ListUsers: ResponseParserError: no message"
+
+
+@pytest.mark.parametrize(
+    ("error", "over"),
+    [
+        (client_error("ExpiredToken"), True),
+        (client_error("ExpiredTokenException"), True),
+        (client_error("RequestExpired"), True),
+        (client_error("AccessDenied"), False),
+        (boto.NoCredentialsError(), False),
+    ],
+)
+def test_credentials_that_ran_out_are_told_from_others(error: Exception, over: bool) -> None:
+    assert expired(error) is over
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted", "account_reason"),
+    [
+        (RoleDenied, ErrorReason.ASSUME_ROLE, AccountReason.ASSUME_ROLE_DENIED),
+        (WrongAccount, ErrorReason.OTHER, AccountReason.ACCOUNT_MISMATCH),
+        (ReportFailed, ErrorReason.REPORT, AccountReason.REPORT_FAILED),
+    ],
+)
+def test_what_we_tell_ourselves_has_reasons_too(
+    kind: type[AwsFailure], counted: ErrorReason, account_reason: AccountReason
+) -> None:
+    assert (kind.error_reason, kind.account_reason) == (counted, account_reason)
+
+
+def test_a_user_that_aws_refuses_to_show_is_denied_and_any_other_failure_is_a_failure() -> None:
+    assert failure_reason(Denied("GetLoginProfile", "AccessDenied", "")) is FindingReason.LOOKUP_DENIED
+    assert failure_reason(Throttled("GetLoginProfile", "Throttling", "")) is FindingReason.LOOKUP_FAILED

@@ -1,0 +1,197 @@
+"""Policies and earlier results from files: what is good is read, what is bad is told with file, line and field."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfa_operator.api.conversion import to_dict
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.api.status import ReportStatus
+from mfa_operator.policy_files import InvalidInput, load_policy, load_previous
+from mfa_operator.yaml_source import NotYaml, documents
+from tests.unit.facts import ID, NOW, finding
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "examples").glob("*.yaml"))
+GOOD = f"""\
+# A comment, and the start of a document.
+---
+apiVersion: mfa-operator.io/v1alpha1
+kind: MfaPolicy
+metadata:
+  name: console-mfa
+spec:
+  interval: 15m
+  accounts:
+    - id: "{ID}"
+      name: payments
+    - id: "444455556666"
+  exemptions:
+    - users: [glass]
+      reason: Sealed
+      expires: 2027-06-30T00:00:00Z
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "policy.yaml"
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(InvalidInput) as error:
+        load_policy(path)
+    message = str(error.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message.removeprefix(str(path))
+
+
+def test_a_good_file_is_read_and_an_unquoted_time_is_a_time(file: Path) -> None:
+    file.write_text(GOOD)
+    policy = load_policy(file)
+    assert policy.ref == PolicyRef("default", "console-mfa")
+    assert [account.id for account in policy.spec.accounts] == [ID, "444455556666"]
+    assert str(policy.spec.exemptions[0].expires) == "2027-06-30 00:00:00+00:00"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_can_be_audited_from_its_file(path: Path) -> None:
+    assert load_policy(path).spec.accounts
+
+
+@pytest.mark.parametrize(
+    "text", [GOOD.replace("\n", "\r\n"), "\ufeff" + GOOD, GOOD + "---\n", GOOD + "...\n", "---\n" + GOOD]
+)
+def test_forms_that_editors_leave_behind_are_read(file: Path, text: str) -> None:
+    file.write_bytes(text.encode())
+    assert load_policy(file).spec.accounts
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "line", "words"),
+    [
+        (f'id: "{ID}"', 'id: "1111"', 10, "spec.accounts[0].id: '1111' will not do; an account id is 12 digits"),
+        (f'id: "{ID}"', "id: 111122223333", 10, "spec.accounts[0].id: expected 'str', got 'int'"),
+        (f'id: "{ID}"', 'id: "444455556666"', 9, "spec.accounts: 444455556666 stands here twice"),
+        ("interval: 15m", "interval: 10s", 8, "spec.interval: is 10s; it must be from 1m to 24h"),
+        ("interval: 15m", "intervall: 15m", 8, "spec.intervall: unknown field 'intervall'"),
+        ("      name: payments", "      role: x", 11, "spec.accounts[0].role: unknown field 'role'"),
+        ("      reason: Sealed", "", 14, "spec.exemptions[0].reason: is missing"),
+        ("2027-06-30T00:00:00Z", "soon", 16, "spec.exemptions[0].expires: invalid RFC3339"),
+        ("kind: MfaPolicy", "kind: Deployment", 4, "kind: is 'Deployment'; expected 'MfaPolicy'"),
+        ("apiVersion: mfa-operator.io/v1alpha1", "apiVersion: v1", 3, "apiVersion: is 'v1'; expected"),
+        ("name: console-mfa", "labels: {}", 5, "metadata.name: the policy needs a name"),
+        ("  interval: 15m", "  interval: 15m\n  interval: 20m", 9, "not YAML: interval stands here twice"),
+        ("  interval: 15m", "  interval: [15m", 9, "not YAML: "),
+        ("  interval: 15m", "\tinterval: 15m", 8, "not YAML: "),
+        ("  interval: 15m", "  interval: *later", 8, "not YAML: found undefined alias"),
+        ("interval: 15m", "interval: !!python/object:os.system 15m", 8, "not YAML: could not determine a constructor"),
+        ("interval: 15m", "organization: {}", 8, "spec.organization: this version cannot discover accounts"),
+        ("interval: 15m", "? [a]\n  : b", 8, "not YAML: found unhashable key"),
+        ("interval: 15m", "15: x", 7, "spec: expected 'str'"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_and_field(
+    file: Path, was: str, becomes: str, line: int, words: str
+) -> None:
+    assert was in GOOD
+    file.write_text(GOOD.replace(was, becomes, 1))
+    assert refused(file).startswith(f":{line}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ": the file is empty; it needs an MfaPolicy"),
+        ("# nothing\n---\n", ": the file is empty; it needs an MfaPolicy"),
+        ("null\n", ": the file is empty"),
+        (GOOD + "---\n" + GOOD, ":20: a second document begins here; give each policy a file and an -f of its own"),
+        ("- a\n- b\n", ":1: expected an MfaPolicy, found list"),
+        ("just words\n", ":1: expected an MfaPolicy, found str"),
+        ('{"apiVersion": "v1"}', ":1: apiVersion: is 'v1'"),
+        ("{", ":1: not YAML: "),
+        ("a: \x00", ": not YAML: "),
+        ("[" * 5000, ":1: not YAML: "),
+        (
+            "metadata: 5\nkind: MfaPolicy\napiVersion: mfa-operator.io/v1alpha1\n",
+            ":1: metadata.name: the policy needs a name",
+        ),
+        ("kind: MfaPolicy\napiVersion: mfa-operator.io/v1alpha1\nmetadata: {name: x}\n", ":1: spec: is missing"),
+        (
+            "kind: MfaPolicy\napiVersion: mfa-operator.io/v1alpha1\nmetadata: {name: x}\nspec:\n",
+            ":4: spec: expected 'object', got 'null'",
+        ),
+    ],
+)
+def test_what_is_no_policy_is_told_in_one_line(file: Path, text: str, words: str) -> None:
+    file.write_text(text)
+    assert refused(file).startswith(words)
+
+
+def test_what_is_no_text_or_no_file_is_told_too(file: Path, tmp_path: Path) -> None:
+    assert refused(file) == ": cannot be read: No such file or directory"
+    assert refused(tmp_path) == ": cannot be read: Is a directory"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    assert refused(file).startswith(": is not UTF-8 text")
+
+
+@given(st.text(max_size=200) | st.lists(st.sampled_from(GOOD.splitlines()), max_size=20).map("\n".join))
+def test_whatever_the_text_it_is_a_policy_or_a_sentence(text: str) -> None:
+    try:
+        found = documents(text)
+    except NotYaml as error:
+        said, line = str(error), error.line
+    else:
+        said, line = "fine", None
+        assert all(document.line("spec.accounts[0].id") >= 1 for document in found)
+    assert said
+    assert line is None or 1 <= line <= text.count("\n") + 1
+
+
+REPORT = ReportStatus(account_id=ID, findings=(finding(first_seen=NOW),))
+
+
+def written(**policy: Any) -> dict[str, Any]:
+    usual = {"namespace": "default", "name": "console-mfa", "status": {}, "reports": [to_dict(REPORT)]}
+    return {"policies": [usual | policy]}
+
+
+def test_an_earlier_result_is_read_by_policy_and_account(file: Path) -> None:
+    file.write_text(json.dumps(written()))
+    assert load_previous(file) == {(PolicyRef("default", "console-mfa"), ID): REPORT}
+    file.write_text(json.dumps({"policies": []}))
+    assert load_previous(file) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ": not JSON: "),
+        (GOOD, ": not JSON: "),
+        ("[]", ": not what `mfa-operator audit -o json` writes"),
+        ("null", ": not what `mfa-operator audit -o json` writes"),
+        ("{}", ": not what `mfa-operator audit -o json` writes: KeyError('policies')"),
+        ('{"policies": [5]}', ": not what `mfa-operator audit -o json` writes"),
+        (json.dumps(written(reports=["x"])), ": not what `mfa-operator audit -o json` writes"),
+        (
+            json.dumps(written(reports=[{"accountId": ID, "findings": [{"user": "a", "state": "Bad"}]}])),
+            ": in a report: findings[0].state",
+        ),
+        (json.dumps(written(reports=[{"accountId": 5}])), ": in a report: accountId: expected 'str'"),
+        (json.dumps(written(reports=[{"accountId": [5]}])), ": "),
+        (json.dumps(written(namespace={})), ": "),
+        ("[" * 100_000, ": "),
+    ],
+)
+def test_what_is_no_earlier_result_is_told_in_one_line(file: Path, text: str, words: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=re.escape(f"{file}{words}")) as error:
+        load_previous(file)
+    assert "\n" not in str(error.value)

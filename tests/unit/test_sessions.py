@@ -1,0 +1,143 @@
+"""Which region, endpoint and partition a session talks to: edge case 24. Nothing goes over a wire here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+
+from mfa_operator.api.policy import Account
+from mfa_operator.aws.errors import AwsFailure
+from mfa_operator.aws.sessions import CLIENT_CACHE_SIZE, DEFAULT_REGIONS, Identity, Sessions, _Credentials
+from mfa_operator.schedule import PassAbandoned
+from tests.unit.facts import ID, NOW
+
+PARTITIONS = {
+    # partition: (region where none is configured there, IAM's endpoint, STS's endpoint)
+    "aws": ("us-east-1", "https://iam.amazonaws.com", "https://sts.us-east-1.amazonaws.com"),
+    "aws-cn": ("cn-north-1", "https://iam.cn-north-1.amazonaws.com.cn", "https://sts.cn-north-1.amazonaws.com.cn"),
+    "aws-us-gov": ("us-gov-west-1", "https://iam.us-gov.amazonaws.com", "https://sts.us-gov-west-1.amazonaws.com"),
+    "aws-eusc": (
+        "eusc-de-east-1",
+        "https://iam.eusc-de-east-1.amazonaws.eu",
+        "https://sts.eusc-de-east-1.amazonaws.eu",
+    ),
+    "aws-iso": ("us-iso-east-1", "https://iam.us-iso-east-1.c2s.ic.gov", "https://sts.us-iso-east-1.c2s.ic.gov"),
+    "aws-iso-b": (
+        "us-isob-east-1",
+        "https://iam.us-isob-east-1.sc2s.sgov.gov",
+        "https://sts.us-isob-east-1.sc2s.sgov.gov",
+    ),
+    "aws-iso-e": (
+        "eu-isoe-west-1",
+        "https://iam.eu-isoe-west-1.cloud.adc-e.uk",
+        "https://sts.eu-isoe-west-1.cloud.adc-e.uk",
+    ),
+    "aws-iso-f": (
+        "us-isof-south-1",
+        "https://iam.us-isof-south-1.csp.hci.ic.gov",
+        "https://sts.us-isof-south-1.csp.hci.ic.gov",
+    ),
+}
+KEYS: dict[str, Any] = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "x"}
+
+
+@cache
+def settings_of(region: str | None) -> boto3.Session:
+    """As costly as in the product: a session loads what all its clients share."""
+    return boto3.Session(region_name=region, **KEYS)
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Sessions]]:
+    made: list[Sessions] = []
+    yield made
+    for sessions in made:
+        sessions.close()
+
+
+@pytest.fixture
+def sessions(opened: list[Sessions]) -> Any:
+    def make(region: str | None = None) -> Sessions:
+        opened.append(Sessions(session=settings_of(region)))
+        return opened[-1]
+
+    return make
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+@pytest.mark.parametrize("configured", [None, "eu-central-1", "cn-northwest-1"])
+def test_region_and_endpoints_follow_the_roles_partition(sessions: Any, partition: str, configured: str | None) -> None:
+    made = sessions(configured)
+    region, iam, sts = PARTITIONS[partition]
+    here = {"eu-central-1": "aws", "cn-northwest-1": "aws-cn"}.get(configured or "") == partition
+    wanted = configured if configured and here else region
+    assert made.region(partition) == wanted
+    assert made.client("iam", partition, None).meta.endpoint_url == iam
+    assert made.client("sts", partition, None).meta.endpoint_url == sts.replace(region, wanted)
+
+
+def test_every_partition_that_a_policy_may_name_has_a_region() -> None:
+    assert set(DEFAULT_REGIONS) == set(PARTITIONS)
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [(None, "aws"), ("us-gov-east-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
+)
+def test_without_a_role_the_partition_is_the_configured_regions(
+    sessions: Any, region: str | None, partition: str
+) -> None:
+    assert sessions(region).account(Account(id=ID)).partition == partition
+    role = Account(id=ID, role_arn=f"arn:aws-eusc:iam::{ID}:role/x")
+    assert sessions(region).account(role).partition == "aws-eusc"
+
+
+def test_a_region_that_aws_does_not_have_is_named(sessions: Any) -> None:
+    with pytest.raises(AwsFailure, match="AWS has no region 'mars'"):
+        sessions("mars").account(Account(id=ID))
+    with pytest.raises(AwsFailure, match="AWS has no region 'mars'"):
+        sessions("mars").region("aws")
+
+
+@pytest.mark.parametrize(
+    ("arn", "account_id", "partition", "user"),
+    [
+        (f"arn:aws:iam::{ID}:user/alice", ID, "aws", "alice"),
+        (f"arn:aws-cn:iam::{ID}:user/eng/team/alice", ID, "aws-cn", "alice"),
+        (f"arn:aws:sts::{ID}:assumed-role/mfa-operator/mfa-operator", ID, "aws", None),
+        (f"arn:aws-us-gov:iam::{ID}:root", ID, "aws-us-gov", None),
+    ],
+)
+def test_an_identity_tells_its_partition_and_the_iam_user_it_is(
+    arn: str, account_id: str, partition: str, user: str | None
+) -> None:
+    identity = Identity(account_id, arn)
+    assert (identity.partition, identity.user_name) == (partition, user)
+
+
+def test_clients_are_kept_but_not_without_bound(sessions: Any) -> None:
+    made: Sessions = sessions()
+
+    def client(number: int) -> Any:
+        return made.client("iam", "aws", _Credentials(f"ASIA{number}", "x", "t", NOW))
+
+    first = client(0)
+    assert client(0) is first
+    for number in range(1, CLIENT_CACHE_SIZE + 1):
+        client(0 if number % 2 else number)
+    assert client(0) is first
+    for number in range(100, 100 + CLIENT_CACHE_SIZE):
+        client(number)
+    assert client(0) is not first
+
+
+def test_nothing_is_asked_once_the_operator_stops(sessions: Any) -> None:
+    made: Sessions = sessions()
+    made.stopping.set()
+    with pytest.raises(PassAbandoned):
+        made.account(Account(id=ID)).open()
+    with pytest.raises(PassAbandoned):
+        made.account(Account(id=ID)).ask("ListUsers", lambda iam: iam.list_users())

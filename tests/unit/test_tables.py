@@ -1,0 +1,172 @@
+"""Accounts and findings as tables in a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from datetime import timedelta
+
+import pytest
+from rich.console import Console, RenderableType
+
+from mfa_operator.api.enums import (
+    AccountReason,
+    AccountState,
+    ConditionReason,
+    ConditionType,
+    FindingReason,
+    FindingState,
+    RemediationAction,
+    RemediationState,
+)
+from mfa_operator.api.status import AccountStatus, Condition, FindingRemediation, PolicyStatus, ReportStatus
+from mfa_operator.tables import MAX_ADVICE, accounts_table, advice, conditions_line, findings_table, relative
+from tests.unit.facts import DAY, HOUR, ID, MINUTE, NOW, finding
+
+ALICE = finding("alice", path="/eng/", first_seen=NOW - 3 * HOUR, deadline=NOW + 7 * DAY - timedelta(seconds=1))
+
+
+def shown(*renderables: RenderableType, width: int = 200) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None).print(*renderables, sep="\n")
+    return out.getvalue()
+
+
+def row_of(text: str, word: str) -> list[str]:
+    """The cells of the line that holds a word."""
+    [line] = [line for line in text.splitlines() if word in line]
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_an_account_has_a_row_with_its_counts_and_dashes_where_it_was_never_audited() -> None:
+    text = shown(
+        accounts_table(
+            [
+                AccountStatus(
+                    id=ID,
+                    name="payments",
+                    state=AccountState.AUDITED,
+                    users=9,
+                    console_users=8,
+                    violating=1,
+                    overdue=2,
+                    exempt=3,
+                    unknown=0,
+                ),
+                AccountStatus(
+                    id="444455556666",
+                    state=AccountState.DENIED,
+                    reason=AccountReason.ASSUME_ROLE_DENIED,
+                    message="tried the role",
+                ),
+            ]
+        )
+    )
+    assert row_of(text, ID) == [ID, "payments", "Audited", "9", "8", "1", "2", "3", "0"]
+    assert row_of(text, "444455556666") == ["444455556666", "Denied", *"------", "tried the role"]
+
+
+def test_a_finding_has_a_row_with_what_is_wrong_since_when_and_until_when() -> None:
+    report = ReportStatus(
+        account_id=ID,
+        findings=(
+            ALICE,
+            finding("glass", FindingState.EXEMPT, first_seen=NOW - DAY, exemption="Sealed"),
+            finding("dave", FindingState.UNKNOWN, FindingReason.LOOKUP_DENIED),
+            finding(
+                "erin",
+                FindingState.OVERDUE,
+                remediation=FindingRemediation(
+                    action=RemediationAction.QUARANTINE, state=RemediationState.DONE, message="attached"
+                ),
+            ),
+        ),
+    )
+    text = shown(findings_table([report], NOW))
+    assert row_of(text, "alice") == [
+        ID,
+        "/eng/alice",
+        "Violating",
+        "NoMfa",
+        "3h ago",
+        "in 7d",
+        "can sign in without MFA",
+    ]
+    assert row_of(text, "glass")[-2:] == ["1d ago", "exempt: Sealed"]
+    assert row_of(text, "dave") == [
+        ID,
+        "dave",
+        "Unknown",
+        "LookupDenied",
+        "could not be looked at: AWS refused the operator's question",
+    ]
+    assert row_of(text, "erin")[-1] == "can sign in without MFA; QuarantineUntilMfa Done attached"
+
+
+def test_names_are_shown_as_they_are_and_not_taken_for_markup() -> None:
+    """`[prod]` is a style to rich, and `[/x]` is an error."""
+    account = AccountStatus(id=ID, name="[prod] [/x]", state=AccountState.FAILED, message="[/y] no answer")
+    report = ReportStatus(account_id=ID, account_name="[prod] [/x]", findings=(finding("[bold]"),))
+    text = shown(accounts_table([account]), findings_table([report], NOW), *advice([report], {}))
+    assert text.count("[prod] [/x]") == 3
+    assert "[/y] no answer" in text
+    assert "[bold] ([prod] [/x]) can sign in without MFA" in text
+
+
+def test_nothing_is_cut_off_in_a_narrow_terminal() -> None:
+    report = ReportStatus(account_id=ID, findings=(finding("a-user-of-a-very-long-name-indeed", first_seen=NOW),))
+    text = shown(findings_table([report], NOW), width=60)
+    assert "…" not in text
+    assert max(len(line) for line in text.splitlines()) <= 60
+
+
+def test_the_ways_out_are_spelled_out_for_the_first_violations_and_no_other_findings() -> None:
+    many = tuple(finding(f"user-{number}") for number in range(MAX_ADVICE + 3))
+    report = ReportStatus(account_id=ID, account_name="payments", findings=(finding("x", FindingState.EXEMPT), *many))
+    text = shown(*advice([report], {}), width=1000)
+    assert text.count("Enable MFA:") == text.count("Or, if they need no console") == MAX_ADVICE
+    assert "user-0 (payments) can sign in without MFA:" in text
+    assert "--user-name x" not in text
+    assert text.rstrip().endswith("The same two ways out go for the other 3.")
+    assert "The same two" not in shown(*advice([ReportStatus(account_id=ID, findings=many[:3])], {}))
+
+
+def test_the_ways_out_are_of_the_accounts_partition() -> None:
+    report = ReportStatus(account_id=ID, findings=(ALICE,))
+    assert f"arn:aws-cn:iam::{ID}:mfa/alice" in shown(*advice([report], {ID: "aws-cn"}), width=1000)
+    assert f"arn:aws:iam::{ID}:mfa/alice" in shown(*advice([report], {}), width=1000)
+
+
+@pytest.mark.parametrize(
+    ("distance", "words"),
+    [
+        (timedelta(), "now"),
+        (timedelta(seconds=59), "now"),
+        (MINUTE, "in 1m"),
+        (-59 * MINUTE, "59m ago"),
+        (-3 * HOUR, "3h ago"),
+        (23 * HOUR, "in 23h"),
+        (7 * DAY - timedelta(seconds=1), "in 7d"),
+        (6.5 * DAY, "in 6d"),
+        (-400 * DAY, "400d ago"),
+    ],
+)
+def test_a_time_is_told_as_people_say_it(distance: timedelta, words: str) -> None:
+    assert relative(NOW + distance, NOW) == words
+
+
+def test_no_time_is_told_as_nothing() -> None:
+    assert relative(None, NOW) == ""
+
+
+def conditions() -> Iterable[Condition]:
+    for kind, status, reason in (
+        (ConditionType.READY, "True", ConditionReason.PASS_SUCCEEDED),
+        (ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED),
+    ):
+        yield Condition(type=kind, status=status, reason=reason, message="[/words]", last_transition_time=NOW)  # type: ignore[arg-type]  # literals
+
+
+def test_the_conditions_stand_below_the_tables() -> None:
+    text = shown(*conditions_line(PolicyStatus(conditions=tuple(conditions()))))
+    assert text.splitlines() == ["Ready=True PassSucceeded: [/words]", "Compliant=Unknown NotAudited: [/words]"]
