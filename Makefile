@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SOURCES := operator tests bench
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint fmt bench cluster lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers cluster lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
@@ -41,8 +41,18 @@ fmt: setup  ## Format the code and apply safe fixes
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-bench: setup  ## Measure calls, time and memory; results go to bench/results
+bench: $(VENV)/.installed-bench  ## Measure calls, time and memory; results go to bench/README.md and bench/results
 	$(BIN)/python -m bench $(ARGS)
+
+$(VENV)/.installed-bench: $(STAMP) requirements/bench.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	touch $@
+
+bench-peers: setup  ## Make virtual environments with the tools that the bench compares us with
+	test -x .venv-prowler/bin/python || $(PYTHON) -m venv .venv-prowler
+	$(UV) pip install --quiet --python .venv-prowler/bin/python prowler
+	test -x .venv-custodian/bin/python || $(PYTHON) -m venv .venv-custodian
+	$(UV) pip install --quiet --python .venv-custodian/bin/python c7n
 
 cluster: setup  ## Start a real Kubernetes control plane with the CRDs and print its KUBECONFIG
 	$(BIN)/python -m tests.controlplane $(ARGS)
@@ -51,6 +61,7 @@ lock: setup  ## Resolve the dependencies anew into requirements/*.txt
 	$(UV) pip compile $(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(UV) pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from typing import Any
 
 import yaml
 
@@ -96,11 +95,6 @@ def test_a_report_deleted_by_hand_comes_back(bed: Bed) -> None:
     assert_all_agree(bed)
 
 
-def patch_status(bed: Bed, kind: str, name: str, status: Any) -> None:
-    patch = json.dumps({"status": status})
-    bed.kubectl("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
-
-
 def test_a_report_edited_by_hand_is_mended_at_the_next_pass(bed: Bed) -> None:
     account = bed.account("alice")
     bed.policies.apply("edited", accounts=named(account))
@@ -109,9 +103,10 @@ def test_a_report_edited_by_hand_is_mended_at_the_next_pass(bed: Bed) -> None:
     before = bed.policies.reports()[name]
     lie = copy.deepcopy(before)
     lie["summary"]["violating"], lie["summary"]["compliant"] = 0, 1
-    lie["findings"][0]["state"] = "Exempt"
-    lie["findings"][0]["exemption"] = "because I say so"
-    patch_status(bed, "mfar", name, lie)
+    lie["findings"][0]["state"] = "Overdue"
+    lie["findings"][0]["deadline"] = LONG_AGO
+    lie["findings"].append(lie["findings"][0] | {"user": "nobody"})
+    bed.patch_status("mfar", name, status=lie)
     bed.policies.request_pass("edited")
     after = bed.policies.reports()[name]
     assert {**after, "auditedAt": before["auditedAt"]} == before
@@ -124,8 +119,8 @@ def test_a_status_removed_by_hand_comes_back_with_first_seen(bed: Bed) -> None:
     before = bed.policies.wait_for_pass("removed")
     report = bed.policies.reports()[f"removed-{account.id}"]
     report["findings"][0]["firstSeen"] = LONG_AGO
-    patch_status(bed, "mfar", f"removed-{account.id}", report)
-    patch_status(bed, "mfap", "removed", None)
+    bed.patch_status("mfar", f"removed-{account.id}", status=report)
+    bed.patch_status("mfap", "removed", status=None)
     assert bed.policies.status("removed") == {}
     bed.policies.request_pass("removed")
     after = bed.policies.status("removed")
@@ -144,21 +139,22 @@ def test_a_steady_pass_writes_the_policys_status_and_nothing_else(bed: Bed) -> N
     before = len(bed.control_plane.audit_events())
     for _ in range(2):
         bed.policies.request_pass("steady")
+    operator = "system:serviceaccount:mfa-operator:mfa-operator"
 
-    def writes() -> Counter[tuple[str, str, str]]:
-        events = bed.control_plane.audit_events()[before:]
-        ours = [
-            event for event in events if event["user"]["username"] == "system:serviceaccount:mfa-operator:mfa-operator"
-        ]
-        targets = [
-            (event["verb"], event["objectRef"]) for event in ours if event["verb"] not in ("get", "list", "watch")
-        ]
+    def requests() -> Counter[tuple[str, str]]:
+        events = [one for one in bed.control_plane.audit_events()[before:] if one["user"]["username"] == operator]
         return Counter(
-            (verb, f"{target['resource']}/{target.get('subresource', '')}", target.get("name", ""))
-            for verb, target in targets
+            (event["verb"], "/".join(filter(None, (target["resource"], target.get("subresource"), target.get("name")))))
+            for event, target in ((event, event["objectRef"]) for event in events)
             if target["resource"] != "leases"
         )
 
-    eventually(lambda: writes().total() >= 2, "both writes are in the audit log")
-    assert writes() == {("update", "mfapolicies/status", "steady"): 2}
+    written = ("update", "mfapolicies/status/steady")
+    eventually(lambda: requests()[written] == 2, "both writes are in the audit log")
+    assert requests() == {
+        # At the pass's start, and for the resourceVersion of the write.
+        ("get", "mfapolicies/steady"): 4,
+        **{("get", f"mfareports/steady-{account.id}"): 2 for account in accounts},
+        written: 2,
+    }
     assert len(bed.policies.events(policy="steady")) == 2

@@ -183,6 +183,11 @@ class Collector:
             self._memory = remember(users, virtual_devices_known=False, before=self._memory)
         return replace(snapshot, users=users)
 
+    def expire_bulk(self) -> None:
+        """Drop the bulk answers, as if they were too old to share."""
+        with self._lock:
+            self._bulk = None
+
     def forget_user(self, user_id: str) -> None:
         """Drop what is remembered of one user: something was done about them, so they are looked at again."""
         with self._lock:

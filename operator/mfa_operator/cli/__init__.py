@@ -21,7 +21,8 @@ COMMANDS = {
     "run": "Run the operator: watch MfaPolicy objects and audit their accounts.",
     "audit": "Audit AWS accounts once, without a cluster, and never change anything.",
     "plan": "Show what a pass would do to whom now, and for everybody else, why not.",
-    "release": "Lift the quarantine of users in one account: detach the operator's policies from them, and nothing else.",
+    "release": "Lift the quarantine of users in one account: detach the operator's policies from them, and "
+    "nothing else.",
     "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
     "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
 }

@@ -1,0 +1,64 @@
+"""Whole processes, measured: wall time, CPU time, peak memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of one process and its children."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds, user and system."""
+    peak_mb: float
+    """Peak resident memory in MiB, of the process itself."""
+    status: int
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], *, output: Path, timeout: float = 1800.0) -> Measured:
+    """Run a command to its end; what it prints goes into the file."""
+    started = time.monotonic()
+    with output.open("wb") as out:
+        process = subprocess.Popen(command, env=os.environ | dict(environment), stdout=out, stderr=subprocess.STDOUT)
+        _, wait_status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(wait_status)
+    wall = time.monotonic() - started
+    if wall > timeout:
+        raise TimeoutError(f"{command[0]} took {wall:.0f} s")
+    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode)
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a running process in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ProcessLookupError(pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a running process, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def sockets(pid: int) -> int:
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found += str(descriptor.readlink()).startswith("socket:")
+        except FileNotFoundError:
+            continue
+    return found

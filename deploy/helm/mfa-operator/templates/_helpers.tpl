@@ -1,0 +1,93 @@
+{{- define "mfa-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{/* At most 50 characters, so that suffixes fit into the 63 of a name. */}}
+{{- define "mfa-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "mfa-operator.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "mfa-operator.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* Cluster-wide names hold the namespace, so that releases of one name in two namespaces do not meet. */}}
+{{- define "mfa-operator.clusterName" -}}
+{{- $full := include "mfa-operator.fullname" . }}
+{{- if eq $full .Release.Namespace }}{{ $full }}{{ else }}{{ printf "%s-%s" .Release.Namespace $full }}{{ end }}
+{{- end }}
+
+{{- define "mfa-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "mfa-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "mfa-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "mfa-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "mfa-operator.labels" -}}
+{{- $own := include "mfa-operator.selectorLabels" . | fromYaml }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63) }}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- toYaml (merge $own .Values.commonLabels) }}
+{{- end }}
+
+{{- define "mfa-operator.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* YAML reads an unquoted on or off as a boolean. */}}
+{{- define "mfa-operator.remediation" -}}
+{{- if kindIs "bool" .Values.remediation }}{{ ternary "on" "off" .Values.remediation }}{{ else }}{{ .Values.remediation }}{{ end }}
+{{- end }}
+
+{{- define "mfa-operator.hasAccessRules" -}}
+{{- if kindIs "slice" .Values.access }}true{{ end }}
+{{- end }}
+
+{{- define "mfa-operator.hasDisruptionBudget" -}}
+{{- $wanted := .Values.podDisruptionBudget.enabled }}
+{{- if kindIs "bool" $wanted }}{{ if $wanted }}true{{ end }}{{ else if gt (int .Values.replicas) 1 }}true{{ end }}
+{{- end }}
+
+{{/* The strongest remediation that the access rules allow: empty, QuarantineUntilMfa or RemoveConsoleAccess. */}}
+{{- define "mfa-operator.strongestRemediation" -}}
+{{- $strongest := "" }}
+{{- range (.Values.access | default list) }}
+{{- if eq (.remediation | default "None") "RemoveConsoleAccess" }}{{ $strongest = "RemoveConsoleAccess" }}
+{{- else if and (eq (.remediation | default "None") "QuarantineUntilMfa") (not $strongest) }}{{ $strongest = "QuarantineUntilMfa" }}
+{{- end }}
+{{- end }}
+{{- $strongest }}
+{{- end }}
+
+{{/* Rights on the objects of the served namespaces: those of deploy/rbac.yaml; a test holds them equal. */}}
+{{- define "mfa-operator.rules" -}}
+- apiGroups: [mfa-operator.io]
+  resources: [mfapolicies]
+  verbs: [get, list, watch]
+- apiGroups: [mfa-operator.io]
+  resources: [mfapolicies/status]
+  verbs: [update]
+- apiGroups: [mfa-operator.io]
+  resources: [mfareports]
+  verbs: [get, list, create, delete]
+- apiGroups: [mfa-operator.io]
+  resources: [mfareports/status]
+  verbs: [update]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}

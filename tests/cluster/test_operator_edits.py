@@ -1,0 +1,152 @@
+"""What people do to policies acts at once: edits, requests, suspension, nonsense, deletion, a fresh start."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mfa_operator.sandbox.aws import Account
+from tests.cluster.agreement import assert_all_agree
+from tests.fixtures.operator import eventually
+from tests.fixtures.shared_operator import Bed, named
+
+LONG_AGO = "2024-02-29T12:00:00Z"
+KEPT = ("lastPassTime", "summary", "accounts", "findings", "findingsTotal")
+
+
+@pytest.fixture
+def account(bed: Bed) -> Account:
+    return bed.account("alice")
+
+
+def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {condition["type"]: (condition["status"], condition["reason"]) for condition in status["conditions"]}
+
+
+def annotate(bed: Bed, name: str, value: str) -> None:
+    bed.kubectl("annotate", "--overwrite", "mfap", name, f"mfa-operator.io/requestedAt={value}")
+
+
+def test_an_edit_acts_whatever_the_interval(bed: Bed, account: Account) -> None:
+    bed.policies.apply("edited", accounts=named(account), interval="24h")
+    first = bed.policies.wait_for_pass("edited")
+    assert first["summary"]["violating"] == 1
+    bed.policies.apply("edited", accounts=named(account), interval="24h", gracePeriod="0s")
+    status = bed.policies.wait_for_pass("edited")
+    assert (status["observedGeneration"], status["summary"]["overdue"]) == (2, 1)
+    assert status["findings"][0]["firstSeen"] == first["findings"][0]["firstSeen"]
+
+
+def test_a_request_acts_whatever_its_value_and_sees_the_world_as_it_is(bed: Bed, account: Account) -> None:
+    bed.policies.apply("asked", accounts=named(account), interval="24h")
+    bed.policies.wait_for_pass("asked")
+    account.existing_user("alice").add_mfa("virtual")
+    annotate(bed, "asked", "please")
+    status = eventually(
+        lambda: (status := bed.policies.status("asked"))["summary"]["compliant"] == 1 and status, "the requested pass"
+    )
+    assert conditions(status)["Compliant"] == ("True", "AllCompliant")
+    [resolved] = bed.policies.events("ViolationsResolved", "asked")
+    assert (resolved["type"], "alice" in resolved["note"]) == ("Normal", True)
+    account.existing_user("alice").remove_mfa()
+    annotate(bed, "asked", "once more")
+    eventually(lambda: bed.policies.status("asked")["summary"]["violating"] == 1, "the pass requested then")
+    assert_all_agree(bed)
+
+
+def test_suspension_keeps_what_is_known_and_ends_with_it(bed: Bed, account: Account) -> None:
+    bed.policies.apply("paused", accounts=named(account))
+    before = bed.policies.wait_for_pass("paused")
+    bed.aws.calls.clear()
+    bed.policies.apply("paused", accounts=named(account), suspend=True)
+    status = bed.policies.wait_for_pass("paused")
+    assert conditions(status) == {"Ready": ("False", "Suspended"), "Compliant": ("False", "Violations")}
+    assert {field: status[field] for field in KEPT} == {field: before[field] for field in KEPT}
+    assert "nextPassTime" not in status
+    annotate(bed, "paused", "all the same")
+    eventually(lambda: bed.operator.log.count("paused is not audited: Suspended") == 2, "the request is heard")
+    assert bed.policies.status("paused") == status
+    assert bed.aws.calls.count(account=account.id) == 0
+    assert set(bed.policies.findings("paused", account.id)) == {"alice"}
+    assert_all_agree(bed)
+
+    account.existing_user("alice").add_mfa("hardware")
+    bed.policies.apply("paused", accounts=named(account), suspend=False)
+    status = bed.policies.wait_for_pass("paused")
+    assert conditions(status) == {"Ready": ("True", "PassSucceeded"), "Compliant": ("True", "AllCompliant")}
+    assert status["nextPassTime"]
+
+
+def test_a_policy_suspended_from_its_beginning_is_never_audited(bed: Bed, account: Account) -> None:
+    bed.policies.apply("asleep", accounts=named(account), suspend=True)
+    status = bed.policies.wait_for_pass("asleep")
+    assert conditions(status) == {"Ready": ("False", "Suspended"), "Compliant": ("Unknown", "NotAudited")}
+    assert bed.aws.calls.count(account=account.id) == 0
+    assert bed.samples("mfa_policy_last_pass_timestamp_seconds", "asleep") == {}
+
+
+def replace_spec(bed: Bed, name: str, spec: dict[str, Any]) -> None:
+    patch = json.dumps([{"op": "replace", "path": "/spec", "value": spec}])
+    bed.kubectl("patch", "mfap", name, "--type=json", f"--patch={patch}")
+
+
+def test_a_spec_that_only_the_operator_refuses_loses_nothing(bed: Bed, account: Account) -> None:
+    bed.policies.apply("confused", accounts=named(account))
+    before = bed.policies.wait_for_pass("confused")
+    replace_spec(bed, "confused", {"organization": {}})
+    status = bed.policies.wait_for_pass("confused")
+    assert conditions(status) == {"Ready": ("False", "InvalidSpec"), "Compliant": ("Unknown", "NotAudited")}
+    assert "spec.organization" in next(one["message"] for one in status["conditions"] if one["type"] == "Ready")
+    assert {field: status[field] for field in KEPT} == {field: before[field] for field in KEPT}
+    # Another edit that does not help is no news.
+    replace_spec(bed, "confused", {"organization": {}, "interval": "1h"})
+    bed.policies.wait_for_pass("confused")
+    [event] = bed.policies.events("InvalidSpec", "confused")
+    assert (event["type"], "spec.organization" in event["note"]) == ("Warning", True)
+    seen = bed.policies.findings("confused", account.id)["alice"]["firstSeen"]
+
+    replace_spec(bed, "confused", {"accounts": named(account)})
+    status = bed.policies.wait_for_pass("confused")
+    assert conditions(status) == {"Ready": ("True", "PassSucceeded"), "Compliant": ("False", "Violations")}
+    assert status["findings"][0]["firstSeen"] == seen == before["findings"][0]["firstSeen"]
+    assert len(bed.policies.events("NewViolations", "confused")) == 1
+
+
+def test_a_deleted_policy_takes_its_reports_and_series(bed: Bed, account: Account) -> None:
+    bed.policies.apply("deleted", accounts=named(account))
+    bed.policies.wait_for_pass("deleted")
+    name = "mfa_policy_pass_duration_seconds_count"
+    assert bed.samples(name, "deleted") == {(): 1}
+    bed.kubectl("delete", "mfap", "deleted")
+    eventually(lambda: f"deleted-{account.id}" not in bed.policies.reports(), "the reports go")
+    exported = eventually(
+        lambda: 'policy="deleted"' not in (text := bed.operator.get("/metrics", bed.operator.metrics_url)[1]) and text,
+        "its series go",
+    )
+    assert account.id not in exported
+
+
+def test_a_policy_made_anew_under_its_name_starts_anew(bed: Bed, account: Account) -> None:
+    bed.policies.apply("reborn", accounts=named(account), gracePeriod="100h")
+    first = bed.policies.wait_for_pass("reborn")
+    uid = bed.policies.get("reborn")["metadata"]["uid"]
+    # Nothing but the owner tells the old report from one of the new policy: the garbage collector is kept from it.
+    name = f"reborn-{account.id}"
+    report = bed.policies.reports()[name]
+    report["findings"][0]["firstSeen"] = LONG_AGO
+    bed.patch_status("mfar", name, status=report)
+    bed.kubectl("delete", "mfap", "reborn", "--cascade=orphan")
+    assert name in bed.policies.reports()
+
+    created = bed.policies.apply("reborn", accounts=named(account), gracePeriod="100h")
+    assert created["metadata"]["uid"] != uid
+    status = bed.policies.wait_for_pass("reborn")
+    [finding] = status["findings"]
+    assert finding["state"] == "Violating"
+    assert LONG_AGO < first["lastPassTime"] <= finding["firstSeen"]
+    owners = json.loads(bed.kubectl("get", "mfar", name, "-o", "json"))["metadata"]["ownerReferences"]
+    assert [owner["uid"] for owner in owners] == [created["metadata"]["uid"]]
+    assert len(bed.policies.events("NewViolations", "reborn")) == 2
+    assert_all_agree(bed)
