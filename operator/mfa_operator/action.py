@@ -46,6 +46,10 @@ def take(ledger: Ledger, decision: Decision, variant: Variant) -> None:
         profile_created=decision.verdict.console_since,
     )
     ledger.publish()
+    if not ledger.intent_stored(user):
+        # A CRD of an older release drops fields that it does not know, and says that all is well.
+        ledger.skip(user, RefusalReason.NOT_PUBLISHED_YET, "the MfaReport in the cluster does not hold the intent")
+        return
     if not ledger.around.leading():
         raise PassAbandoned(f"another replica may lead; {user} is left to it")
     if refusal := _brake(ledger, decision.action):

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mfa_operator.api.enums import FindingState
 from mfa_operator.api.policy import Account, PolicySpec
@@ -44,11 +44,19 @@ class Auditor:
         self._lock = threading.Lock()
 
     def audit(
-        self, spec: PolicySpec, account: Account, previous: ReportStatus | None, now: datetime, *, fresh: bool = False
+        self,
+        spec: PolicySpec,
+        account: Account,
+        previous: ReportStatus | None,
+        now: datetime,
+        *,
+        fresh: bool = False,
+        interval: timedelta | None = None,
     ) -> Audit:
         """Audit one account. `fresh`: a person asked, so nothing from before this moment is used.
 
-        Raises AwsFailure where the account cannot be audited, PassAbandoned where the operator is stopping.
+        `interval` stands in for spec.interval. Raises AwsFailure where the account cannot be audited, PassAbandoned
+        where the operator is stopping.
         """
         collector = self.collector(account)
         moment = datetime.now(UTC)
@@ -60,7 +68,7 @@ class Auditor:
             now,
             deadlines=_deadlines(findings.values()),
             report_time=previous.credential_report_time if previous else None,
-            not_before=moment if fresh else moment - spec.interval.delta * SHARE,
+            not_before=moment if fresh else moment - (interval or spec.interval.delta) * SHARE,
             forget_before=moment if fresh else None,
             count_error=failures.append,
         )

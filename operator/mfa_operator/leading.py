@@ -17,7 +17,7 @@ from mfa_operator import handlers
 from mfa_operator.agenda import Body
 from mfa_operator.api.objects import PolicyRef, policy_ref
 from mfa_operator.cluster import Cluster
-from mfa_operator.cluster_errors import ClusterError
+from mfa_operator.cluster_errors import ClusterError, ObjectGone
 from mfa_operator.scheduler import Scheduler
 from mfa_operator.settings import ClusterSettings
 
@@ -72,11 +72,13 @@ class Leading:
         passes = asyncio.create_task(self._scheduler.run(stop))
         others: list[asyncio.Task[None]] = []
         try:
-            # Before the watch: a cluster without our CRD says so here, where kopf would wait without a word.
             listed = await first(stop, lost, passes, self._list())
             if listed:
                 others += [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._resync())]
                 await first(stop, lost, passes, *others)
+        except ObjectGone as error:
+            # kopf would wait for the definition without a word.
+            raise Ended(f"the cluster serves no MfaPolicy; apply the CRDs of mfa-operator first ({error})") from error
         finally:
             if lost.done():
                 # Another replica may act at any moment: passes are not waited for.

@@ -99,6 +99,16 @@ class Ledger:
             if finding.remediation and finding.remediation.state is RemediationState.INTENDED
         }
 
+    def intent_stored(self, user: str) -> bool:
+        """Whether the report in the cluster, as the API server gave it back, says what is about to be done."""
+        findings = self.stored.status.findings if self.stored else ()
+        return any(
+            finding.user == user
+            and finding.remediation is not None
+            and finding.remediation.state is RemediationState.INTENDED
+            for finding in findings
+        )
+
     def permits(self, action: RemediationAction) -> bool:
         """Whether the operator's own settings allow the action here, this moment."""
         rules = self.around.access()

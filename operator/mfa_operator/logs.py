@@ -11,15 +11,18 @@ from pythonjsonlogger.json import JsonFormatter
 
 from mfa_operator.settings import LogSettings
 
+SECRETIVE = ("boto3", "botocore", "s3transfer", "urllib3", "kubernetes", "aiohttp", "stamina")
+"""At debug, stamina at warning, these log whole requests, answers or arguments, temporary AWS credentials among them:
+they never may."""
+
 CHATTY = {
-    # At debug these log whole requests and answers, temporary AWS credentials among them: never let them.
-    **dict.fromkeys(("boto3", "botocore", "s3transfer", "urllib3", "kubernetes", "aiohttp"), logging.WARNING),
     # The client's election says every 2 s that it goes on; leader.py says what matters.
     "leaderelection": logging.WARNING,
     # A handler's success is a watch event that we log where it leads to something.
     "kopf": logging.WARNING,
     "asyncio": logging.WARNING,
 }
+"""Below debug, only this and worse of these."""
 
 # kopf's own extras: its whole settings would stand in every line.
 _KOPF_ATTRS = ("settings", "k8s_skip", "k8s_ref")
@@ -32,8 +35,10 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    for name in SECRETIVE:
+        logging.getLogger(name).setLevel(max(logging.ERROR if name == "stamina" else logging.WARNING, root.level))
     for name, level in CHATTY.items():
-        logging.getLogger(name).setLevel(max(level, root.level))
+        logging.getLogger(name).setLevel(root.level if settings.level == "debug" else max(level, root.level))
     logging.getLogger("kopf._core.reactor.running").addFilter(_not_about_signals)
     logging.captureWarnings(True)
 

@@ -244,8 +244,6 @@ class Operator:
             await work.run(self._stop, lost)
         finally:
             self.abandoned = self._scheduler.in_flight
-            if self.abandoned:
-                logger.warning("giving up on the passes of %s", ", ".join(map(str, self.abandoned)))
 
     async def _watch_lease(self, lost: asyncio.Future[None]) -> None:
         while self._leading():  # noqa: ASYNC110 - what ends it is time

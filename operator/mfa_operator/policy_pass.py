@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -39,6 +39,8 @@ class AccountOutcome:
     status: AccountStatus
     report: ReportStatus | None
     """The last known report, of this pass or an earlier one; None where the account was never audited."""
+    notes: Sequence[EventNote] = ()
+    """Events to be written once `status` is: the next pass compares with what stands there, and would repeat them."""
 
 
 class Remediator(Protocol):
@@ -66,6 +68,7 @@ class PolicyPass:
         remediator: Remediator | None,
         now: datetime,
         fresh: bool,
+        interval_override: timedelta | None,
     ) -> None:
         self.policy = policy
         self._cluster = cluster
@@ -76,6 +79,7 @@ class PolicyPass:
         self._remediator = remediator
         self._now = now
         self._fresh = fresh
+        self._interval_override = interval_override
         self._before = {account.id: account for account in policy.status.accounts}
 
     def run(self, pool: ThreadPoolExecutor, width: int) -> list[AccountOutcome]:
@@ -112,7 +116,9 @@ class PolicyPass:
                 return self._not_allowed(account, before, known)
             if before and not self._fresh and self._backoff.skips(account.id):
                 return AccountOutcome(before, known)
-            audit = self._auditor.audit(self.policy.spec, account, known, self._now, fresh=self._fresh)
+            audit = self._auditor.audit(
+                self.policy.spec, account, known, self._now, fresh=self._fresh, interval=self._interval_override
+            )
             report = self._publish(account, audit, stored)
         except PASS_ENDING:
             raise
@@ -122,8 +128,7 @@ class PolicyPass:
         for failure in audit.failures:
             self._count(account, failure.error_reason)
         status = account_status(account, report, audit.snapshot, self._now)
-        self._emit(account_events(before, status))
-        return AccountOutcome(status, report)
+        return AccountOutcome(status, report, account_events(before, status))
 
     def _stored(self, account: Account) -> StoredReport | None:
         stored = self._cluster.get_report(self.policy.ref, account.id)
@@ -137,7 +142,8 @@ class PolicyPass:
             report, stored = self._remediator.act(self.policy, account, audit, stored, self._now)
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
-        self._emit(finding_events(before, report))
+        for note in finding_events(before, report):
+            self._cluster.emit(self.policy, note, self._now)
         return report
 
     def _not_allowed(
@@ -151,8 +157,7 @@ class PolicyPass:
             message=f"the operator's access rules do not let namespace {self.policy.ref.namespace} audit account "
             f"{account.id} {'through ' + account.role_arn if account.role_arn else 'with its own credentials'}",
         )
-        self._emit(account_events(before, status))
-        return AccountOutcome(status, known)
+        return AccountOutcome(status, known, account_events(before, status))
 
     def _failed(
         self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
@@ -174,12 +179,7 @@ class PolicyPass:
         self._count(account, counted)
         self._backoff.failed(account.id, self.policy.spec.interval)
         status = failed_account(account, before, denied=isinstance(error, Denied), reason=reason, message=message)
-        self._emit(account_events(before, status))
-        return AccountOutcome(status, stored.status if stored else None)
+        return AccountOutcome(status, stored.status if stored else None, account_events(before, status))
 
     def _count(self, account: Account, reason: ErrorReason) -> None:
         self._metrics.count_error(self.policy.ref, account.id, reason)
-
-    def _emit(self, notes: Sequence[EventNote]) -> None:
-        for note in notes:
-            self._cluster.emit(self.policy, note, self._now)

@@ -23,7 +23,6 @@ from mfa_operator.api.status import (
 )
 from mfa_operator.wording import many, shortened
 
-
 MAX_CONDITION_MESSAGE = 1024
 """Characters of a condition's message: more than kubectl shows well, far less than may be."""
 

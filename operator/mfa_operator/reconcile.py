@@ -99,6 +99,7 @@ class Reconciler:
             remediator=self._remediator,
             now=now,
             fresh=fresh and cause != Cause.CREATED,
+            interval_override=self._interval_override,
         )
         outcomes = one_pass.run(self._accounts, self._width)
         reports = {outcome.status.id: outcome.report for outcome in outcomes if outcome.report}
@@ -107,8 +108,12 @@ class Reconciler:
         status = policy_status(
             policy.spec, policy.generation, [outcome.status for outcome in outcomes], reports, policy.status, now, due
         )
-        self._cluster.write_policy_status(policy, status)
+        # Before status forgets the accounts they are of: what fails here the next pass finds again.
         self._drop_other_reports(policy)
+        self._cluster.write_policy_status(policy, status)
+        for outcome in outcomes:
+            for note in outcome.notes:
+                self._cluster.emit(policy, note, now)
         self._show(policy, status, reports, now)
         self._metrics.observe_pass(ref, time.monotonic() - started)
         self._prune()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -107,8 +108,15 @@ def retry_delay(failures: int, fraction: float) -> timedelta:
 
 def _asked_since(requested_at: str, last_pass: datetime) -> bool:
     """Whether the annotation asks for a pass that the last one cannot have been; one that is no time always does."""
-    try:
-        asked = datetime.fromisoformat(requested_at)
-    except ValueError:
-        return True
-    return (asked if asked.tzinfo else asked.replace(tzinfo=UTC)) > last_pass
+    asked = _moment(requested_at)
+    return asked is None or asked > last_pass
+
+
+def _moment(text: str) -> datetime | None:
+    """The time that a text means: RFC 3339 or, as `date +%s` gives it, seconds since 1970; None where it is neither."""
+    with contextlib.suppress(ValueError, OverflowError):
+        return datetime.fromtimestamp(float(text), UTC)
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None

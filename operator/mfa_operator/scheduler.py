@@ -134,6 +134,8 @@ class Scheduler:
             if self._flights:
                 logger.info("stopping; waiting for the passes of %s", ", ".join(map(str, self.in_flight)))
                 await asyncio.wait(list(self._flights), timeout=self.grace.total_seconds())
+            if self._flights:
+                logger.warning("giving up on the passes of %s", ", ".join(map(str, self.in_flight)))
         finally:
             self.stopping.set()
             stopper.cancel()

@@ -22,6 +22,9 @@ LISTS = ("ListUsers", "ListVirtualMFADevices")
 REPORT = ("GenerateCredentialReport", "GetCredentialReport")
 LIVE = ("GetLoginProfile", "ListMFADevices", "ListUserTags")
 KINDS = ("throttling", "internal", "html_502", "reset", "unparsable_200")
+# Every operation with some kinds, every kind with some operations.
+PAIRS = list(zip((*ROLE, *LISTS, *REPORT, *LIVE) * 2, cycle(KINDS), strict=False))
+PAIRS_LIVE = list(zip(LIVE * 2, cycle(KINDS), strict=False))
 TRUTH = {
     "alice": UserState.VIOLATING,
     "bob": UserState.COMPLIANT,
@@ -47,7 +50,7 @@ def hasty(aws: EmbeddedAws) -> Iterator[Auditing]:
         yield made
 
 
-@pytest.mark.parametrize(("operation", "kind"), zip([*ROLE, *LISTS, *REPORT, *LIVE] * 2, cycle(KINDS), strict=False))
+@pytest.mark.parametrize(("operation", "kind"), PAIRS)
 def test_what_goes_wrong_twice_is_asked_again_and_nobody_notices(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str, kind: str
 ) -> None:
@@ -89,7 +92,7 @@ def test_a_storm_fails_the_account_with_its_reason_after_a_bounded_number_of_cal
     assert states(op.later(account, exemptions=EXEMPT)) == TRUTH
 
 
-@pytest.mark.parametrize(("operation", "kind"), zip(LIVE * 2, cycle(KINDS), strict=False))
+@pytest.mark.parametrize(("operation", "kind"), PAIRS_LIVE)
 def test_a_storm_over_single_users_leaves_them_unknown_and_the_others_judged(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str, kind: str
 ) -> None:

@@ -38,14 +38,14 @@ IN_ACCOUNTS = ("users", "consoleUsers", "violating", "overdue", "exempt", "unkno
 OPEN = ("Violating", "Overdue")
 
 
-def assert_all_agree(bed: Bed, interval: str | None = None) -> None:
-    """Status against reports and metrics against both, for every policy. `interval`: the override in force."""
+def assert_all_agree(bed: Bed) -> None:
+    """Status against reports and metrics against both, for every policy of the namespace."""
     differences: list[str] = []
 
     def agreed() -> bool:
         # A pass may end between two looks.
         policies, reports = _objects(bed)
-        expected = expected_samples(policies, reports, interval)
+        expected = expected_samples(policies, reports)
         actual = policy_gauges(bed.operator, bed.namespace)
         differences[:] = [line for policy in policies for line in contradictions(policy, reports_of(policy, reports))]
         differences.extend(f"only in the objects: {_text(item)}" for item in sorted(expected.items() - actual.items()))
@@ -125,17 +125,17 @@ def _no_console(summary: Object) -> int:
     )
 
 
-def expected_samples(policies: Iterable[Object], reports: Iterable[Object], interval: str | None) -> Samples:
+def expected_samples(policies: Iterable[Object], reports: Iterable[Object]) -> Samples:
     """The gauges that go with these objects."""
     reports = list(reports)
     samples: Samples = {}
     for policy in policies:
         if "lastPassTime" in policy.get("status", {}):
-            samples |= _policy_samples(policy, reports_of(policy, reports), interval)
+            samples |= _policy_samples(policy, reports_of(policy, reports))
     return samples
 
 
-def _policy_samples(policy: Object, reports: Mapping[str, Object], interval: str | None) -> Samples:
+def _policy_samples(policy: Object, reports: Mapping[str, Object]) -> Samples:
     spec, status = policy["spec"], policy["status"]
     labels = {"policy_namespace": policy["metadata"]["namespace"], "policy": policy["metadata"]["name"]}
     samples: Samples = {}
@@ -144,7 +144,7 @@ def _policy_samples(policy: Object, reports: Mapping[str, Object], interval: str
         samples[f"mfa_policy_{name}", frozenset((labels | more).items())] = value
 
     add("last_pass_timestamp_seconds", _seconds(status["lastPassTime"]))
-    add("interval_seconds", Duration.parse(interval or spec["interval"]).delta.total_seconds())
+    add("interval_seconds", Duration.parse(spec["interval"]).delta.total_seconds())
     expiries = [_seconds(one["expires"]) for one in spec.get("exemptions", ()) if "expires" in one]
     if coming := [expiry for expiry in expiries if expiry > _seconds(status["lastPassTime"])]:
         add("exemption_next_expiry_timestamp_seconds", min(coming))

@@ -40,7 +40,6 @@ NOTE = EventNote(EventReason.NEW_VIOLATIONS, True, "Audit", "alice can sign in w
 def client(service_account: Path) -> Iterator[InterruptedClient]:
     plain, _ = connect(str(service_account), None)
     with InterruptedClient(plain.configuration) as client:
-        client.user_agent = plain.user_agent
         yield client
 
 

@@ -53,16 +53,8 @@ def test_nothing_of_ours_is_on_a_users_object(bed: Bed) -> None:
 def test_two_policies_of_one_account_fetch_once(bed: Bed) -> None:
     account = bed.account("alice")
     bed.aws.calls.clear()
-    manifests = [
-        {
-            "apiVersion": "mfa-operator.io/v1alpha1",
-            "kind": "MfaPolicy",
-            "metadata": {"name": name, "namespace": bed.namespace},
-            "spec": {"accounts": named(account), "gracePeriod": grace},
-        }
-        for name, grace in (("strict", "0s"), ("lenient", "100h"))
-    ]
-    bed.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(manifests))
+    specs = {"strict": {"gracePeriod": "0s"}, "lenient": {"gracePeriod": "100h"}}
+    bed.policies.apply_all({name: {"accounts": named(account), **spec} for name, spec in specs.items()})
     summaries = {name: bed.policies.wait_for_pass(name)["summary"] for name in ("strict", "lenient")}
     assert (summaries["strict"]["overdue"], summaries["lenient"]["violating"]) == (1, 1)
     for operation in ("AssumeRole", "GetCredentialReport", "ListUsers", "ListVirtualMFADevices", "GetLoginProfile"):

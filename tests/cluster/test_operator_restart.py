@@ -48,8 +48,7 @@ def test_what_happened_while_it_was_dead_is_made_up_for_without_a_herd(bed: Bed)
     # An overdue pass comes within a tenth of the interval.
     spec = {"accounts": named(account), "interval": "2m30s"}
     herd = [f"herd-{number:02}" for number in range(HERD)]
-    for name in (*herd, "edited", "asked", "deleted"):
-        bed.policies.apply(name, **spec)
+    bed.policies.apply_all(dict.fromkeys((*herd, "edited", "asked", "deleted"), spec))
     first = {name: bed.policies.wait_for_pass(name) for name in (*herd, "edited", "asked", "deleted")}
     events = bed.policies.events()
 

@@ -205,12 +205,17 @@ class TestConflicts:
 
 
 class TestEvents:
-    def test_a_lost_answer_makes_no_second_event(
-        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
+    def test_a_lost_answer_makes_no_second_event_and_no_alarm(
+        self,
+        kube: EmbeddedKubernetes,
+        cluster: Cluster,
+        policy: PolicyIdentity,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         EMIT.fails(kube, "reset", applied=True)
         cluster.emit(policy, NOTE, NOW)
         assert [event["note"] for event in kube.list("events")] == ["alice has no MFA"]
+        assert caplog.records == []
 
     @pytest.mark.parametrize(("status", "requests"), [(403, 1), (422, 1), (500, 2), (429, 2), ("reset", 2)])
     def test_a_failure_is_logged_and_stops_no_pass(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import EventReason
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.api.status import ReportStatus
-from mfa_operator.cluster_objects import PolicyIdentity, cut, event_body, read_report
+from mfa_operator.api.status import PolicyStatus, ReportStatus
+from mfa_operator.cluster_objects import PolicyIdentity, cut, event_body, read_report, status_body
 from mfa_operator.events import EventNote
 
 POLICY = PolicyIdentity(PolicyRef("security", "console-mfa"), "uid-of-the-policy")
@@ -62,6 +62,13 @@ OWNER = {"apiVersion": "mfa-operator.io/v1alpha1", "kind": "MfaPolicy", "name": 
 def test_a_report_belongs_to_the_policy_among_its_owners(owners: object, owner_uid: str) -> None:
     assert read_report(stored(ownerReferences=owners)).owner_uid == owner_uid
     assert read_report(stored()).owner_uid == ""
+
+
+def test_a_status_is_written_to_one_very_object_as_it_was_read() -> None:
+    body = status_body(read_report(stored()), ReportStatus(account_id="111122223333"))
+    assert body["metadata"] == {"name": "r", "namespace": "security", "uid": "u", "resourceVersion": "7"}
+    assert body["kind"] == "MfaReport"
+    assert status_body(read_report(stored()), PolicyStatus())["kind"] == "MfaPolicy"
 
 
 def test_a_report_without_status_is_that_of_an_account_never_audited() -> None:

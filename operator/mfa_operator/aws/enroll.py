@@ -9,126 +9,30 @@ The seed lives in `NewDevice` alone: nothing here logs, stores or words it in an
 
 from __future__ import annotations
 
-import os
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-import boto3
 import stamina
-from botocore.config import Config
-from botocore.exceptions import ClientError, ProfileNotFound
+from botocore.exceptions import ClientError
 
-from mfa_operator.aws.errors import (
-    CALL_ERRORS,
-    EXPIRED_CODES,
-    AwsFailure,
-    CredentialsMissing,
-    Denied,
-    NotFound,
-    TimedOut,
-    failure,
-)
-from mfa_operator.aws.sessions import DEFAULT_REGIONS, ROLE_SESSION_NAME, Identity
+from mfa_operator.aws.enroll_access import Access, describe, no_permission
+from mfa_operator.aws.errors import CALL_ERRORS, AwsFailure, Denied, NotFound, failure
+from mfa_operator.enroll_terms import NewDevice, NotEnrolled, Person
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_iam import IAMClient
-    from mypy_boto3_iam.type_defs import MFADeviceTypeDef, VirtualMFADeviceTypeDef
-    from mypy_boto3_sts import STSClient
-
-T = TypeVar("T")
+    from mypy_boto3_iam.type_defs import (
+        CreateVirtualMFADeviceResponseTypeDef,
+        MFADeviceTypeDef,
+        VirtualMFADeviceTypeDef,
+    )
 
 MOST_DEVICES = 8
 """MFA devices a user may have: IAM and STS quotas."""
 ROUNDS = 3
 """How often two codes may be tried before the device is given up."""
 
-# A person waits for each answer and cannot interrupt the calls that change something, so they end sooner than a pass's.
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=10)
-_DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 # What AWS answers while the new device (or the user's last change) has not reached all of IAM.
 _NOT_SETTLED_CODES = frozenset({"NoSuchEntity", "ConcurrentModification", "EntityTemporarilyUnmodifiable"})
-
-
-class NotEnrolled(Exception):
-    """Why there is no new device, in words for the person. `bad_input`: the same command cannot succeed later."""
-
-    def __init__(self, message: str, *, bad_input: bool = False) -> None:
-        super().__init__(message)
-        self.bad_input = bad_input
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A way into one account, and who we are there."""
-
-    iam: IAMClient
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class NewDevice:
-    """A device that AWS has made and nobody owns yet. Both are secret: `seed` is Base32, `png` AWS's QR code of it."""
-
-    seed: str = field(repr=False)
-    png: bytes = field(repr=False)
-
-
-class Person(Protocol):
-    """Whoever sits there with the authenticator app."""
-
-    def tell(self, message: str) -> None: ...
-
-    def given(self, device: NewDevice) -> AbstractContextManager[None]:
-        """Shows the seed for as long as the context lasts; afterwards nothing of it is left."""
-
-    def codes(self, note: str) -> tuple[str, str]:
-        """Two consecutive codes, six digits each and not the same. `note` says what went wrong before, if anything."""
-
-
-def open_access(role_arn: str | None = None, external_id: str | None = None) -> Access:
-    """Credentials as boto3 finds them, through a role where one is named. Raises NotEnrolled."""
-    operation = "AssumeRole" if role_arn else "GetCallerIdentity"
-    keys: dict[str, Any] = {}
-    try:
-        session = boto3.Session()
-        region = session.region_name or os.environ.get("AWS_REGION") or DEFAULT_REGIONS["aws"]
-        if role_arn and (partition := role_arn.split(":")[1]) != session.get_partition_for_region(region):
-            region = DEFAULT_REGIONS.get(partition, region)
-        sts: STSClient = session.client("sts", region_name=region, config=_CONFIG)
-        if role_arn:
-            external: dict[str, Any] = {"ExternalId": external_id} if external_id else {}
-            given = sts.assume_role(RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME, **external)["Credentials"]
-            keys = {
-                "aws_access_key_id": given["AccessKeyId"],
-                "aws_secret_access_key": given["SecretAccessKey"],
-                "aws_session_token": given["SessionToken"],
-            }
-            operation = "GetCallerIdentity"
-            sts = session.client("sts", region_name=region, config=_CONFIG, **keys)
-        caller = sts.get_caller_identity()
-        iam: IAMClient = session.client("iam", region_name=region, config=_CONFIG, **keys)
-    except ProfileNotFound as error:
-        raise NotEnrolled(f"{error}; AWS_PROFILE names a profile that is not configured", bad_input=True) from error
-    except CALL_ERRORS as error:
-        raise NotEnrolled(describe(failure(operation, error))) from error
-    return Access(iam, Identity(caller["Account"], caller["Arn"]))
-
-
-def own_user_name(identity: Identity) -> str:
-    """The name of the IAM user that the credentials belong to. Raises NotEnrolled where they are not a user's."""
-    if identity.user_name:
-        return identity.user_name
-    if identity.arn.endswith(":root"):
-        problem = (
-            f"the credentials in use are the root user's of account {identity.account_id}: root's own MFA device is "
-            "added in the console (Security credentials); to enroll an IAM user, name them with --user"
-        )
-    else:
-        problem = f"the credentials in use are those of {identity.arn}, no IAM user; name the user with --user"
-    raise NotEnrolled(problem, bad_input=True)
 
 
 class Enrollment:
@@ -143,9 +47,15 @@ class Enrollment:
         """Whether AWS says that the device is the user's: it stays true if something failed afterwards."""
         self.left_behind = False
         """Whether a device of nobody may be left at AWS, because deleting it failed."""
-        self._iam = access.iam
+        self._aws = access.session
         self._name_was_free = False
         self._may_exist = self._made = False
+
+    @property
+    def quarantine_would_keep_it(self) -> bool:
+        """Whether these are the user's own credentials and the quarantine's policy lets them make such a device, but
+        not delete it: that is allowed for one of the user's own name alone."""
+        return self.identity.user_name == self.user != self.device_name
 
     def existing_devices(self) -> list[MFADeviceTypeDef]:
         """What the user has already, of any kind. Raises NotEnrolled."""
@@ -192,18 +102,24 @@ class Enrollment:
 
     def _create(self) -> NewDevice:
         try:
-            answer = self._iam.create_virtual_mfa_device(VirtualMFADeviceName=self.device_name)
-        except CALL_ERRORS as error:
-            # With the name free a moment ago, what is there now was made by a request whose answer did not arrive.
-            self._may_exist = self._name_was_free and _maybe_executed(error)
-            problem = failure("CreateVirtualMFADevice", error)
-            if problem.code == "EntityAlreadyExists" and not self._may_exist:
+            answer = self._aws.ask("CreateVirtualMFADevice", self._make)
+        except AwsFailure as error:
+            if error.code == "EntityAlreadyExists" and not self._may_exist:
                 raise NotEnrolled(self._taken(self._device_of_that_name() if self._name_was_free else None)) from None
-            raise problem from error
+            raise
         self._may_exist = self._made = True
         device = answer["VirtualMFADevice"]
         self.serial = device["SerialNumber"]
         return NewDevice(device["Base32StringSeed"].decode("ascii"), device["QRCodePNG"])
+
+    def _make(self, iam: IAMClient) -> CreateVirtualMFADeviceResponseTypeDef:
+        try:
+            return iam.create_virtual_mfa_device(VirtualMFADeviceName=self.device_name)
+        except CALL_ERRORS as error:
+            # With the name free a moment ago, what is there now was made by a request whose answer did not arrive.
+            self._may_exist = self._name_was_free and _maybe_executed(error)
+            # An AwsFailure already, so that `ask` does not try again: it would meet the first try's device.
+            raise failure("CreateVirtualMFADevice", error) from error
 
     def _enable_with_codes(self, person: Person) -> None:
         note = ""
@@ -221,9 +137,9 @@ class Enrollment:
         try:
             for attempt in stamina.retry_context(on=_not_settled, attempts=5, timeout=20.0, wait_initial=0.5):
                 with attempt:
-                    _ask(
+                    self._aws.ask(
                         "EnableMFADevice",
-                        lambda: self._iam.enable_mfa_device(
+                        lambda iam: iam.enable_mfa_device(
                             UserName=self.user,
                             SerialNumber=self.serial,
                             AuthenticationCode1=first,
@@ -242,9 +158,8 @@ class Enrollment:
         try:
             for attempt in stamina.retry_context(on=_not_settled, attempts=4, timeout=10.0, wait_initial=0.5):
                 with attempt:
-                    _ask(
-                        "DeleteVirtualMFADevice",
-                        lambda: self._iam.delete_virtual_mfa_device(SerialNumber=self.serial),
+                    self._aws.ask(
+                        "DeleteVirtualMFADevice", lambda iam: iam.delete_virtual_mfa_device(SerialNumber=self.serial)
                     )
         except NotFound:
             self._may_exist = False  # never made, or deleted by a request whose answer was lost
@@ -253,15 +168,26 @@ class Enrollment:
                 self.enabled = self._made  # else it is somebody's who was faster: nothing of ours is left
                 return
             self.left_behind = True
-            person.tell(
-                f"The device {self.serial} {'was' if self._made else 'may have been'} made but not enabled, "
-                f"and could not be deleted again: {describe(error)}.\n"
-                "It protects nothing, but its name stays taken. Somebody who may should run:\n"
-                f"  aws iam delete-virtual-mfa-device --serial-number {self.serial}"
-            )
+            person.tell(self._left_behind(error))
             return
         if self._made:
             person.tell("The device made for this was deleted again; delete its entry in the app too, if there is one.")
+
+    def _left_behind(self, problem: AwsFailure) -> str:
+        lines = [
+            f"The device {self.serial} {'was' if self._made else 'may have been'} made but not enabled, "
+            f"and could not be deleted again: {describe(problem)}."
+        ]
+        if no_permission(problem) and self.quarantine_would_keep_it:
+            lines.append(
+                f"Users under quarantine may delete a half-made device of their own name alone ({self.user}): "
+                "leave --device-name out next time."
+            )
+        lines += [
+            "It protects nothing, but its name stays taken. Somebody who may should run:",
+            f"  aws iam delete-virtual-mfa-device --serial-number {self.serial}",
+        ]
+        return "\n".join(lines)
 
     def _is_listed(self) -> bool:
         try:
@@ -270,22 +196,22 @@ class Enrollment:
             return False  # not known: the caller then says that a device may be left
 
     def _devices_of_user(self) -> list[MFADeviceTypeDef]:
-        pages = self._iam.get_paginator("list_mfa_devices").paginate(UserName=self.user)
-        return _ask(
-            "ListMFADevices",
-            lambda: [device for page in pages for device in page["MFADevices"]],
-        )
+        def read(iam: IAMClient) -> list[MFADeviceTypeDef]:
+            pages = iam.get_paginator("list_mfa_devices").paginate(UserName=self.user)
+            return [device for page in pages for device in page["MFADevices"]]
+
+        return self._aws.ask("ListMFADevices", read)
 
     def _device_of_that_name(self) -> VirtualMFADeviceTypeDef | None:
         """The account's virtual device that has our serial number. IAM tells no names apart by case."""
-        pages = self._iam.get_paginator("list_virtual_mfa_devices").paginate(PaginationConfig={"PageSize": 1000})
         wanted = self.serial.casefold()
-        return _ask(
-            "ListVirtualMFADevices",
-            lambda: next(
-                (d for page in pages for d in page["VirtualMFADevices"] if d["SerialNumber"].casefold() == wanted), None
-            ),
-        )
+
+        def find(iam: IAMClient) -> VirtualMFADeviceTypeDef | None:
+            pages = iam.get_paginator("list_virtual_mfa_devices").paginate(PaginationConfig={"PageSize": 1000})
+            devices = (device for page in pages for device in page["VirtualMFADevices"])
+            return next((device for device in devices if device["SerialNumber"].casefold() == wanted), None)
+
+        return self._aws.ask("ListVirtualMFADevices", find)
 
     def _taken(self, device: VirtualMFADeviceTypeDef | None) -> str:
         """Why the name cannot be had. None: AWS says so, and which device has it could not be seen."""
@@ -301,32 +227,6 @@ class Enrollment:
             "nobody's, left over from an earlier try perhaps. Delete it:\n"
             f"  aws iam delete-virtual-mfa-device --serial-number {serial}\nor {another}"
         )
-
-
-def describe(problem: AwsFailure) -> str:
-    """What AWS answered, in words that tell the person what to change."""
-    service = "sts" if problem.operation in {"AssumeRole", "GetCallerIdentity"} else "iam"
-    if problem.operation == "AssumeRole" and isinstance(problem, Denied):
-        return (
-            f"the role could not be assumed: {problem.message} (its trust policy, its external id, "
-            "or these credentials' right to sts:AssumeRole)"
-        )
-    if problem.code in _DENIED_CODES:
-        return f"no permission for {service}:{problem.operation}: {problem.message}"
-    if isinstance(problem, Denied) or problem.code in EXPIRED_CODES:
-        return f"AWS does not accept the credentials: {problem.message} ({problem.code})"
-    if isinstance(problem, CredentialsMissing):
-        return problem.message
-    if isinstance(problem, TimedOut):
-        return f"no answer to {problem.operation} from AWS: {problem.message}"
-    return f"AWS answered {problem.operation} with {problem.code}: {problem.message}"
-
-
-def _ask(operation: str, question: Callable[[], T]) -> T:
-    try:
-        return question()
-    except CALL_ERRORS as error:
-        raise failure(operation, error) from error
 
 
 def _not_settled(error: Exception) -> bool:

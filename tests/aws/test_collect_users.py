@@ -1,0 +1,177 @@
+"""Who exists, who can sign in and with what: edge cases 6 to 8, 14 and 16 to 20, over the wire."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from mfa_operator.api.enums import FindingReason, UserState
+from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_operator.sandbox.aws.user import MfaKind
+from tests.aws.audit_world import HOUR, MINUTE, Auditing, finding, states, unknown
+
+COMPLIANT, VIOLATING, NO_CONSOLE = UserState.COMPLIANT, UserState.VIOLATING, UserState.NO_CONSOLE
+NOT_VISIBLE = FindingReason.NOT_VISIBLE_YET
+EIGHT: Sequence[MfaKind] = ("sms", *("hardware",) * 6, "security_key")
+EXEMPT_IF_TAGGED = [{"users": ["*"], "reason": "Tagged", "tags": {"mfa-exempt": "true"}}]
+
+
+@pytest.mark.parametrize("operation", ["GetLoginProfile", "ListMFADevices"])
+def test_a_user_that_iam_lists_and_does_not_find_yet_is_unknown_until_it_does(
+    op: Auditing, aws: EmbeddedAws, account: Account, operation: str
+) -> None:
+    """Edge case 8: neither deleted nor without console access; IAM is eventually consistent."""
+    account.force_report()
+    op.look(account)
+    account.user("alice", password=True)
+    aws.faults.add(operation, "no_such_entity", user="alice")
+    assert unknown(op.later(account, MINUTE, policy=op.policy(account, interval="1m"))) == {"alice": NOT_VISIBLE}
+    assert states(op.later(account)) == {"alice": VIOLATING}
+
+
+def test_tags_that_iam_does_not_find_yet_exempt_nobody(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
+    """Edge case 8."""
+    account.user("alice", password=True, tags={"mfa-exempt": "true"})
+    account.force_report()
+    aws.faults.add("ListUserTags", "no_such_entity", user="alice")
+    assert unknown(op.look(account, exemptions=EXEMPT_IF_TAGGED)) == {"alice": NOT_VISIBLE}
+    assert states(op.later(account, exemptions=EXEMPT_IF_TAGGED)) == {"alice": UserState.EXEMPT}
+
+
+@pytest.mark.parametrize("operation", ["ListMFADevices", "GetLoginProfile", "ListUserTags"])
+def test_a_user_that_is_deleted_in_the_middle_of_a_pass_is_nobody(
+    op: Auditing, aws: EmbeddedAws, account: Account, operation: str
+) -> None:
+    """Edge case 6: NoSuchEntity about an old user is no error and no finding."""
+    alice = account.user("alice", password=True)
+    account.user("bob", password=True, mfa=["virtual"])
+    account.force_report()
+    op.clock.advance(HOUR)
+    aws.faults.add(operation, "delay", user="alice", delay=0.3)
+
+    def delete_meanwhile() -> None:
+        # Seen to be listed, and gone before the question about it is answered.
+        aws.calls.wait_for(lambda calls: calls.count("ListUsers") == 1, 30)
+        alice.delete()
+
+    watcher = threading.Thread(target=delete_meanwhile)
+    watcher.start()
+    audit = op.look(account, exemptions=EXEMPT_IF_TAGGED)
+    watcher.join()
+    assert states(audit) == {"bob": COMPLIANT}
+    assert audit.report.summary.users == 1
+    assert audit.failures == ()
+
+
+@pytest.mark.parametrize("name", ["a+b=c,d.e@f_g-h", "-", "=1+1", ",", "@", "Ünlike"[1:], "x" * 64])
+def test_every_name_that_iam_allows_is_judged(op: Auditing, account: Account, name: str) -> None:
+    """Edge case 14: in the report's CSV, in the lists, in each question."""
+    account.user(name, path="/eng/team/", password=True)
+    account.user("bob", path="/eng/", password=True, mfa=["virtual"])
+    account.force_report()
+    audit = op.look(account)
+    assert states(audit) == {name: VIOLATING, "bob": COMPLIANT}
+    assert (finding(audit, name).user, finding(audit, name).path) == (name, "/eng/team/")
+    assert states(op.later(account, exemptions=[{"users": ["/eng/team/*"], "reason": "x"}]))[name] is UserState.EXEMPT
+
+
+def test_a_past_sign_in_proves_no_password(op: Auditing, account: Account) -> None:
+    """Edge case 16: PasswordLastUsed outlives the password."""
+    alice = account.user("alice", password=True)
+    alice.used_password()
+    op.clock.advance(HOUR)
+    alice.remove_password()
+    account.force_report()
+    assert states(op.look(account)) == {"alice": NO_CONSOLE}
+    assert op.asked_about("alice") == []
+
+
+def test_access_keys_alone_are_no_console_access_unless_everybody_is_in_scope(op: Auditing, account: Account) -> None:
+    """Edge case 17."""
+    account.user("robot", access_keys=2)
+    account.force_report()
+    assert states(op.look(account)) == {"robot": NO_CONSOLE}
+    audit = op.later(account, requirement={"users": "All"})
+    assert states(audit) == {"robot": VIOLATING}
+    assert op.asked_about("robot") == ["ListMFADevices"]
+    assert audit.report.summary.console_users == 0
+
+
+def test_every_kind_of_device_is_seen_and_only_accepted_ones_count(op: Auditing, account: Account) -> None:
+    """Edge cases 18 and 19: up to eight devices, of which one suffices."""
+    account.user("virtual", password=True, mfa=["virtual"])
+    account.user("passkey", password=True, mfa=["security_key"])
+    account.user("token", password=True, mfa=["hardware"])
+    account.user("sms", password=True, mfa=["sms"])
+    account.user("many", password=True, mfa=EIGHT)
+    account.force_report()
+    everyone = ("virtual", "passkey", "token", "sms", "many")
+    for types, compliant in (
+        (["Virtual", "SecurityKey", "HardwareToken"], {"virtual", "passkey", "token", "many"}),
+        (["SecurityKey"], {"passkey", "many"}),
+        (["HardwareToken"], {"token", "many"}),
+        (["Virtual"], {"virtual"}),
+        (["Sms"], {"sms", "many"}),
+        (["Virtual", "SecurityKey", "HardwareToken", "Sms"], set(everyone)),
+    ):
+        found = states(op.later(account, requirement={"deviceTypes": types}))
+        assert found == {name: COMPLIANT if name in compliant else VIOLATING for name in everyone}
+    assert finding(op.later(account), "sms").reason == FindingReason.DEVICE_TYPE_NOT_ALLOWED
+
+
+def test_a_device_that_nobody_has_enabled_is_nobodys(op: Auditing, account: Account) -> None:
+    """Edge case 20."""
+    account.user("alice", password=True)
+    account.unassigned_device("alice")
+    account.force_report()
+    assert states(op.look(account)) == {"alice": VIOLATING}
+
+
+def test_a_users_device_may_be_called_like_roots(op: Auditing, account: Account) -> None:
+    """Edge case 20: the owner's ARN tells, not the name."""
+    account.user("alice", password=True).add_mfa("virtual", name="root-account-mfa-device")
+    account.root(mfa=None)
+    account.force_report()
+    audit = op.look(account, requirement={"root": "Mfa"})
+    assert states(audit) == {"alice": COMPLIANT, "<root_account>": VIOLATING}
+
+
+def test_1001_users_come_on_two_pages(op: Auditing, account: Account) -> None:
+    for number in range(1001):
+        account.user(f"user-{number:04}", password=number % 2 == 0, mfa=["virtual"] if number % 2 == 0 else [])
+    account.user("zoe", password=True)
+    account.force_report()
+    audit = op.look(account)
+    assert audit.report.summary.users == 1002
+    assert [one.user for one in audit.report.findings] == ["zoe"]
+    assert (op.calls["ListUsers"], op.calls["ListVirtualMFADevices"]) == (2, 1)
+    assert (op.calls["GetLoginProfile"], op.calls["ListMFADevices"]) == (1, 1)
+
+
+def test_pages_shorter_than_asked_for_lose_nobody(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
+    """AWS may return fewer than MaxItems; IsTruncated alone says whether there are more."""
+    aws.world.page_limit = 3
+    for number in range(10):
+        account.user(f"user-{number}", password=True, mfa=["virtual", "sms"] if number else ["sms"])
+    many = account.user("many", password=True, mfa=["sms", "hardware", "hardware", "hardware", "hardware"])
+    for number in range(7):
+        many.tag(f"tag-{number}", "x")
+    account.user("glass", password=True)
+    for number in range(7):
+        account.existing_user("glass").tag(f"a-tag-{number}", "x")
+    account.existing_user("glass").tag("mfa-exempt", "true")
+    account.force_report()
+    audit = op.look(account, exemptions=EXEMPT_IF_TAGGED)
+    assert op.calls["ListUsers"] == 4
+    assert op.calls["ListVirtualMFADevices"] == 3
+    expected = {f"user-{number}": COMPLIANT if number else VIOLATING for number in range(10)}
+    assert states(audit) == expected | {"many": COMPLIANT, "glass": UserState.EXEMPT}
+
+
+def test_an_account_without_users_is_compliant(op: Auditing, account: Account) -> None:
+    """Edge case 13: root alone."""
+    audit = op.look(account)
+    assert states(audit) == {}
+    assert audit.report.summary.users == 0

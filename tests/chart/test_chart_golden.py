@@ -1,0 +1,63 @@
+"""What the chart renders, in full; UPDATE_GOLDEN=1 writes the files anew, for a person to read the difference."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chart.helm import Helm, container, one
+from tests.chart.value_sets import NO_CRDS, VALUE_SETS
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_renders_what_the_golden_file_holds(helm: Helm, name: str) -> None:
+    rendered = helm.render(VALUE_SETS[name])
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(rendered, encoding="utf-8")
+    assert rendered == path.read_text(encoding="utf-8")
+
+
+def test_there_is_no_golden_file_that_nobody_compares() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(VALUE_SETS)
+
+
+def test_lints_without_a_warning(helm: Helm) -> None:
+    for values in VALUE_SETS.values():
+        said = helm("lint", "--strict", str(Path(__file__).parents[2] / "deploy/helm/mfa-operator"), values=values)
+        assert "0 chart(s) failed" in said
+        assert "WARNING" not in said
+
+
+@pytest.mark.parametrize(
+    ("remediation", "flag"), [("on", "on"), ("off", "off"), (True, "on"), (False, "off")], ids=repr
+)
+def test_an_unquoted_off_is_off(helm: Helm, remediation: str | bool, flag: str) -> None:
+    objects = helm.objects({**NO_CRDS, "remediation": remediation})
+    assert f"--remediation={flag}" in container(objects)["args"]
+
+
+def test_no_rules_is_no_file_and_an_empty_list_is_a_file_that_allows_nothing(helm: Helm) -> None:
+    without = helm.objects(NO_CRDS)
+    assert not [each for each in without if each["kind"] == "ConfigMap"]
+    assert not [arg for arg in container(without)["args"] if arg.startswith("--config")]
+    denied = helm.objects({**NO_CRDS, "access": []})
+    assert one(denied, "ConfigMap", "-access")["data"]["access.yaml"].strip() == "access: []"
+    assert "--config=/etc/mfa-operator/access.yaml" in container(denied)["args"]
+
+
+def test_a_change_of_the_access_rules_restarts_nothing(helm: Helm) -> None:
+    """The operator reads the file anew; a restart would end passes for nothing."""
+    before, after = (helm.objects({**NO_CRDS, "access": [{"accounts": [account]}]}) for account in ("1*", "2*"))
+    assert one(before, "ConfigMap", "-access") != one(after, "ConfigMap", "-access")
+    assert one(before, "Deployment") == one(after, "Deployment")
+
+
+def test_names_fit_however_long_the_release_is(helm: Helm) -> None:
+    for each in helm.objects({**NO_CRDS, "dashboard": {"enabled": True}}, release="r" * 53, namespace="n" * 63):
+        limit = 253 if each["kind"].startswith("Cluster") else 63
+        assert len(each["metadata"]["name"]) <= limit

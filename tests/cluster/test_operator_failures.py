@@ -1,0 +1,128 @@
+"""Accounts that cannot be audited: what is known of them stays, they are asked less often, and they recover at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.cluster.agreement import assert_all_agree
+from tests.fixtures.operator import eventually
+from tests.fixtures.shared_operator import Bed, named
+
+OPERATOR_ARGS = ("--interval-override=500ms",)
+COUNTS = ("users", "consoleUsers", "violating", "overdue", "exempt", "unknown", "lastSuccessTime")
+
+
+def passes(bed: Bed, policy: str) -> int:
+    """How many were counted; until one is suspended another may follow at any moment."""
+    return int(bed.samples("mfa_policy_pass_duration_seconds_count", policy).get((), 0))
+
+
+def state(bed: Bed, policy: str, account_id: str) -> dict[str, Any]:
+    accounts: list[dict[str, Any]] = bed.policies.status(policy).get("accounts", [])
+    return next((account for account in accounts if account["id"] == account_id), {})
+
+
+def reasons(bed: Bed, policy: str) -> list[str]:
+    return [event["reason"] for event in bed.policies.events(policy=policy)]
+
+
+def test_what_was_known_of_an_account_stays_when_it_fails(bed: Bed) -> None:
+    account = bed.account("alice")
+    account.user("bob", password=True, mfa=["virtual"])
+    account.user("robot", access_keys=1)
+    spec = {"accounts": named(account)}
+    bed.policies.apply("keeps", **spec)
+    bed.policies.wait_for_pass("keeps")
+    users = bed.samples("mfa_policy_users", "keeps")
+    labels = {"account_id": account.id, "reason": "assume_role"}
+    assert bed.samples("mfa_policy_errors_total", "keeps", **labels) == {(): 0}
+
+    account.suspended = True
+    # Sessions that were handed out before would still do for an hour.
+    account.expire_credentials()
+    eventually(lambda: state(bed, "keeps", account.id)["state"] == "Denied", "the account fails")
+    bed.policies.apply("keeps", **spec, suspend=True)
+    status = bed.policies.wait_for_pass("keeps")
+    [failed] = status["accounts"]
+    assert (failed["reason"], failed["users"], failed["violating"]) == ("AssumeRoleDenied", 3, 1)
+    assert (status["summary"]["users"], status["summary"]["accountsFailed"]) == (3, 1)
+    assert bed.samples("mfa_policy_users", "keeps") == users
+    assert bed.samples("mfa_policy_account_up", "keeps") == {(("account_id", account.id),): 0}
+    assert bed.samples("mfa_policy_errors_total", "keeps", **labels)[()] >= 1
+    assert_all_agree(bed)
+
+
+def test_a_failed_account_is_never_compliant(bed: Bed) -> None:
+    account = bed.account()
+    account.user("bob", password=True, mfa=["virtual"])
+    bed.policies.apply("doubts", accounts=named(account))
+    status = bed.policies.wait_for_pass("doubts")
+    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "True", "Compliant": "True"}
+    account.deny(["iam:ListUsers"])
+    status = eventually(
+        lambda: (status := bed.policies.status("doubts"))["summary"]["accountsFailed"] == 1 and status, "it fails"
+    )
+    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Compliant": "Unknown"}
+    bed.policies.apply("doubts", accounts=named(account), suspend=True)
+    bed.policies.wait_for_pass("doubts")
+
+
+def test_a_denied_account_is_asked_less_often_the_others_every_time(bed: Bed) -> None:
+    well, closed = bed.account("alice"), bed.account()
+    closed.suspended = True
+    spec = {"accounts": named(well, closed)}
+    bed.policies.apply("backoff", **spec)
+    eventually(lambda: passes(bed, "backoff") >= 9, "nine passes")
+    bed.policies.apply("backoff", **spec, suspend=True)
+    bed.policies.wait_for_pass("backoff")
+    count = passes(bed, "backoff")
+    # It leaves out none, one, three, seven, fifteen … passes: those that ask are the first, second, fourth, eighth …
+    assert bed.aws.calls.count("AssumeRole", closed.id) == count.bit_length()
+    assert bed.aws.calls.count("ListUsers", well.id) == count
+    assert bed.samples("mfa_policy_errors_total", "backoff", account_id=closed.id, reason="assume_role") == {
+        (): count.bit_length()
+    }
+    assert sorted(reasons(bed, "backoff")) == ["AccountFailed", "NewViolations"]
+    assert_all_agree(bed)
+
+    # Whoever mended it need not wait: a request, or as here an edit, asks at once.
+    closed.suspended = False
+    bed.policies.apply("backoff", **spec, suspend=False)
+    bed.policies.wait_for_pass("backoff")
+    assert state(bed, "backoff", closed.id)["state"] == "Audited"
+    eventually(lambda: passes(bed, "backoff") >= count + 3, "two more passes")
+    bed.policies.apply("backoff", **spec, suspend=True)
+    bed.policies.wait_for_pass("backoff")
+    assert sorted(reasons(bed, "backoff")) == ["AccountFailed", "AccountRecovered", "NewViolations"]
+
+
+def test_a_request_asks_a_failing_account_at_once(bed: Bed) -> None:
+    account = bed.account()
+    account.suspended = True
+    bed.policies.apply("asked", accounts=named(account))
+    # From the eighth pass on it is left out of seven, from the sixteenth of fifteen.
+    eventually(lambda: passes(bed, "asked") >= 8, "eight passes")
+    account.suspended = False
+    before = bed.aws.calls.count("AssumeRole", account.id)
+    bed.policies.request_pass("asked")
+    assert state(bed, "asked", account.id)["state"] == "Audited"
+    assert bed.aws.calls.count("AssumeRole", account.id) == before + 1
+    bed.policies.apply("asked", accounts=named(account), suspend=True)
+    bed.policies.wait_for_pass("asked")
+
+
+def test_another_reason_is_told_once(bed: Bed) -> None:
+    account = bed.account()
+    account.suspended = True
+    bed.policies.apply("reasons", accounts=named(account))
+    bed.policies.wait_for_pass("reasons")
+    account.suspended = False
+    account.deny(["iam:ListUsers"])
+    bed.policies.request_pass("reasons")
+    bed.policies.request_pass("reasons")
+    bed.policies.apply("reasons", accounts=named(account), suspend=True)
+    bed.policies.wait_for_pass("reasons")
+    notes = [event["note"] for event in bed.policies.events("AccountFailed", "reasons")]
+    assert len(notes) == 2
+    assert account.role_arn in notes[0]
+    assert "ListUsers" in notes[1]
