@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from mfa_operator.access import AccessRules
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.settings import SettingsError
+from mfa_operator.yaml_source import NotYaml, documents
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 """At most this often the file is looked at: a rule taken away holds within a second, for one system call."""
 
-_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Signature = tuple[int, int, int, int]
 """mtime and ctime in ns, size, inode. A ConfigMap's update swaps a symlink, so that the inode changes; a chmod that
 makes the file readable again changes ctime alone."""
@@ -35,41 +31,20 @@ class SettingsFileError(SettingsError):
         super().__init__(f"{path}{f':{line}' if line else ''}: {problem}")
 
 
-class _Loader(_Base):  # type: ignore[valid-type, misc]  # the C loader is not in every build of PyYAML
-    """Refuses what YAML lets pass silently: in a list of rights, of two keys alike the second must not win unseen."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            # Keys that are no scalars are refused by the base class.
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} stands here twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        result: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return result
-
-
 def parse_access(text: str, path: Path) -> AccessRules:
     """The access rules of a settings file's text; `path` is for messages. Raises SettingsFileError."""
     try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            value = loader.construct_document(node) if node else None
-        finally:
-            loader.dispose()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        problem = getattr(error, "problem", None) or "a character that YAML does not allow"
-        raise SettingsFileError(path, f"not YAML: {problem}", line=mark.line + 1 if mark else None) from error
-    except (ValueError, RecursionError) as error:  # such as a timestamp of 31 February
-        raise SettingsFileError(path, f"not YAML: {error}") from error
-    if value is None:
+        found = documents(text)
+    except NotYaml as error:
+        raise SettingsFileError(path, f"not YAML: {error}", line=error.line) from error
+    if not found:
         raise SettingsFileError(path, "the file is empty; it needs a list of rules: access")
+    if len(found) > 1:
+        raise SettingsFileError(path, "a second document begins here; one is read", line=found[1].line(""))
     try:
-        return AccessRules.from_dict(value)
+        return AccessRules.from_dict(found[0].value)
     except InvalidObject as error:
-        raise SettingsFileError(path, str(error), line=_line(node, error.path)) from error
+        raise SettingsFileError(path, str(error), line=found[0].line(error.path)) from error
 
 
 def load_access(path: Path) -> AccessRules:
@@ -145,13 +120,3 @@ def _read(path: Path) -> tuple[AccessRules, _Signature]:
 
 def _signature(stat: os.stat_result) -> _Signature:
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
-
-
-def _line(node: yaml.Node | None, field: str) -> int | None:
-    """Line, from 1, of a field written like `access[0].roles[1]`, or of what it should stand in."""
-    for key, index in re.findall(r"(\w+)|\[(\d+)\]", field):
-        if index and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
-            node = node.value[int(index)]
-        elif isinstance(node, yaml.MappingNode):
-            node = next((value for name, value in node.value if name.value == key), node)
-    return node.start_mark.line + 1 if node else None
