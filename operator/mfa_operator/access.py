@@ -15,20 +15,22 @@ from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.policy import Account
 
 Glob = Annotated[str, Meta(min_length=1, max_length=600)]
+Globs = Annotated[tuple[Glob, ...], Meta(min_length=1)]
 
 _MILDEST_FIRST = (RemediationAction.NONE, RemediationAction.QUARANTINE, RemediationAction.REMOVE_CONSOLE_ACCESS)
 
 
 class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """One rule of the settings file. A list that is missing or empty matches everything.
+    """One rule of the settings file. A list that is left out matches everything.
 
-    Globs are those of the shell, with case, over the whole value; `*` matches `/` too.
+    An empty list is an error: a template that found nothing to fill in must not open everything. Globs are those of
+    the shell, with case, over the whole value; `*` matches `/` too.
     """
 
-    namespaces: tuple[Glob, ...] = ()
-    accounts: tuple[Glob, ...] = ()
+    namespaces: Globs = ("*",)
+    accounts: Globs = ("*",)
     """Over account ids, 12 digits each."""
-    roles: tuple[Glob, ...] = ()
+    roles: Globs = ("*",)
     """Over whole role ARNs. An account without roleArn is audited with the operator's own credentials, the strongest
     there are: it matches a rule without roles, or with the very glob `*`, and no other."""
     remediation: RemediationAction = RemediationAction.NONE
@@ -38,7 +40,7 @@ class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
         return (
             _any(self.namespaces, namespace)
             and _any(self.accounts, account.id)
-            and (_any(self.roles, account.role_arn) if account.role_arn else not self.roles or "*" in self.roles)
+            and (_any(self.roles, account.role_arn) if account.role_arn else "*" in self.roles)
         )
 
 
@@ -84,4 +86,4 @@ class AccessRules:
 
 
 def _any(globs: Sequence[str], value: str) -> bool:
-    return not globs or any(fnmatchcase(value, glob) for glob in globs)
+    return any(fnmatchcase(value, glob) for glob in globs)

@@ -40,11 +40,9 @@ class TestMatching:
             ({"namespaces": ["security"]}, "security-2", False),
             ({"namespaces": ["sec*", "team-?"]}, "team-a", True),
             ({"namespaces": ["Security"]}, "security", False),
-            ({"namespaces": []}, "security", True),
             ({"accounts": ["111122223333"]}, "security", True),
             ({"accounts": ["1111*"]}, "security", True),
             ({"accounts": ["1111"]}, "security", False),
-            ({"accounts": []}, "security", True),
             ({"namespaces": ["security"], "accounts": ["444455556666"]}, "security", False),
         ],
     )
@@ -55,7 +53,6 @@ class TestMatching:
         ("roles", "with_role", "without_role"),
         [
             (None, True, True),
-            ([], True, True),
             (["*"], True, True),
             (["arn:aws:iam::*:role/mfa/*"], True, False),
             (["arn:aws:iam::*"], True, False),
@@ -122,6 +119,9 @@ class TestActions:
         ({"access": [{"accounts": [111122223333]}]}, "access[0].accounts[0]"),
         ({"access": [{"namespaces": "security"}]}, "access[0].namespaces"),
         ({"access": [{"roles": [""]}]}, "access[0].roles[0]"),
+        ({"access": [{"namespaces": []}]}, "access[0].namespaces"),
+        ({"access": [{"accounts": []}]}, "access[0].accounts"),
+        ({"access": [{"roles": []}]}, "access[0].roles"),
         (["access"], ""),
     ],
 )
