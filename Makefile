@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
-SOURCES := operator tests bench
+SOURCES := operator tests bench tools
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint fmt bench bench-peers cluster lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs cluster chart-files image image-test lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: setup  ## Run every test (the first run builds a real Kubernetes control p
 
 test-fast: setup  ## Run the tests that need no control plane
 	$(BIN)/pytest tests/unit tests/aws tests/kube $(ARGS)
+
+docs: setup  ## Write the API and metrics references anew from CRDs and code
+	$(BIN)/python -m tools.reference
 
 lint: setup  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check $(SOURCES)
@@ -56,6 +59,19 @@ bench-peers: setup  ## Make virtual environments with the tools that the bench c
 
 cluster: setup  ## Start a real Kubernetes control plane with the CRDs and print its KUBECONFIG
 	$(BIN)/python -m tests.controlplane $(ARGS)
+
+chart-files:  ## Copy the CRDs, alerts and dashboard into the chart, which can hold nothing from outside
+	cp deploy/crds/*.yaml deploy/helm/mfa-operator/files/crds/
+	cp deploy/prometheus/rules.yaml deploy/grafana/mfa-operator.json deploy/helm/mfa-operator/files/
+
+IMAGE ?= mfa-operator:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/mfa_operator/__init__.py)
+BUILDER ?= $(shell command -v buildah || command -v docker || echo docker)
+
+image:  ## Build the image with buildah or docker; IMAGE=name:tag, ARGS="--build-arg PYTHON_IMAGE=…@sha256:…"
+	$(BUILDER) build $(ARGS) --build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) -t $(IMAGE) -f Dockerfile .
+
+image-test: setup  ## Build and start the image; PYTHON_IMAGE or BASE_ROOTFS name another base (see tests/image)
+	$(BIN)/pytest tests/image -s $(ARGS)
 
 lock: setup  ## Resolve the dependencies anew into requirements/*.txt
 	$(UV) pip compile $(LOCK) requirements/uv.in -o requirements/uv.txt

@@ -79,7 +79,7 @@ def policy_gauges(figures: Figures) -> Iterator[Metric]:
     )
     yield gauge(
         "mfa_policy_last_pass_timestamp_seconds",
-        "When the last pass over all accounts ended, whether it succeeded or not.",
+        "When the last pass over all accounts began, whether it succeeded or not.",
         POLICY,
         _times((labels, policy.last_pass) for labels, policy in policies),
     )

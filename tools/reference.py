@@ -1,0 +1,130 @@
+"""Writes docs/api.md from the CRDs and docs/metrics.md from the code: `make docs`. A test holds them up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mfa_operator.api.enums import ErrorReason, RemediationAction
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.api.status import Counts
+from mfa_operator.figures import AccountFigures, PolicyFigures
+from mfa_operator.metrics import Metrics
+
+ROOT = Path(__file__).parents[1]
+CRDS = ROOT / "deploy" / "crds"
+BOUNDS = {
+    "default": "default",
+    "enum": "one of",
+    "pattern": "pattern",
+    "format": "format",
+    "minimum": "at least",
+    "maximum": "at most",
+    "minLength": "characters, at least",
+    "maxLength": "characters, at most",
+    "minItems": "entries, at least",
+    "maxItems": "entries, at most",
+    "maxProperties": "entries, at most",
+}
+
+
+def api() -> str:
+    """The API reference: every field with its type, bounds and description, and the rules between fields."""
+    parts = ["# API reference\n\nMade by `make docs` from `deploy/crds`; do not edit."]
+    for path in sorted(CRDS.glob("*.yaml")):
+        crd = yaml.safe_load(path.read_text(encoding="utf-8"))
+        names, version = crd["spec"]["names"], crd["spec"]["versions"][0]
+        short = ", ".join(f"`{name}`" for name in names.get("shortNames", ()))
+        schema = version["schema"]["openAPIV3Schema"]
+        parts.append(f"## {names['kind']}\n\n`{crd['spec']['group']}/{version['name']}`, short name {short}.")
+        parts.append(schema.get("description", "").strip())
+        rows = ["| field | type | description |", "|---|---|---|"]
+        for section in ("spec", "status"):
+            if section in schema["properties"]:
+                rows += _rows(section, schema["properties"][section])
+        parts.append("\n".join(rows))
+        rules = list(_rules("", schema))
+        if rules:
+            parts.append("Rules between fields:\n\n" + "\n".join(f"- `{where}`: {message}" for where, message in rules))
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics() -> str:
+    """The metrics reference: what is exported with every label filled in."""
+    exported = Metrics(version="", user_violation_info=True)
+    ref, now = PolicyRef("ns", "p"), datetime(2026, 1, 1, tzinfo=UTC)
+    account = AccountFigures(True, Counts(), now, now, now, (("user", "NoMfa"),))
+    exported.set_policy(ref, PolicyFigures(timedelta(minutes=15), now, now, {"111122223333": account}))
+    exported.observe_pass(ref, 1.0)
+    exported.count_error(ref, "111122223333", ErrorReason.OTHER)
+    exported.count_remediation(ref, "111122223333", RemediationAction.QUARANTINE, "done")
+    exported.count_aws_request("iam", "ListUsers", "200")
+    rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
+    for family in sorted(exported.registry.collect(), key=lambda family: family.name):
+        samples = [sample for sample in family.samples if not sample.name.endswith(("_created", "_sum", "_count"))]
+        labels = sorted({label for sample in samples for label in sample.labels} - {"le"})
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
+    text = "# Metrics\n\nMade by `make docs` from the code; do not edit. Served on `:9090/metrics`.\n\n"
+    text += "Series vanish with their policy or account. A failed account keeps its last user counts and gets\n"
+    text += "`mfa_policy_account_up 0`: counts never fall to 0 because nobody could look.\n"
+    text += "`mfa_policy_user_violation_info` names users and is off by default (`--user-violation-info`).\n\n"
+    return text + "\n".join(rows) + "\n"
+
+
+def _rows(path: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    required = schema.get("required", ())
+    for name, field in schema.get("properties", {}).items():
+        inner = field.get("items", field) if field["type"] == "array" else field
+        where = f"{path}.{name}" + ("[]" if field["type"] == "array" else "")
+        yield f"| `{where}` | {_type(field)}{', required' if name in required else ''} | {_description(field)} |"
+        if inner.get("properties"):
+            yield from _rows(where, inner)
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    if field["type"] == "array":
+        return f"list of {_type(field['items'])}"
+    if isinstance(field.get("additionalProperties"), Mapping):
+        return f"map of {_type(field['additionalProperties'])}"
+    return str(field["type"])
+
+
+def _description(field: Mapping[str, Any]) -> str:
+    text = " ".join(str(field.get("description", "")).split())
+    bounds = [f"{words} {_value(field[key])}" for key, words in BOUNDS.items() if key in field]
+    return (text + (f" ({'; '.join(bounds)})" if bounds else "")).replace("|", "\\|")
+
+
+def _value(bound: object) -> str:
+    if isinstance(bound, list):
+        return ", ".join(f"`{each}`" for each in bound)
+    text = yaml.safe_dump(bound, default_flow_style=True, width=1000)
+    # PyYAML ends a lone scalar with a document end mark.
+    return f"`{text.removesuffix('...' + chr(10)).strip()}`"
+
+
+def _rules(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for rule in schema.get("x-kubernetes-validations", ()):
+        yield path.lstrip(".") or "(the object)", str(rule.get("message") or rule["rule"])
+    for name, field in schema.get("properties", {}).items():
+        yield from _rules(f"{path}.{name}", field)
+    if "items" in schema:
+        yield from _rules(f"{path}[]", schema["items"])
+
+
+DOCUMENTS = {ROOT / "docs" / "api.md": api, ROOT / "docs" / "metrics.md": metrics}
+
+
+def main() -> None:
+    """Write the documents."""
+    for path, make in DOCUMENTS.items():
+        path.write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
