@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 TITLES = {
     "calls": ("Calls to AWS for one audit of one account", "calls"),
@@ -12,14 +13,14 @@ TITLES = {
 }
 
 
-def draw(rows: Iterable[Mapping[str, object]], folder: Path) -> list[Path]:
+def draw(rows: Iterable[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Draw calls.png and wall.png, both axes logarithmic. Returns their paths."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    by_tool: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    by_tool: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_tool[str(row["tool"])].append(row)
     paths = []
