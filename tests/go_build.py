@@ -84,10 +84,10 @@ class GoBuild:
     def _build_once(self, directory: Path) -> Path:
         go = shutil.which("go")
         if go is None:
-            way_out = f", or set {self.assets_variable} to a directory that holds {', '.join(self.names)}"
-            raise BinariesUnavailable(
-                f"no Go to build the {self.label} with: install Go 1.26 or later{way_out if self.assets_variable else ''}"
-            )
+            way_out = "install Go 1.26 or later"
+            if self.assets_variable:
+                way_out += f", or set {self.assets_variable} to a directory that holds {', '.join(self.names)}"
+            raise BinariesUnavailable(f"no Go to build the {self.label} with: {way_out}")
         directory.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory.with_name(f"{directory.name}.lock"))
         try:

@@ -221,10 +221,9 @@ def _dated(verdict: Verdict, before: Finding | None, spec: PolicySpec, now: date
     first_seen = before.first_seen if before and _goes_on(verdict, before, begin) else None
     if first_seen is None and verdict.state is UserState.UNKNOWN:
         return verdict
-    # AWS's clock may be a little ahead of ours: a violation never starts before its user and login profile.
-    first_seen = first_seen or min(max(now, begin or now), now + CLOCK_SKEW)
-    if first_seen > now + CLOCK_SKEW:
-        first_seen = now
+    if first_seen is None or first_seen > now + CLOCK_SKEW:
+        # AWS's clock may be a little ahead of ours: a violation never starts before its user and login profile.
+        first_seen = min(max(now, begin or now), now + CLOCK_SKEW)
     if verdict.state is UserState.EXEMPT:
         return replace(verdict, first_seen=first_seen)
     deadline = first_seen + spec.grace_period.delta

@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import botocore.loaders
-import botocore.session
 import pytest
 import stamina
 from botocore.config import Config
@@ -22,7 +21,7 @@ from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Finding, ReportStatus
 from mfa_operator.audit import Audit, Auditor
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.sessions import CLIENT_CONFIG, Sessions
+from mfa_operator.aws.sessions import CLIENT_CONFIG, Sessions, _botocore_session
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
 from mfa_operator.sandbox.aws.credential_report import Row
 from tests.unit.fake_iam import Clock
@@ -47,7 +46,7 @@ class Auditing:
     def __init__(self, aws: EmbeddedAws, clock: Clock, config: Config = CLIENT_CONFIG) -> None:
         self.aws = aws
         self.clock = clock
-        core = botocore.session.Session()
+        core = _botocore_session()
         core.register_component("data_loader", _LOADER)
         credentials: dict[str, Any] = aws.world.operator_credentials.client_arguments()
         session = boto3.Session(botocore_session=core, region_name=aws.region, **credentials)

@@ -265,6 +265,7 @@ def test_a_directory_and_no_file_at_all_are_bad_input_too(cli: Cli) -> None:
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 2, "set AWS credentials as for any AWS SDK"),
         ({"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN"}, 2, "InvalidClientTokenId"),
         ({"AWS_REGION": "mars", "AWS_DEFAULT_REGION": "mars"}, 2, "AWS has no region 'mars'"),
+        ({"AWS_ENDPOINT_URL": "nowhere"}, 2, "Invalid endpoint: nowhere"),
     ],
 )
 def test_aws_settings_that_do_not_work_are_told(cli: Cli, env: dict[str, str], status: int, words: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.chart.helm import Helm, container, one
+from tests.chart.helm import CHART, Helm, container, one
 from tests.chart.value_sets import NO_CRDS, VALUE_SETS
 
 GOLDEN = Path(__file__).parent / "golden"
+DASHBOARD = CHART.parents[1] / "grafana" / "mfa-operator.json"
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -28,7 +30,7 @@ def test_there_is_no_golden_file_that_nobody_compares() -> None:
 
 def test_lints_without_a_warning(helm: Helm) -> None:
     for values in VALUE_SETS.values():
-        said = helm("lint", "--strict", str(Path(__file__).parents[2] / "deploy/helm/mfa-operator"), values=values)
+        said = helm("lint", "--strict", str(CHART), values=values)
         assert "0 chart(s) failed" in said
         assert "WARNING" not in said
 
@@ -61,3 +63,11 @@ def test_names_fit_however_long_the_release_is(helm: Helm) -> None:
     for each in helm.objects({**NO_CRDS, "dashboard": {"enabled": True}}, release="r" * 53, namespace="n" * 63):
         limit = 253 if each["kind"].startswith("Cluster") else 63
         assert len(each["metadata"]["name"]) <= limit
+
+
+def test_the_dashboard_comes_whole_and_where_grafanas_sidecar_looks(helm: Helm) -> None:
+    values = {**NO_CRDS, "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Security"}}}
+    found = one(helm.objects(values), "ConfigMap", "-dashboard")
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert found["metadata"]["annotations"] == {"grafana_folder": "Security"}
+    assert json.loads(found["data"]["mfa-operator.json"]) == json.loads(DASHBOARD.read_text(encoding="utf-8"))

@@ -90,7 +90,9 @@ def test_refuses(helm: Helm, what: str) -> None:
 
 
 def test_a_registry_with_a_port_is_no_tag(helm: Helm) -> None:
-    assert "registry.example.com:5000/mfa:0.1.0" in helm.render({"image": {"repository": "registry.example.com:5000/mfa"}})
+    assert "registry.example.com:5000/mfa:0.1.0" in helm.render(
+        {"image": {"repository": "registry.example.com:5000/mfa"}}
+    )
 
 
 def test_works_as_a_part_of_another_chart(helm: Helm) -> None:

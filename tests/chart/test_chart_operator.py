@@ -16,11 +16,11 @@ from tests.fixtures.operator import Launcher, OperatorProcess, Policies, eventua
 
 ACCESS_FILE = "/etc/mfa-operator/access.yaml"
 ACCESS = [{"namespaces": ["security"], "remediation": "QuarantineUntilMfa"}, {"namespaces": ["payments"]}]
-FIRST, SECOND = "111122223333", "222233334444"
+FIRST, SECOND, THIRD = "111122223333", "222233334444", "333344445555"
 
 
 class Pod:
-    """What the kubelet would make of the Deployment: its arguments and its ConfigMap, mounted as the kubelet does it."""
+    """What the kubelet would make of the Deployment: arguments, and the ConfigMap mounted as it does it."""
 
     def __init__(self, kubectl: Kubectl, directory: Path) -> None:
         self.kubectl = kubectl
@@ -48,24 +48,25 @@ class Pod:
         return json.loads(self.kubectl("-n", NAMESPACE, "get", *args, "-o", "json").stdout)
 
 
-Run = Callable[[Object], tuple[OperatorProcess, Pod]]
+Run = Callable[..., tuple[OperatorProcess, Pod]]
 
 
 @pytest.fixture
 def run(
     installer: Helm, bare_cluster: ControlPlane, kubectl: Kubectl, aws: EmbeddedAws, tmp_path: Path
 ) -> Iterator[Run]:
-    """Installs the chart with the values and starts the operator that its Deployment describes."""
+    """Installs the chart with the values, if any, and starts the operator that its Deployment describes."""
+    pod = Pod(kubectl, tmp_path)
     kubeconfig = tmp_path / "kubeconfig"
     launcher = Launcher(kubeconfig, NAMESPACE, aws, tmp_path)
 
-    def start(values: Object) -> tuple[OperatorProcess, Pod]:
-        installer("install", RELEASE, str(CHART), "-n", NAMESPACE, values={"replicas": 0, **values})
-        for crd in ("mfapolicies", "mfareports"):
-            kubectl("wait", "--for=condition=Established", f"crd/{crd}.mfa-operator.io", "--timeout=60s")
-        bare_cluster.service_account_kubeconfig(NAMESPACE, RELEASE, kubeconfig)
-        pod = Pod(kubectl, tmp_path)
-        pod.update()
+    def start(values: Object | None = None) -> tuple[OperatorProcess, Pod]:
+        if values is not None:
+            installer("install", RELEASE, str(CHART), "-n", NAMESPACE, values={"replicas": 0, **values})
+            for crd in ("mfapolicies", "mfareports"):
+                kubectl("wait", "--for=condition=Established", f"crd/{crd}.mfa-operator.io", "--timeout=60s")
+            bare_cluster.service_account_kubeconfig(NAMESPACE, RELEASE, kubeconfig)
+            pod.update()
         environment = {"POD_NAMESPACE": NAMESPACE, "POD_NAME": "mfa-operator-0"}
         return launcher(*pod.args(), environment=environment, everywhere=True), pod
 
@@ -75,8 +76,8 @@ def run(
 
 
 @pytest.fixture
-def accounts(aws: EmbeddedAws) -> tuple[Account, Account]:
-    made = aws.world.account(FIRST), aws.world.account(SECOND)
+def accounts(aws: EmbeddedAws) -> tuple[Account, Account, Account]:
+    made = aws.world.account(FIRST), aws.world.account(SECOND), aws.world.account(THIRD)
     for account in made:
         account.user("alice", password=True)
     return made
@@ -89,20 +90,20 @@ def named(*accounts: Account) -> list[dict[str, str]]:
 @pytest.mark.parametrize("where", ["everywhere", "in-its-namespaces"])
 def test_does_all_its_jobs_and_uses_each_right_that_it_has(
     run: Run,
-    accounts: tuple[Account, Account],
+    accounts: tuple[Account, Account, Account],
     bare_cluster: ControlPlane,
     kubectl: Kubectl,
     installer: Helm,
     where: str,
 ) -> None:
-    first, second = accounts
+    first, second, third = accounts
     seen = len(bare_cluster.audit_events())
     values = {"access": ACCESS, "watchNamespaces": [] if where == "everywhere" else ["security", "payments"]}
     operator, _ = run(values)
     security, payments = (Policies(kubectl, namespace) for namespace in ("security", "payments"))
     remediation = {"action": "QuarantineUntilMfa", "dryRun": False}
     security.apply("p", accounts=named(first, second), gracePeriod="0s", remediation=remediation)
-    payments.apply("p", accounts=named(first), gracePeriod="0s", remediation=remediation)
+    payments.apply("p", accounts=named(third), gracePeriod="0s", remediation=remediation)
     for policies in (security, payments):
         assert policies.wait_for_pass("p")["summary"]["overdue"]
 
@@ -110,11 +111,17 @@ def test_does_all_its_jobs_and_uses_each_right_that_it_has(
     assert security.findings("p", FIRST)["alice"]["remediation"]["state"] == "Done"
     # The access rules of the chart: payments may only look.
     payments.request_pass("p")
-    assert payments.findings("p", FIRST)["alice"].get("remediation", {}).get("state") != "Done"
+    assert payments.findings("p", THIRD)["alice"]["remediation"]["state"] == "Skipped"
+    assert not third.existing_user("alice").attached_policies
     eventually(lambda: security.events("Quarantined", "p"), "an Event in the policy's namespace")
     # An account that is no longer named loses its report.
     security.apply("p", accounts=named(first), gracePeriod="0s", remediation=remediation)
     eventually(lambda: list(security.reports()) == [f"p-{FIRST}"], "the second account's report is gone")
+    assert operator.terminate() == 0
+    # The next one takes up what the reports say before its first pass.
+    operator, _ = run()
+    counts = {"policy_namespace": "security", "policy": "p", "account_id": FIRST, "state": "overdue"}
+    eventually(lambda: operator.sample("mfa_policy_users", **counts) == 1, "the counts are restored")
     assert operator.terminate() == 0
     for policies in (security, payments):
         policies.kubectl("-n", policies.namespace, "delete", "mfap", "p")
@@ -154,7 +161,7 @@ def installer_roles(kubectl: Kubectl, kind: str) -> list[Object]:
 
 
 def test_changed_access_rules_hold_without_a_restart(
-    run: Run, accounts: tuple[Account, Account], installer: Helm, kubectl: Kubectl
+    run: Run, accounts: tuple[Account, Account, Account], installer: Helm, kubectl: Kubectl
 ) -> None:
     _, pod = run({"access": ACCESS})
     payments = Policies(kubectl, "payments")
@@ -165,7 +172,7 @@ def test_changed_access_rules_hold_without_a_restart(
     pod.update()
     eventually(lambda: _ask(payments), "the new rules hold")
     (account,) = payments.status("q")["accounts"]
-    assert (account["state"], account["reason"]) == ("Denied", "NotAllowed")
+    assert (account["reason"], account["violating"]) == ("NotAllowed", 1)
     kubectl("-n", "payments", "delete", "mfap", "q")
 
 

@@ -55,7 +55,6 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
             "severities": {"MfaUserOverdue": "critical"},
             "disabled": ["MfaUserViolating"],
         },
-        "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Security"}},
         "networkPolicy": {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],

@@ -66,6 +66,8 @@ def test_one_of_two_leads_and_the_other_takes_over_when_it_is_killed(
     # Ready though it waits: or no rollout of two replicas would ever be complete.
     assert second.get("/readyz")[0] == 200
     assert (leads(second), "pass over" in second.log) == (False, False)
+    # The rights of deploy/rbac.yaml are all that is asked for.
+    assert "permission" not in first.log + second.log
     before = holder()
     first.kill()
     # Nobody told the second one: it has to wait until the Lease has run out.

@@ -15,7 +15,7 @@ import yaml
 
 from mfa_operator.sandbox.aws import Account
 from tests.cluster.agreement import assert_all_agree
-from tests.fixtures.operator import COMMAND, aws_environment
+from tests.fixtures.operator import COMMAND, aws_environment, eventually
 from tests.fixtures.shared_operator import Bed, named
 
 GRACE = timedelta(hours=100)
@@ -191,6 +191,8 @@ def test_report(bed: Bed, status: dict[str, Any], prod: Account) -> None:
 
 
 def test_events(bed: Bed, status: dict[str, Any], prod: Account, closed: Account) -> None:
+    # That of a failed account follows the status.
+    eventually(lambda: bed.policies.events("AccountFailed", NAME), "the Event")
     events = {event["reason"]: event for event in bed.policies.events(policy=NAME)}
     assert len(bed.policies.events(policy=NAME)) == len(events) == 2
     for event in events.values():

@@ -105,6 +105,7 @@ def test_a_stop_in_the_middle_of_a_pass(bed: Bed) -> None:
     status = bed.policies.wait_for_pass("stuck")
     assert [account["state"] for account in status["accounts"]] == ["Audited", "Denied", "Audited"]
     assert bed.policies.findings("stuck", seen.id) == findings
+    eventually(lambda: bed.policies.events("AccountFailed", "stuck"), "the Event that follows the status")
     reasons = sorted(event["reason"] for event in bed.policies.events(policy="stuck"))
     assert reasons == ["AccountFailed", "NewViolations", "NewViolations"]
     assert_all_agree(bed)

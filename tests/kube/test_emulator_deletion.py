@@ -116,6 +116,22 @@ def test_what_comes_after_its_owner_has_gone_goes_too(kube: EmbeddedKubernetes, 
     assert names(kube, "mfareports") == []
 
 
+def test_a_namespace_takes_everything_in_it(
+    kube: EmbeddedKubernetes, new_policy: Callable[..., Object], policy: Object
+) -> None:
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "security"}})
+    owner = kube.apply(new_policy("theirs"), namespace="security")
+    first = kube.apply(report("first", owner), namespace="security")
+    kube.apply(report("second", first), namespace="security")
+    kube.patch("mfareports", "security", "first", {"metadata": {"finalizers": ["a/b"]}})
+
+    kube.delete("namespaces", None, "security")
+
+    assert names(kube, "mfapolicies") == ["console-mfa"]
+    assert names(kube, "mfareports") == []
+    assert "security" not in names(kube, "namespaces")
+
+
 def test_orphaning_leaves_what_was_owned(kube: EmbeddedKubernetes, objects: Any, policy: Object) -> None:
     kube.apply(report("kept", policy))
 

@@ -261,9 +261,10 @@ def test_a_client_that_leaves_leaves_nothing_behind(
     kube: EmbeddedKubernetes, watched: Callable[..., Stream], eventually: Eventually
 ) -> None:
     stream = watched()
+    assert kube.open_watches == 1
     stream.response.close()
 
-    eventually(lambda: kube.drop_watches() == 0, "the watch is gone without an event")
+    eventually(lambda: kube.open_watches == 0, "the watch is gone without an event")
 
 
 def test_waiting_for_a_state(kube: EmbeddedKubernetes, new_policy: Callable[..., Object]) -> None:

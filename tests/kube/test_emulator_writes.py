@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_generated_name_is_new_each_time(objects: Any, new_policy: Callable[..
 def test_the_crds_defaults_are_filled_in_and_unknown_fields_dropped(
     objects: Any, new_policy: Callable[..., Object]
 ) -> None:
-    manifest = new_policy(remediation={"action": "QuarantineUntilMfa"}, typo=1)
+    manifest = new_policy(remediation={"action": "QuarantineUntilMfa"}, interval=None, typo=1)
     manifest["spec"]["accounts"][0]["nmae"] = "payments"
     manifest["spec"]["exemptions"] = [{"users": ["a"], "reason": "b", "tags": {"any": "key"}}]
 
@@ -585,6 +586,9 @@ def test_the_facade_follows_the_same_rules(kube: EmbeddedKubernetes, new_policy:
         kube.list("pods")
     with pytest.raises(ValueError, match="no kind 'Pod'"):
         kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}})
+    with pytest.raises(TypeError, match="datetime"):
+        kube.apply(new_policy("dated", exemptions=[{"expires": datetime.now(UTC)}]))
+    assert kube.list("mfap") == []
 
 
 def test_what_the_facade_gives_out_is_a_copy(kube: EmbeddedKubernetes, new_policy: Callable[..., Object]) -> None:

@@ -175,8 +175,8 @@ class TestBadInput:
             f"{option}=127.0.0.1:{taken_port}",
         ]
         message = refusal(mfa_operator("run", "--kubeconfig", kubeconfig, *addresses))
-        assert f"cannot listen on 127.0.0.1:{taken_port}" in message
-        assert "address already in use" in message
+        name = option.removeprefix("--").removesuffix("-address")
+        assert message == f"mfa-operator: cannot listen on 127.0.0.1:{taken_port} for {name}: address already in use"
 
     def test_an_address_of_another_machine_is_refused_too(self, kubeconfig: Path) -> None:
         message = refusal(mfa_operator("run", "--kubeconfig", kubeconfig, "--metrics-address=192.0.2.1:9090"))

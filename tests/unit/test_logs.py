@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,10 +43,14 @@ def configured(monkeypatch: pytest.MonkeyPatch, form: Any = "text", level: Level
 
 
 def test_text_tells_time_in_utc_level_origin_and_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
     stream = configured(monkeypatch)
     record = logging.makeLogRecord({"name": "mfa_operator.x", "levelname": "INFO", "levelno": 20, "msg": "hello"})
     record.created = 0.0
     logging.getLogger("mfa_operator.x").handle(record)
+    monkeypatch.undo()
+    time.tzset()
     assert stream.getvalue() == "1970-01-01T00:00:00Z INFO    mfa_operator.x: hello\n"
 
 

@@ -93,3 +93,4 @@ def test_root_counts_as_a_console_user_where_it_has_a_password() -> None:
     assert judge(root(), "Mfa").console is True
     assert judge(root(password=False), "Mfa").console is False
     assert judge(root(password=None), "Mfa").console is None
+    assert judge(root(password=None), "Mfa", partition="aws-us-gov").console is False

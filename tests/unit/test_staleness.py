@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mfa_operator.api.enums import DeviceType, FindingState, UserState
+from mfa_operator.api.enums import DeviceType, FindingReason, FindingState, UserState
 from mfa_operator.api.policy import PolicySpec
 from tests.unit.facts import HOUR, MINUTE, NOW, spec
 from tests.unit.fake_iam import Clock, FakeIam, Person, Watch, truth
@@ -165,3 +165,15 @@ def test_tags_are_as_new_as_everything_else() -> None:
             watch.look()
         assert watch.report is not None
         assert [one.state for one in watch.report.findings] == [FindingState.VIOLATING]
+
+
+def test_a_clock_that_is_set_back_in_a_pass_makes_nobody_ask_for_ever() -> None:
+    """Edge case 36: every answer looks older than the pass itself then, and is not relied on."""
+    iam = FakeIam(Clock())
+    iam.add("alice", password=NOW)
+    watch = Watch(iam, spec(maxStaleness="0s"))
+    with iam.clock.everywhere():
+        audit = watch.auditor.audit(watch.policy, iam.account, None, iam.clock.utc_now() + MINUTE)
+    assert [(one.state, one.reason) for one in audit.verdicts] == [(UserState.UNKNOWN, FindingReason.STALE)]
+    assert len(iam.asked) <= 2
+    assert watch.states() == {"alice": UserState.VIOLATING}

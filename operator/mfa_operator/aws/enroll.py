@@ -53,8 +53,8 @@ class Enrollment:
 
     @property
     def quarantine_would_keep_it(self) -> bool:
-        """Whether these are the user's own credentials and the quarantine's policy lets them make such a device, but
-        not delete it: that is allowed for one of the user's own name alone."""
+        """Whether a device left half made could not be deleted by this user under quarantine (quarantine.py: a user may
+        make devices of any name, but delete only one of their own)."""
         return self.identity.user_name == self.user != self.device_name
 
     def existing_devices(self) -> list[MFADeviceTypeDef]:
@@ -174,20 +174,18 @@ class Enrollment:
             person.tell("The device made for this was deleted again; delete its entry in the app too, if there is one.")
 
     def _left_behind(self, problem: AwsFailure) -> str:
-        lines = [
-            f"The device {self.serial} {'was' if self._made else 'may have been'} made but not enabled, "
-            f"and could not be deleted again: {describe(problem)}."
-        ]
+        state = "was" if self._made else "may have been"
+        message = f"The device {self.serial} {state} made but not enabled, and could not be deleted again: "
+        message += f"{describe(problem)}.\n"
         if no_permission(problem) and self.quarantine_would_keep_it:
-            lines.append(
-                f"Users under quarantine may delete a half-made device of their own name alone ({self.user}): "
-                "leave --device-name out next time."
+            message += (
+                f"Users under quarantine may delete only a half-made device of their own name, {self.user}: "
+                "leave --device-name out next time.\n"
             )
-        lines += [
-            "It protects nothing, but its name stays taken. Somebody who may should run:",
-            f"  aws iam delete-virtual-mfa-device --serial-number {self.serial}",
-        ]
-        return "\n".join(lines)
+        return message + (
+            "It protects nothing, but its name stays taken. Somebody who may should run:\n"
+            f"  aws iam delete-virtual-mfa-device --serial-number {self.serial}"
+        )
 
     def _is_listed(self) -> bool:
         try:

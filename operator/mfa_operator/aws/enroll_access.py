@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ProfileNotFound
+from botocore.exceptions import BotoCoreError
 
 from mfa_operator.api.policy import Account
 from mfa_operator.aws.errors import (
@@ -15,14 +15,18 @@ from mfa_operator.aws.errors import (
     Denied,
     RoleDenied,
     TimedOut,
+    failure,
 )
 from mfa_operator.aws.sessions import CLIENT_CONFIG, AccountSession, Identity, Sessions
 from mfa_operator.enroll_terms import NotEnrolled
+from mfa_operator.settings import SettingsError
 
 # A person waits for each answer and cannot interrupt the calls that change something, so they end sooner than a pass's.
 _CONFIG = CLIENT_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}, read_timeout=10))
 # Of the codes that mean Denied, those that speak of rights and not of credentials.
 _NO_PERMISSION_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+# What sessions.py calls the operation where it is the settings that are wrong, and AWS was not asked.
+_SETTINGS = "Configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +41,18 @@ def open_access(role_arn: str | None = None, external_id: str | None = None) -> 
     """Credentials as boto3 finds them, through a role where one is named. Raises NotEnrolled."""
     try:
         sessions = Sessions(config=_CONFIG)
-    except ProfileNotFound as error:
-        raise NotEnrolled(f"{error}; AWS_PROFILE names a profile that is not configured", bad_input=True) from error
-    except BotoCoreError as error:
-        raise NotEnrolled(f"the AWS settings are no good: {error}", bad_input=True) from error
-    try:
         if role_arn is None:
             identity = sessions.own_identity(sessions.own_partition())
             return Access(sessions.account(Account(id=identity.account_id)), identity)
         account_id = role_arn.split(":")[4]
         session = sessions.account(Account(id=account_id, role_arn=role_arn, external_id=external_id))
         return Access(session, session.open())
+    except SettingsError as error:
+        raise NotEnrolled(str(error), bad_input=True) from error
     except AwsFailure as error:
         raise NotEnrolled(describe(error)) from error
+    except BotoCoreError as error:
+        raise NotEnrolled(describe(failure(_SETTINGS, error))) from error
 
 
 def own_user_name(identity: Identity) -> str:
@@ -85,7 +88,7 @@ def describe(problem: AwsFailure) -> str:
         return f"no permission for {service}:{problem.operation}: {problem.message}"
     if isinstance(problem, Denied) or problem.code in EXPIRED_CODES:
         return f"AWS does not accept the credentials: {problem.message} ({problem.code})"
-    if isinstance(problem, CredentialsMissing) or problem.operation == "Configuration":
+    if isinstance(problem, CredentialsMissing) or problem.operation == _SETTINGS:
         return problem.message
     if isinstance(problem, TimedOut):
         return f"no answer to {problem.operation} from AWS: {problem.message}"

@@ -18,7 +18,7 @@ import boto3
 import botocore.session
 import stamina
 from botocore.config import Config
-from botocore.exceptions import UnknownRegionError
+from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
@@ -34,6 +34,7 @@ from mfa_operator.aws.errors import (
     failure,
 )
 from mfa_operator.schedule import PassAbandoned
+from mfa_operator.settings import SettingsError
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -96,7 +97,10 @@ class _Credentials:
 
 
 class Sessions:
-    """Makes the account sessions and holds what they share."""
+    """Makes the account sessions and holds what they share.
+
+    Raises SettingsError where the AWS settings of the environment make no sense, such as a profile that is not there.
+    """
 
     def __init__(
         self,
@@ -108,7 +112,7 @@ class Sessions:
     ) -> None:
         self.stopping = stopping or threading.Event()
         self._count_request = count_request
-        self._session = session or boto3.Session(botocore_session=_botocore_session())
+        self._session = session or _session_of_the_environment()
         self._config = config
         self._lock = threading.RLock()
         self._clients: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
@@ -271,6 +275,13 @@ def _botocore_session() -> botocore.session.Session:
         session.set_config_variable("region", region)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     return session
+
+
+def _session_of_the_environment() -> boto3.Session:
+    try:
+        return boto3.Session(botocore_session=_botocore_session())
+    except BotoCoreError as error:
+        raise SettingsError(f"the AWS settings are no good: {error}") from error
 
 
 def _timestamp(value: Any) -> datetime:  # noqa: ANN401 - text or a number, as botocore's own parser takes it

@@ -22,7 +22,6 @@ from mfa_operator.offline import (
     failed_accounts,
 )
 from mfa_operator.policy_files import load_policy, load_previous
-from mfa_operator.settings import SettingsError
 
 if TYPE_CHECKING:
     from mfa_operator.audit import Auditor
@@ -91,17 +90,13 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
 def _auditor() -> Auditor:
     """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
     import stamina.instrumentation
-    from botocore.exceptions import BotoCoreError
 
     from mfa_operator.audit import Auditor
     from mfa_operator.aws.sessions import Sessions
 
     # A wait for the credential report is nothing to warn about.
     stamina.instrumentation.set_on_retry_hooks([])
-    try:
-        return Auditor(Sessions())
-    except BotoCoreError as error:
-        raise SettingsError(f"the AWS settings are no good: {error}") from error
+    return Auditor(Sessions())
 
 
 @contextmanager

@@ -16,19 +16,10 @@ _START_SECONDS = 30
 
 
 class BackgroundServer:
-    """Serves on loopback, on a port that the system chooses at the first start and that stays.
+    """Serves on loopback, on a port that the system chooses at the first start and that stays."""
 
-    `before_stop` is called in the server's thread before connections are ended.
-    """
-
-    def __init__(
-        self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        *,
-        before_stop: Callable[[], None],
-    ) -> None:
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         self._handler = handler
-        self._before_stop = before_stop
         self._port = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,7 +66,8 @@ class BackgroundServer:
     async def _serve(self, started: concurrent.futures.Future[None]) -> None:
         # Cancellation ends a watch as soon as its client is gone, not at the next event.
         server = web.Server(self._handler, request_factory=_make_request, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=1)
+        # What is still open after this long are watches, which do not end by themselves.
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
@@ -88,7 +80,6 @@ class BackgroundServer:
         started.set_result(None)
         try:
             await self._stopping.wait()
-            self._before_stop()
         finally:
             self._loop = self._stopping = None
             await runner.cleanup()

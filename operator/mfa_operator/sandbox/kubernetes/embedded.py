@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +40,7 @@ class EmbeddedKubernetes:
         self._resources = [*BUILT_IN, *from_crds(crds)]
         self._store = Store()
         self.emulator = ClusterEmulator(RestApi(self._store, self._resources))
-        self._server = BackgroundServer(self.emulator, before_stop=self._cut_watches)
+        self._server = BackgroundServer(self.emulator)
         for name in namespaces:
             self._store.create(NAMESPACES, "", {"metadata": {"name": name}})
 
@@ -100,6 +99,11 @@ class EmbeddedKubernetes:
         """What has been asked over HTTP; the methods here are no requests."""
         return self.emulator.log
 
+    @property
+    def open_watches(self) -> int:
+        """How many watches are open, those of `wait` among them."""
+        return self._run(lambda: self._store.history.followers)
+
     def drop_watches(self, *, abrupt: bool = False) -> int:
         """End every watch, orderly or by cutting its connection; returns how many there were."""
         return self._run(lambda: self._store.history.end_watches(EndOfWatch(abrupt=abrupt)))
@@ -117,7 +121,7 @@ class EmbeddedKubernetes:
 
         `namespace` is where objects go whose manifest has none. Raises ApiError, and TypeError for what is not JSON.
         """
-        body = json.loads(json.dumps(manifest))
+        body = dict(manifest)
         resource = self._resource_of(body)
         meta = body["metadata"]
         where = meta.get("namespace", namespace) if resource.namespaced else ""
@@ -192,9 +196,6 @@ class EmbeddedKubernetes:
             return seen
 
         return self._server.result(watched(), timeout=timeout + _CALL_SECONDS)
-
-    def _cut_watches(self) -> None:
-        self._store.history.end_watches(EndOfWatch(abrupt=True))
 
     def _resource(self, word: str) -> ResourceType:
         # In reverse, so that `events` are those of events.k8s.io, whose form the operator writes.

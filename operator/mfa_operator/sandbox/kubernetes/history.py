@@ -64,6 +64,10 @@ class History:
             raise expired(version, self.oldest)
         return [change for change in self._changes if change.version > version]
 
+    @property
+    def followers(self) -> int:
+        return len(self._feeds)
+
     @contextmanager
     def follow(self) -> Iterator[Feed]:
         """The changes from now on."""

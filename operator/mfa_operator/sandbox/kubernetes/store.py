@@ -163,12 +163,11 @@ class Store:
         name = last["metadata"]["name"]
         if resource is NAMESPACES:
             for content, objects in self._objects.items():
-                for item in [item for (where, _), item in objects.items() if where == name]:
-                    self._remove(content, item)
+                for key in [key for key in objects if key[0] == name]:
+                    if key in objects:  # not gone already with its owner
+                        self._remove(content, objects[key])
         del self._objects[resource][last["metadata"].get("namespace", ""), name]
-        version = self.history.next_version()
-        last = {**last, "metadata": {**last["metadata"], "resourceVersion": str(version)}}
-        self.history.record(Change(version, resource, last, None))
+        self.history.record(Change(self.history.next_version(), resource, last, None))
         self._release_dependents(last["metadata"]["uid"], orphan=orphan)
 
     def _release_dependents(self, owner: str, *, orphan: bool) -> None:

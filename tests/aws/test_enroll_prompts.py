@@ -1,0 +1,110 @@
+"""`mfa-operator enroll` at a terminal: what people type, and how they stop it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mfa_operator.sandbox.aws import EmbeddedAws
+from tests.aws.enroll_terminal import Desk, comes_true, sitting_down
+from tests.aws.enroll_world import CREATE, ENABLE, SERIAL, codes, wrong_codes
+
+# Python 3.12 and later warn of any fork beside threads; what is forked here starts another program at once.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.fixture
+def desk(aws: EmbeddedAws) -> Iterator[Desk]:
+    with sitting_down(aws) as made:
+        yield made
+
+
+def test_what_is_no_code_is_asked_for_again(desk: Desk) -> None:
+    person = desk("--seed")
+    first, second = codes(person.seed())
+    for nonsense in ("", "12345", "1234567", "12a456", "١٢٣٤٥٦"):
+        person.types(nonsense)
+        person.sees("A code is six digits", "First code: ")
+    person.types(f"{first[:3]} {first[3:]}")  # as many apps show it
+    person.sees("Next code: ")
+    person.types(first)
+    person.sees("the same code once more", "Next code: ")
+    assert desk.aws.calls.count(ENABLE) == 0
+    person.types(second)
+    assert person.status() == 0
+
+
+def test_refused_codes_are_asked_for_again(desk: Desk) -> None:
+    person = desk("--seed")
+    seed = person.seed()
+    person.enters(wrong_codes(seed))
+    person.sees("AWS did not accept these.", "First code: ")
+    person.enters(codes(seed))
+    assert person.status() == 0
+    assert desk.aws.calls.count(ENABLE) == 2
+    assert desk.alice.mfa_serials == [SERIAL]
+
+
+@pytest.mark.parametrize(
+    ("stop", "prompt", "status"),
+    [
+        ("c", "First code: ", 130),
+        ("c", "Next code: ", 130),
+        ("d", "First code: ", 1),
+        ("\\", "First code: ", 131),
+        (signal.SIGTERM, "First code: ", 143),
+        (signal.SIGHUP, "First code: ", 129),
+        ("window closed", "First code: ", None),
+    ],
+)
+def test_whoever_stops_leaves_nothing_behind(
+    desk: Desk, prompt: str, stop: str | signal.Signals, status: int | None
+) -> None:
+    person = desk("--seed")
+    seed = person.seed()
+    if prompt == "Next code: ":
+        person.types(codes(seed)[0])
+        person.sees(prompt)
+    if isinstance(stop, signal.Signals):
+        person.process.kill(stop)
+    elif stop == "window closed":
+        person.process.ptyproc.fileobj.close()  # type: ignore[attr-defined]  # not in the stubs
+    else:
+        person.presses(stop)
+    if status is not None:
+        assert person.status() == status
+        assert seed not in person.scrollback
+        # A terminal or multiplexer without an alternate screen keeps nothing either.
+        assert person.wiped == list(range(1, 25))
+    assert comes_true(lambda: not person.process.isalive())
+    assert desk.untouched
+
+
+def test_ctrl_z_does_not_leave_the_seed_on_the_screen(desk: Desk) -> None:
+    person = desk("--seed")
+    seed = person.seed()
+    # Asked of the kernel: without a shell above it no process stops at Ctrl-Z.
+    ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{person.process.pid}/status").read_text())
+    assert ignored is not None
+    assert int(ignored[1], 16) & 1 << signal.SIGTSTP - 1
+    person.presses("z")
+    person.enters(codes(seed))
+    assert person.status() == 0
+
+
+@pytest.mark.parametrize(("operation", "status"), [(CREATE, 130), (ENABLE, 0)])
+def test_ctrl_c_waits_for_a_call_that_changes_something(desk: Desk, operation: str, status: int) -> None:
+    with desk.held(operation) as came:
+        person = desk("--seed")
+        if operation == ENABLE:
+            person.enters(codes(person.seed()))
+        assert came.wait(person.process.timeout)
+        person.presses("c")
+        person.sees("^C")  # the terminal shows it once it has sent the signal
+    assert person.status() == status
+    assert desk.untouched == (status != 0)
+    assert ("Enabled: " in person.scrollback) == (status == 0)

@@ -1,0 +1,69 @@
+"""Argo CD's view of a policy: its health by the shipped Lua script."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mfa_operator.api.conversion import from_dict, to_dict
+from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
+from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
+from mfa_operator.policy_status import not_audited_status, policy_status
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ID = "111122223333"
+AUDITED = AccountStatus(id=ID, state=AccountState.AUDITED)
+FAILED = AccountStatus(id=ID, state=AccountState.FAILED, reason=AccountReason.TIMEOUT, message="no answer")
+DENIED = AccountStatus(id=ID, state=AccountState.DENIED, reason=AccountReason.ACCESS_DENIED, message="refused")
+
+
+def policy(status: PolicyStatus | None, generation: int = 1, **spec: Any) -> dict[str, Any]:
+    """The object as the API server has it, its status as the operator writes it."""
+    body: dict[str, Any] = {"metadata": {"generation": generation}, "spec": {"accounts": [{"id": ID}], **spec}}
+    return body if status is None else {**body, "status": to_dict(status)}
+
+
+def audited(account: AccountStatus, generation: int = 1, **counts: int) -> PolicyStatus:
+    spec = from_dict(PolicySpec, {"accounts": [{"id": ID}]})
+    report = ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(**counts), findings=())
+    due = NOW + timedelta(minutes=15)
+    return policy_status(spec, generation, [account], {ID: report}, PolicyStatus(), NOW, due)
+
+
+def not_audited(reason: ConditionReason) -> PolicyStatus:
+    return not_audited_status(audited(AUDITED), 1, reason, "why", NOW)
+
+
+HEALTH = {
+    "before the first pass": (policy(None), "Progressing", "Waiting for the first pass"),
+    "all compliant": (policy(audited(AUDITED, users=3, compliant=3)), "Healthy", ""),
+    "violations": (policy(audited(AUDITED, users=3, compliant=1, violating=1, overdue=1)), "Healthy", ""),
+    "an edit that no pass has seen": (policy(audited(AUDITED), generation=2), "Progressing", "the new spec"),
+    "an account that fails": (policy(audited(FAILED)), "Degraded", "AccountsFailed: 1 of 1 account not audited"),
+    "an account that refuses": (policy(audited(DENIED)), "Degraded", "AccountsFailed"),
+    "a spec that makes no sense": (policy(not_audited(ConditionReason.INVALID_SPEC)), "Degraded", "InvalidSpec: why"),
+    "suspended": (policy(not_audited(ConditionReason.SUSPENDED), suspend=True), "Suspended", "no audits"),
+    "suspended, not seen yet": (policy(audited(AUDITED), generation=2, suspend=True), "Suspended", "no audits"),
+    "woken up, not seen yet": (
+        policy(not_audited(ConditionReason.SUSPENDED)),
+        "Progressing",
+        "after the suspension",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEALTH)
+def test_argo_cd_shows_the_health_of_the_sync_and_not_of_aws(case: str) -> None:
+    # The Lua that Argo CD runs, 5.1.
+    lua51 = pytest.importorskip("lupa.lua51", reason="NO LUA (PyPI lupa): deploy/argocd/health.lua goes untested here")
+    body, status, message = HEALTH[case]
+    lua = lua51.LuaRuntime()
+    lua.globals().obj = lua.table_from(body, recursive=True)
+    health = lua.execute((DEPLOY / "argocd" / "health.lua").read_text(encoding="utf-8"))
+    assert health["status"] == status
+    assert message in health["message"]

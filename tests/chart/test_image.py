@@ -1,0 +1,84 @@
+"""The Dockerfile and the wheel in it, as far as they can be judged without a build; `make image-test` does build."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mfa_operator import __version__
+
+REPOSITORY = Path(__file__).parents[2]
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+FINAL_STAGE = DOCKERFILE.rpartition("\nFROM ")[2]
+
+
+def test_hadolint_finds_nothing() -> None:
+    beside = Path(sys.executable).parent
+    program = shutil.which("hadolint", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        pytest.skip("NO hadolint: the Dockerfile goes unchecked here")
+    done = subprocess.run([program, REPOSITORY / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_both_stages_stand_on_a_base_that_an_argument_can_pin_by_digest() -> None:
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+    assert DOCKERFILE.index("ARG PYTHON_IMAGE=") < DOCKERFILE.index("FROM ")
+
+
+def test_it_runs_the_operator_as_a_user_that_the_kubelet_knows_not_to_be_root() -> None:
+    assert "\nUSER 65532:65532\n" in FINAL_STAGE
+    assert '\nENTRYPOINT ["mfa-operator"]\n' in FINAL_STAGE
+
+
+def test_everything_that_is_installed_is_held_to_a_hash() -> None:
+    commands = DOCKERFILE.replace("\\\n", " ").splitlines()
+    installs = [each for each in commands if re.search(r"pip install|uv build", each)]
+    assert len(installs) == 3
+    for each in installs:
+        assert "--require-hashes" in each
+    # The wheel that was just built is the only thing without one.
+    assert sum(each.count("pip install") for each in installs) - DOCKERFILE.count("--no-deps") == 2
+
+
+def test_what_is_copied_is_let_in_by_dockerignore() -> None:
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    names = {name.split("/")[0] if not name.startswith("deploy") else name for line in copied for name in line.split()}
+    assert names == allowed
+    assert "*" in ignored
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """Built by the backend in the environment, with nothing from a registry."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", build, directory], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    return zipfile.ZipFile(directory / done.stdout.splitlines()[-1])
+
+
+def test_the_wheel_holds_the_crds_of_deploy_crds(wheel: zipfile.ZipFile) -> None:
+    """`mfa-operator demo` brings them into a cluster, out of the image as well."""
+    sources = {path.name: path.read_bytes() for path in (REPOSITORY / "deploy" / "crds").glob("*.yaml")}
+    packed = {
+        name.rpartition("/")[2]: wheel.read(name) for name in wheel.namelist() if name.startswith("mfa_operator/crds/")
+    }
+    assert packed == sources
+
+
+def test_the_wheel_holds_the_package_the_licence_and_nothing_of_the_tests(wheel: zipfile.ZipFile) -> None:
+    names = wheel.namelist()
+    assert "mfa_operator/sandbox/demo/cluster.py" in names
+    assert f"mfa_operator-{__version__}.dist-info/licenses/LICENSE" in names
+    assert {name.split("/")[0] for name in names} == {"mfa_operator", f"mfa_operator-{__version__}.dist-info"}

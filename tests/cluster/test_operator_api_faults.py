@@ -1,0 +1,168 @@
+"""The API server fails, or the way to it: whatever is answered, the next passes go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.agreement import assert_all_agree
+from tests.controlplane import ControlPlane
+from tests.fixtures.api_proxy import ApiProxy, Outcome
+from tests.fixtures.operator import eventually
+from tests.fixtures.shared_operator import Bed, named
+
+
+@pytest.fixture(scope="module")
+def module_proxy(control_plane: ControlPlane) -> Iterator[ApiProxy]:
+    with ApiProxy(control_plane) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def operator_kubeconfig(
+    service_account: Path, module_proxy: ApiProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return module_proxy.kubeconfig(service_account, tmp_path_factory.mktemp("proxy") / "kubeconfig")
+
+
+@pytest.fixture
+def proxy(module_proxy: ApiProxy) -> Iterator[ApiProxy]:
+    yield module_proxy
+    module_proxy.heal()
+    module_proxy.down = False
+
+
+STATUS, REPORT = "/mfapolicies/{policy}/status", "/mfareports/{policy}-[0-9]+/status"
+WRITES: dict[str, tuple[str, Outcome, int]] = {
+    "status-conflict": (STATUS, 409, 1),
+    "status-error": (STATUS, 500, 1),
+    "status-unavailable": (STATUS, 503, 1),
+    "status-reset": (STATUS, "reset", 1),
+    "status-answer-lost": (STATUS, "answer lost", 1),
+    # One more try is all within a pass: these two end it, and another comes.
+    "status-invalid": (STATUS, 422, 2),
+    "status-forbidden": (STATUS, 403, 1),
+    "report-conflict": (REPORT, 409, 1),
+    "report-error": (REPORT, 500, 1),
+    "report-reset": (REPORT, "reset", 1),
+    "report-answer-lost": (REPORT, "answer lost", 1),
+}
+
+
+def test_a_write_that_fails_is_made_up_for(bed: Bed, proxy: ApiProxy) -> None:
+    accounts = {name: bed.account("alice") for name in WRITES}
+    faults = {
+        name: proxy.fail("PUT", target.format(policy=name), outcome, times=times)
+        for name, (target, outcome, times) in WRITES.items()
+    }
+    bed.policies.apply_all({name: {"accounts": named(account)} for name, account in accounts.items()})
+    statuses = {name: bed.policies.wait_for_pass(name) for name in WRITES}
+    assert {name: fault.hits for name, fault in faults.items()} == {name: times for name, (*_, times) in WRITES.items()}
+    assert {name: status["summary"]["violating"] for name, status in statuses.items()} == dict.fromkeys(WRITES, 1)
+    for account in accounts.values():
+        account.existing_user("alice").add_mfa("virtual")
+    bed.kubectl("annotate", "mfap", *WRITES, "mfa-operator.io/requestedAt=now")
+    for name in WRITES:
+        eventually(lambda name=name: bed.policies.status(name)["summary"]["compliant"] == 1, f"the next pass of {name}")
+        reasons = [event["reason"] for event in bed.policies.events(policy=name)]
+        assert reasons == ["NewViolations", "ViolationsResolved"], name
+    assert_all_agree(bed)
+
+
+def test_a_report_that_is_refused_is_the_failure_of_its_account_alone(bed: Bed, proxy: ApiProxy) -> None:
+    refused, other = bed.account("alice"), bed.account("bob")
+    fault = proxy.fail("PUT", f"/mfareports/refused-{refused.id}/status", 422, times=2)
+    bed.policies.apply("refused", accounts=named(refused, other))
+    first, second = bed.policies.wait_for_pass("refused")["accounts"]
+    assert fault.hits == 2
+    assert (first["state"], first["reason"], second["state"]) == ("Failed", "WriteFailed", "Audited")
+    assert "on demand" in first["message"]
+    bed.policies.request_pass("refused")
+    assert bed.policies.status("refused")["summary"]["violating"] == 2
+    eventually(lambda: bed.policies.events("AccountRecovered", "refused"), "the Event that follows the status")
+    assert_all_agree(bed)
+
+
+def test_an_event_that_is_lost_stops_nothing(bed: Bed, proxy: ApiProxy) -> None:
+    fault = proxy.fail("POST", f"/namespaces/{bed.namespace}/events", 500, times=2)
+    bed.policies.apply("untold", accounts=named(bed.account("alice")))
+    assert bed.policies.wait_for_pass("untold")["summary"]["violating"] == 1
+    assert fault.hits == 2
+    assert bed.policies.events(policy="untold") == []
+    assert "an Event about MfaPolicy" in bed.operator.log
+
+
+@pytest.mark.parametrize("outcome", [None, "expired", 429, 500, "reset"])
+def test_a_watch_that_is_cut_goes_on(bed: Bed, proxy: ApiProxy, outcome: Outcome | None) -> None:
+    name = f"watched-{outcome}".lower()
+    bed.policies.apply(name, accounts=named(bed.account("alice")), interval="24h")
+    bed.policies.wait_for_pass(name)
+    fault = proxy.fail("GET", "/mfapolicies.*watch=true", outcome) if outcome else None
+    proxy.cut_watches()
+    edited = {name: {"accounts": named(bed.account("bob", "carol")), "interval": "24h"}}
+    bed.policies.apply_all(edited | {f"{name}-too": {"accounts": named(bed.account("dave"))}})
+    assert bed.policies.wait_for_pass(name)["summary"]["violating"] == 2
+    bed.policies.wait_for_pass(f"{name}-too")
+    assert fault is None or fault.hits == 1
+    assert bed.operator.process.poll() is None
+
+
+def test_a_watch_that_is_refused_ends_the_process_and_the_next_one_carries_on(bed: Bed, proxy: ApiProxy) -> None:
+    """kopf gives up on such an answer; staying up without a watch would be worse, and a Deployment starts it anew."""
+    account = bed.account("alice")
+    bed.policies.apply("refused-watch", accounts=named(account), interval="24h")
+    bed.policies.wait_for_pass("refused-watch")
+    proxy.fail("GET", "/mfapolicies.*watch=true", 410)
+    proxy.cut_watches()
+    assert bed.operator.process.wait(timeout=60) == 1
+    assert "the watch of mfapolicies ended" in bed.operator.log
+    bed.policies.apply("refused-watch", accounts=named(account, bed.account("bob")), interval="24h")
+    bed.operator = bed.launch()
+    assert bed.policies.wait_for_pass("refused-watch")["summary"]["violating"] == 2
+    assert len(bed.policies.events("NewViolations", "refused-watch")) == 2
+
+
+def test_a_short_outage_is_survived(bed: Bed, proxy: ApiProxy) -> None:
+    proxy.down = True
+    proxy.cut_watches()
+    bed.policies.apply("after", accounts=named(bed.account("alice")))
+    eventually(lambda: proxy.refused >= 2, "the outage is noticed")
+    proxy.down = False
+    bed.policies.wait_for_pass("after")
+    assert bed.operator.process.poll() is None
+
+
+def test_a_long_outage_ends_the_process_and_the_next_one_carries_on(bed: Bed, proxy: ApiProxy) -> None:
+    """A leader that cannot renew its Lease must not act, for another may lead by then; a Deployment starts it anew."""
+    account = bed.account("alice")
+    bed.policies.apply("before", accounts=named(account))
+    bed.policies.wait_for_pass("before")
+    findings, events = bed.policies.findings("before", account.id), bed.policies.events()
+    proxy.down = True
+    assert bed.operator.process.wait(timeout=60) == 1
+    assert "leadership is lost" in bed.operator.log
+    proxy.down = False
+    bed.free_lease()
+    bed.operator = bed.launch()
+    bed.policies.request_pass("before")
+    assert bed.policies.findings("before", account.id) == findings
+    assert bed.policies.events() == events
+    assert_all_agree(bed)
+
+
+def test_a_restart_of_the_api_server(bed: Bed) -> None:
+    with bed.control_plane.without_apiserver():
+        pass
+    bed.policies.apply("later", accounts=named(bed.account("alice")))
+
+    def passed() -> bool:
+        if bed.operator.process.poll() is not None:
+            # On a machine so slow that the Lease could not be renewed in time.
+            assert bed.operator.process.returncode == 1
+            bed.operator = bed.launch()
+        return "lastPassTime" in bed.policies.status("later")
+
+    eventually(passed, "a pass over a policy of after the restart")
+    assert_all_agree(bed)

@@ -1,0 +1,99 @@
+"""An agenda on clocks that the test moves, and events for it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mfa_operator.agenda import Agenda, Job
+from mfa_operator.api.conversion import rfc3339
+from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.schedule import Cause, PassEnd
+
+REF = PolicyRef("security", "console-mfa")
+QUARTER = timedelta(minutes=15)
+
+
+@dataclass
+class Time:
+    """Two clocks, as a machine has them."""
+
+    wall: datetime = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    seconds: float = 1000.0
+
+    def passes(self, delta: timedelta) -> None:
+        self.wall += delta
+        self.seconds += delta.total_seconds()
+
+    def is_set(self, delta: timedelta) -> None:
+        """Somebody sets the wall clock."""
+        self.wall += delta
+
+
+@dataclass
+class Desk:
+    """An agenda, and what it told to forget."""
+
+    time: Time = field(default_factory=Time)
+    forgotten: list[PolicyRef] = field(default_factory=list)
+    agenda: Agenda = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.agenda = Agenda(
+            self.forgotten.append,
+            clock=lambda: self.time.wall,
+            chance=random.Random(1),
+            monotonic=lambda: self.time.seconds,
+        )
+
+    def take(self) -> Job | None:
+        """The one job there is to do, if any."""
+        jobs = self.agenda.take(8)
+        assert len(jobs) <= 1
+        return jobs[0] if jobs else None
+
+    def start(self) -> Job:
+        """Begin the pass that must be due now."""
+        job = self.take()
+        assert job is not None
+        assert job.due is not None
+        return job
+
+    def do(self, *, generation: int = 1, requested_at: str = "", every: timedelta | None = QUARTER) -> Job:
+        """Run the pass that must be due now, to its end."""
+        job = self.start()
+        self.agenda.ended(job, PassEnd(generation, requested_at, self.time.wall + every if every else None))
+        return job
+
+
+def why(job: Job | None) -> tuple[Cause, bool] | None:
+    """The cause of a pass, and whether it is fresh; None where there is no pass."""
+    return (job.due.cause, job.due.fresh) if job and job.due else None
+
+
+def body(
+    *,
+    uid: str = "one",
+    version: int = 1,
+    generation: int = 1,
+    asked: str = "",
+    last_pass: datetime | None = None,
+    ref: PolicyRef = REF,
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"namespace": ref.namespace, "name": ref.name, "uid": uid}
+    metadata |= {"resourceVersion": str(version), "generation": generation}
+    if asked:
+        metadata["annotations"] = {REQUESTED_AT_ANNOTATION: asked}
+    found = {
+        "apiVersion": API_VERSION,
+        "kind": "MfaPolicy",
+        "metadata": metadata,
+        "spec": {"accounts": [{"id": "111122223333"}]},
+    }
+    if last_pass:
+        times = {"lastPassTime": rfc3339(last_pass), "nextPassTime": rfc3339(last_pass + QUARTER)}
+        found["status"] = {"observedGeneration": generation, **times}
+    return found
