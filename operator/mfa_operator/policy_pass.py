@@ -19,7 +19,7 @@ from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, ReportStatus
 from mfa_operator.audit import Audit, Auditor
 from mfa_operator.aws.errors import AwsFailure, Denied
-from mfa_operator.cluster import Cluster, ClusterUnavailable, ObjectGone, StoredReport, WriteRefused
+from mfa_operator.cluster import Cluster, ClusterUnavailable, ObjectGone, ReadRefused, StoredReport, WriteRefused
 from mfa_operator.events import EventNote
 from mfa_operator.metrics import Metrics
 from mfa_operator.report import account_status, failed_account, unchanged
@@ -170,6 +170,8 @@ class PolicyPass:
         elif isinstance(error, WriteRefused):
             reason = AccountReason.WRITE_FAILED
             logger.error("%s was audited, but its report was refused: %s", label, error)
+        elif isinstance(error, ReadRefused):
+            logger.error("%s was not audited: %s", label, error)
         elif isinstance(error, InvalidObject):
             message = f"the stored MfaReport is not understood, and firstSeen must not be lost: {error}"
             logger.error("%s: %s", label, message)

@@ -96,4 +96,8 @@ def installer(helm: Helm, bare_cluster: ControlPlane, kubectl: Kubectl) -> Itera
     yield installer
     if RELEASE in installer("list", "-q", "-n", NAMESPACE):
         installer("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
-    kubectl("delete", "crd", POLICY_CRD, REPORT_CRD, "--ignore-not-found")
+    crds = [f"crd/{name}" for name in (POLICY_CRD, REPORT_CRD)]
+    if left := kubectl("get", *crds, "--ignore-not-found", "-o", "name").stdout.split():
+        # Deleted before it is served, a CRD can hang in its finalizer for minutes.
+        kubectl("wait", "--for=condition=Established", "--timeout=60s", *left)
+        kubectl("delete", *left)

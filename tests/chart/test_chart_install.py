@@ -98,6 +98,7 @@ def test_upgrade_from_an_older_chart_rollback_and_uninstall(installer: Helm, kub
 def test_crds_that_are_not_to_be_kept_go_with_the_release(installer: Helm, kubectl: Kubectl) -> None:
     notes = installer("install", RELEASE, str(CHART), "-n", NAMESPACE, values={"crds": {"keep": False}})
     assert "crds.keep=false: uninstalling deletes the CRDs" in notes
+    kubectl("wait", "--for=condition=Established", f"crd/{POLICY_CRD}", "--timeout=60s")
     installer("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
     assert POLICY_CRD not in kubectl("get", "crd", "-o", "name").stdout
 

@@ -65,7 +65,7 @@ def test_a_write_that_fails_is_made_up_for(bed: Bed, proxy: ApiProxy) -> None:
         account.existing_user("alice").add_mfa("virtual")
     bed.kubectl("annotate", "mfap", *WRITES, "mfa-operator.io/requestedAt=now")
     for name in WRITES:
-        eventually(lambda name=name: bed.policies.status(name)["summary"]["compliant"] == 1, f"the next pass of {name}")
+        bed.kubectl("wait", "--for=condition=Compliant", f"mfap/{name}", "--timeout=60s")
         reasons = [event["reason"] for event in bed.policies.events(policy=name)]
         assert reasons == ["NewViolations", "ViolationsResolved"], name
     assert_all_agree(bed)
