@@ -10,6 +10,8 @@ pytest_plugins = [
     "tests.fixtures.aws",
     "tests.fixtures.control_plane",
     "tests.fixtures.operator",
+    "tests.fixtures.remediation_stage",
+    "tests.fixtures.quarantined",
     "tests.fixtures.shared_operator",
 ]
 

@@ -16,16 +16,20 @@ from mfa_operator.api.enums import (
 from mfa_operator.api.status import FindingRemediation
 from mfa_operator.aws import remediate
 from mfa_operator.aws.errors import AwsFailure
+from mfa_operator.aws.remediate import Removal
 from mfa_operator.cluster import ObjectGone
 from mfa_operator.evaluate import Verdict, evaluate
 from mfa_operator.exemptions import candidates
 from mfa_operator.ledger import Ledger
 from mfa_operator.plan import Decision, refusal_message
-from mfa_operator.quarantine import Variant
 from mfa_operator.schedule import PassAbandoned
 from mfa_operator.wording import shortened
 
-REMOVED = "login profile removed; access keys, if there are any, still work"
+OBSERVED = "outcome observed after restart"
+REMOVED = {
+    Removal.DONE: "login profile removed; access keys, if there are any, still work",
+    Removal.ALREADY_ABSENT: "the login profile was gone already; access keys, if there are any, still work",
+}
 
 _REASONS_NOT_TO = {
     UserState.UNKNOWN: RefusalReason.LOOKUP_DENIED,
@@ -35,31 +39,43 @@ _REASONS_NOT_TO = {
 }
 _RESULTS_OF_NOTHING = {UserState.NO_CONSOLE: "already_absent", UserState.COMPLIANT: "skipped_compliant"}
 
+Refusal = tuple[RefusalReason, str]
 
-def take(ledger: Ledger, decision: Decision, variant: Variant) -> None:
+
+def take(ledger: Ledger, decision: Decision) -> None:
     """Act on one decision, with every check that comes before. Raises ClusterError, PassAbandoned."""
     user = decision.verdict.user
-    ledger.records[user] = FindingRemediation(
-        action=decision.action,
-        state=RemediationState.INTENDED,
-        time=ledger.around.clock(),
-        profile_created=decision.verdict.console_since,
+    ledger.put(
+        user,
+        FindingRemediation(
+            action=decision.action,
+            state=RemediationState.INTENDED,
+            time=ledger.around.clock(),
+            profile_created=decision.verdict.console_since,
+        ),
     )
     ledger.publish()
     if not ledger.intent_stored(user):
         # A CRD of an older release drops fields that it does not know, and says that all is well.
         ledger.skip(user, RefusalReason.NOT_PUBLISHED_YET, "the MfaReport in the cluster does not hold the intent")
         return
-    if not ledger.around.leading():
-        raise PassAbandoned(f"another replica may lead; {user} is left to it")
-    if refusal := _brake(ledger, decision.action):
+    refusal = brake(ledger, decision.action)
+    if refusal is None and (verdict := _look_again(ledger, decision)):
+        # The look may have taken long.
+        refusal = _forbidden(ledger, decision.action)
+        if refusal is None:
+            _carry_out(ledger, decision.action, verdict)
+    if refusal:
         ledger.skip(user, *refusal)
-    elif verdict := _look_again(ledger, decision):
-        _carry_out(ledger, decision.action, verdict, variant)
 
 
-def _brake(ledger: Ledger, action: RemediationAction) -> tuple[RefusalReason, str] | None:
-    """Whether anything says stop since the plan was made: the policy itself, or the operator's own settings."""
+def brake(ledger: Ledger, action: RemediationAction) -> Refusal | None:
+    """Whether anything says stop since the plan was made: the policy itself, or the operator's own settings.
+
+    To be asked before every single action. Raises ObjectGone, ClusterError, PassAbandoned.
+    """
+    if refusal := _forbidden(ledger, action):
+        return refusal
     body = ledger.around.cluster.get_policy(ledger.policy.ref)
     metadata = body["metadata"] if body else {}
     if metadata.get("uid") != ledger.policy.uid or metadata.get("deletionTimestamp"):
@@ -67,6 +83,28 @@ def _brake(ledger: Ledger, action: RemediationAction) -> tuple[RefusalReason, st
     if metadata.get("generation") != ledger.policy.generation:
         # Suspended, dry run, another action, another exemption: whatever it is, the next pass plans by it.
         return RefusalReason.REMEDIATION_DISABLED, "the policy was edited during the pass; the next one plans anew"
+    return None
+
+
+def judge(ledger: Ledger, name: str, path: str) -> Verdict | None:
+    """The verdict on a user by what AWS says this moment, also for the report; None where there is no such user.
+
+    Raises AwsFailure.
+    """
+    spec, now = ledger.policy.spec, ledger.around.clock()
+    tagged = any(exemption.tags for exemption in candidates(spec, ledger.account.id, name, path, now))
+    facts = remediate.look(ledger.session, name, with_tags=tagged)
+    if facts is None:
+        ledger.verdicts.pop(name, None)
+        return None
+    snapshot = replace(ledger.snapshot, users=(facts,), root=None)
+    verdict = ledger.verdicts[name] = evaluate(spec, snapshot, ledger.published, now)[0]
+    return verdict
+
+
+def _forbidden(ledger: Ledger, action: RemediationAction) -> Refusal | None:
+    if not ledger.around.leading():
+        raise PassAbandoned("another replica may lead: what is left is left to it")
     if not ledger.around.access().remediation:
         return RefusalReason.REMEDIATION_DISABLED, refusal_message(RefusalReason.REMEDIATION_DISABLED)
     if not ledger.permits(action):
@@ -75,28 +113,28 @@ def _brake(ledger: Ledger, action: RemediationAction) -> tuple[RefusalReason, st
 
 
 def _look_again(ledger: Ledger, decision: Decision) -> Verdict | None:
-    """Judge the user once more, by what AWS says this moment; None where that is no reason to act."""
-    before, now = decision.verdict, ledger.around.clock()
-    spec, name = ledger.policy.spec, before.user
-    tagged = any(exemption.tags for exemption in candidates(spec, ledger.account.id, name, before.path, now))
+    """Judge the user once more; None where that is no reason to act."""
+    before = decision.verdict
+    name = before.user
     try:
-        facts = remediate.look(ledger.session, name, with_tags=tagged)
+        verdict = judge(ledger, name, before.path)
     except AwsFailure as error:
         ledger.count_error(error)
-        ledger.skip(name, RefusalReason.LOOKUP_DENIED, str(error))
+        ledger.skip(name, RefusalReason.LOOKUP_DENIED, str(error), tried=True)
         return None
     ledger.collector.forget_user(before.user_id)
-    if facts is None:
-        del ledger.verdicts[name]
-        del ledger.records[name]
+    if verdict is None:
+        ledger.drop(name)
         return None
-    snapshot = replace(ledger.snapshot, users=(facts,), root=None)
-    verdict = ledger.verdicts[name] = evaluate(spec, snapshot, ledger.published, now)[0]
     same_violation = (verdict.user_id, verdict.first_seen) == (before.user_id, before.first_seen)
     if verdict.state is UserState.OVERDUE and same_violation and verdict.console:
         return verdict
-    del ledger.records[name]
-    if verdict.state in _RESULTS_OF_NOTHING:
+    earlier = ledger.intents().get(name)
+    if verdict.console is False and earlier and earlier.action is RemediationAction.REMOVE_CONSOLE_ACCESS:
+        # IAM is eventually consistent: an earlier try whose answer was lost shows only now.
+        ledger.done(earlier.action, name, OBSERVED, result="done", profile=earlier.profile_created)
+    elif verdict.state in _RESULTS_OF_NOTHING:
+        ledger.drop(name)
         ledger.count(decision.action, _RESULTS_OF_NOTHING[verdict.state])
     else:
         reason = _REASONS_NOT_TO[verdict.state] if verdict.console else RefusalReason.NO_CONSOLE
@@ -104,36 +142,41 @@ def _look_again(ledger: Ledger, decision: Decision) -> Verdict | None:
     return None
 
 
-def _carry_out(ledger: Ledger, action: RemediationAction, verdict: Verdict, variant: Variant) -> None:
+def _carry_out(ledger: Ledger, action: RemediationAction, verdict: Verdict) -> None:
     user = verdict.user
     try:
         if action is RemediationAction.QUARANTINE:
+            variant = ledger.quarantine_for(user)
             ledger.quarantines.attach(variant, user)
             ledger.done(action, user, f"{variant} attached until MFA is there", result="done")
-            return
-        removal = remediate.remove_login_profile(ledger.session, user)
-        # Whoever cannot sign in needs no quarantine, and its record is about to be overwritten.
-        if user in ledger.recorded_quarantines():
-            ledger.quarantines.release(user)
+        else:
+            removal = remediate.remove_login_profile(ledger.session, user)
+            ledger.done(action, user, REMOVED[removal], result=str(removal), profile=verdict.console_since)
     except AwsFailure as error:
         _failed(ledger, action, user, error)
-        return
-    ledger.done(action, user, REMOVED, result=str(removal), profile=verdict.console_since)
+    finally:
+        # Once more: another policy's audit may have looked at the user in between.
+        ledger.collector.forget_user(verdict.user_id)
 
 
 def _failed(ledger: Ledger, action: RemediationAction, user: str, error: AwsFailure) -> None:
-    intent = ledger.records[user]
+    intent = ledger.record(user)
+    assert intent is not None  # noqa: S101 - put there by take(), for the type checker
+    before = ledger.record_before(user)
     ledger.count_error(error)
     if error.code == remediate.UNMODIFIABLE:
         message = f"{error.code}: AWS asks to try again later; a later pass will"
-        ledger.records[user] = msgspec.structs.replace(intent, state=RemediationState.PLANNED, message=message)
+        ledger.put(user, msgspec.structs.replace(intent, state=RemediationState.PLANNED, message=message))
     elif remediate.outcome_unknown(error):
         # The intent stays: the next pass sees what became of it.
-        ledger.records[user] = msgspec.structs.replace(intent, message=shortened(f"no answer to the call: {error}"))
+        ledger.put(user, msgspec.structs.replace(intent, message=shortened(f"no answer to the call: {error}")))
     else:
-        ledger.records[user] = msgspec.structs.replace(
-            intent, state=RemediationState.FAILED, time=ledger.around.clock(), message=shortened(str(error))
+        message = shortened(str(error))
+        ledger.put(
+            user,
+            msgspec.structs.replace(intent, state=RemediationState.FAILED, time=ledger.around.clock(), message=message),
         )
         ledger.publish()
-        ledger.tell(EventReason.REMEDIATION_FAILED, user, f"{action} failed: {error}")
+        if before is None or (before.state, before.message) != (RemediationState.FAILED, message):
+            ledger.tell(EventReason.REMEDIATION_FAILED, user, f"{action} failed: {error}")
         ledger.count(action, "failed")

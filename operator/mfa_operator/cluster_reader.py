@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.conversion import InvalidObject
-from mfa_operator.api.enums import POLICY_LABEL
+from mfa_operator.api.enums import ACCOUNT_LABEL, POLICY_LABEL
 from mfa_operator.api.objects import PolicyRef, report_name
 from mfa_operator.cluster_errors import ClusterUnavailable
 from mfa_operator.cluster_objects import StoredReport, read_report
@@ -55,12 +55,28 @@ class ClusterReader:
 
         One that is not understood is logged and left out: it tells nothing, and a newer operator may need it.
         """
+        return self._reports(ref.namespace, f"{POLICY_LABEL}={ref.name}")
+
+    def list_account_reports(self, account_id: str, namespaces: Sequence[str] | None) -> list[StoredReport]:
+        """Every report on the account, whichever policy it belongs to, in the namespaces (None: in all).
+
+        One that is not understood is logged and left out.
+        """
+        label = f"{ACCOUNT_LABEL}={account_id}"
+        return [
+            report
+            for namespace in ([None] if namespaces is None else namespaces)
+            for report in self._reports(namespace, label)
+        ]
+
+    def _reports(self, namespace: str | None, labels: str) -> list[StoredReport]:
         reports = []
-        for body in self._list(REPORTS, ref.namespace, labels=f"{POLICY_LABEL}={ref.name}", limit=REPORTS_PER_PAGE):
+        for body in self._list(REPORTS, namespace, labels=labels, limit=REPORTS_PER_PAGE):
             try:
                 reports.append(read_report(body))
             except InvalidObject as error:
-                logger.warning("MfaReport %s/%s: %s", ref.namespace, body["metadata"]["name"], error)
+                meta = body["metadata"]
+                logger.warning("MfaReport %s/%s: %s", meta["namespace"], meta["name"], error)
         return reports
 
     def _get_once(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ _PROBLEMS: dict[str, str] = {
     FindingReason.NOT_VISIBLE_YET: "was just created, and IAM does not find it yet",
     FindingReason.STALE: "was looked at too long ago, and no newer answer could be had",
     FindingReason.CONSOLE_ACCESS_REMOVED: "had the login profile removed; access keys, if any, still work",
+    FindingReason.QUARANTINE_NOT_LIFTED: "is under a quarantine that is not needed any more, and could not be lifted",
 }
 
 

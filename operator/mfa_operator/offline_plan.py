@@ -95,7 +95,8 @@ def _decide(
     session = auditor.collector(account).session
     in_force: frozenset[str] = frozenset()
     if wanted.action is RemediationAction.QUARANTINE:
-        in_force = QuarantinePolicies(session).members(Variant.of(access_keys=wanted.quarantine_access_keys))
+        quarantines, variant = QuarantinePolicies(session), Variant.of(access_keys=wanted.quarantine_access_keys)
+        in_force = quarantines.members(variant) - quarantines.members(variant.other)
     verdicts: list[Verdict] = list(audit.verdicts)
     terms = Terms(
         remediation=wanted,

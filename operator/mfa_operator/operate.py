@@ -67,7 +67,12 @@ def build_reconciler(
         metrics=metrics,
         access=access.current,
         remediator=OperatorRemediator(
-            cluster=cluster, auditor=auditor, metrics=metrics, access=access.current, leading=leading
+            cluster=cluster,
+            auditor=auditor,
+            metrics=metrics,
+            access=access.current,
+            leading=leading,
+            namespaces=settings.cluster.namespaces,
         ),
         max_concurrent_accounts=settings.audit.max_concurrent_accounts,
         interval_override=settings.audit.interval_override,

@@ -2,11 +2,12 @@
 
 The refusals are tried in the order of REFUSALS; the first that speaks decides. Those that are left are taken oldest
 deadline first, until the limits of the policy are reached; users with whom the last try failed come after all others,
-so that they do not use up the limits of every pass.
+the one tried longest ago first, so that they do not use up the limits of every pass.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,10 +181,13 @@ def refusal_message(reason: RefusalReason) -> str:
 def record(decision: Decision, before: FindingRemediation | None, now: datetime) -> FindingRemediation | None:
     """What the finding's `remediation` says of a decision; None where the policy asks for nothing.
 
-    A refusal that was published before keeps its time: it is no news.
+    A refusal that was published before keeps its time: it is no news. So does a failure whose turn has not come again.
     """
     if decision.action is RemediationAction.NONE or decision.verdict.state is not UserState.OVERDUE:
         return None
+    waiting = decision.refusal is RefusalReason.LIMIT_REACHED and before and before.action == decision.action
+    if waiting and _failed(before):
+        return before
     if decision.refusal is None:
         return FindingRemediation(action=decision.action, state=RemediationState.PLANNED, time=now)
     state = RemediationState.DRY_RUN if decision.refusal is RefusalReason.DRY_RUN else RemediationState.SKIPPED
@@ -197,7 +201,16 @@ def record(decision: Decision, before: FindingRemediation | None, now: datetime)
     )
 
 
-def _turn(verdict: Verdict, before: Finding | None) -> tuple[bool, bool, float, str]:
-    failed = bool(before and before.remediation and before.remediation.state is RemediationState.FAILED)
-    deadline = verdict.deadline
-    return (failed, deadline is None, deadline.timestamp() if deadline else 0.0, verdict.user)
+def _turn(verdict: Verdict, before: Finding | None) -> tuple[bool, float, float, str]:
+    """Sorts first who is to be acted on first."""
+    record, deadline = before.remediation if before else None, verdict.deadline
+    failed = _failed(record)
+    tried = record.time.timestamp() if failed and record and record.time else 0.0
+    return failed, tried, deadline.timestamp() if deadline else math.inf, verdict.user
+
+
+def _failed(record: FindingRemediation | None) -> bool:
+    """Whether the last try came to nothing: AWS refused, or the user could not be looked at right before."""
+    if record is None:
+        return False
+    return record.state is RemediationState.FAILED or record.reason == RefusalReason.LOOKUP_DENIED

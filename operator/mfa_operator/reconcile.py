@@ -138,12 +138,8 @@ class Reconciler:
             identity, quarantined = self._quarantined.pop(ref, (None, 0))
         self._prune()
         if identity and quarantined:
-            note = (
-                f"{many(quarantined, 'user')} stay under quarantine although the policy is gone; lift them with"
-                " `mfa-operator release --account ID --all`"
-            )
             # In a thread: forget is called in the event loop.
-            event = EventNote(EventReason.QUARANTINES_LEFT, True, "Remediate", note)
+            event = _quarantines_left(quarantined, "the policy is gone")
             self._accounts.submit(self._cluster.emit, identity, event, self._clock())
 
     def _prune(self) -> None:
@@ -173,6 +169,9 @@ class Reconciler:
                 stored = self._cluster.get_report(policy.ref, account.id)
                 if stored and stored.owner_uid == policy.uid:
                     self._cluster.delete_report(stored)
+                    if quarantined := stored.status.summary.quarantined:
+                        why = f"the policy does not name account {account.id} any more"
+                        self._cluster.emit(policy, _quarantines_left(quarantined, why, account.id), self._clock())
 
     def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
         figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)
@@ -180,3 +179,11 @@ class Reconciler:
         quarantined = sum(report.summary.quarantined for report in reports.values())
         with self._lock:
             self._quarantined[policy.ref] = PolicyIdentity(policy.ref, policy.uid), quarantined
+
+
+def _quarantines_left(count: int, why: str, account_id: str = "ID") -> EventNote:
+    note = (
+        f"{many(count, 'user')} stay under quarantine although {why}; lift them with"
+        f" `mfa-operator release --account {account_id} --all`"
+    )
+    return EventNote(EventReason.QUARANTINES_LEFT, True, "Remediate", note)

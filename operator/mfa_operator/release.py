@@ -9,6 +9,7 @@ import msgspec
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.quarantine_policies import QuarantinePolicies
 from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.quarantine import Variant
 
 RELEASED, NOT_QUARANTINED, FAILED = "released", "was not under quarantine", "failed"
 
@@ -27,9 +28,11 @@ def release(session: AccountSession, users: Iterable[str] | None) -> list[Releas
     try:
         session.open()
         members = quarantines.all_members()
+        foreign = [str(error) for variant in Variant if (error := quarantines.foreign(variant))]
     except AwsFailure as error:
         return [Released(error=str(error))]
-    return [_release(quarantines, user) for user in (sorted(members) if users is None else users)]
+    released = [_release(quarantines, user) for user in (sorted(members) if users is None else users)]
+    return [*released, *(Released(error=error) for error in foreign)]
 
 
 def _release(quarantines: QuarantinePolicies, user: str) -> Released:

@@ -14,7 +14,6 @@ from mfa_operator.api.enums import (
     AccountState,
     FindingReason,
     FindingState,
-    RemediationAction,
     RemediationState,
     UserState,
 )
@@ -29,6 +28,7 @@ from mfa_operator.wording import shortened
 
 SHOW_REMOVALS = timedelta(days=30)
 """How long a removal stays in the report, unless the user has console access again before."""
+_DONE = RemediationState.DONE
 OPEN_STATES = (FindingState.VIOLATING, FindingState.OVERDUE)
 _FINDING_STATES = {
     UserState.VIOLATING: FindingState.VIOLATING,
@@ -149,34 +149,41 @@ def _counts(verdicts: Sequence[Verdict], findings: Iterable[Finding]) -> Counts:
         exempt=states[UserState.EXEMPT],
         unknown=states[UserState.UNKNOWN],
         quarantined=sum(under_quarantine(finding) for finding in findings),
-        remediated=sum(finding.state is FindingState.REMEDIATED for finding in findings),
+        remediated=sum(bool(finding.remediation and finding.remediation.is_removal) for finding in findings),
     )
 
 
 def under_quarantine(finding: Finding) -> bool:
-    """Whether the report says that the user is under quarantine."""
-    done = finding.remediation
-    return done is not None and (done.action, done.state) == (RemediationAction.QUARANTINE, RemediationState.DONE)
+    """Whether the report says that the user is under quarantine; what is only intended may not be there."""
+    record = finding.remediation
+    return record is not None and record.holds_quarantine and (record.quarantined or record.state is _DONE)
 
 
 def _finding(
     verdict: Verdict, before: Finding | None, record: FindingRemediation | None, now: datetime
 ) -> Finding | None:
     """The finding on a verdict; None where it is plainly compliant."""
-    removal = record if record and _is_removal(record) else _removal(verdict, before, now)
+    removal = record if record and record.is_removal else _removal(verdict, before, now)
+    reason: FindingReason | None
     if verdict.state is UserState.NO_CONSOLE and removal:
-        state, record = FindingState.REMEDIATED, removal
+        state, reason, record = FindingState.REMEDIATED, FindingReason.CONSOLE_ACCESS_REMOVED, removal
     elif verdict.state in _FINDING_STATES:
-        state = _FINDING_STATES[verdict.state]
-        # Who cannot be looked at now may still turn out to be without console access.
-        record = record or (removal if state is FindingState.UNKNOWN else None)
+        state, reason = _FINDING_STATES[verdict.state], verdict.reason
+        if verdict.console is False:
+            # With `users: All` the violation goes on without console access.
+            record = removal or record
+        elif state is FindingState.UNKNOWN:
+            # Who cannot be looked at now may still turn out to be without console access.
+            record = record or removal
+    elif record and record.holds_quarantine:
+        state, reason = FindingState.REMEDIATED, FindingReason.QUARANTINE_NOT_LIFTED
     else:
         return None
     return Finding(
         user=verdict.user,
         path=verdict.path,
         state=state,
-        reason=FindingReason.CONSOLE_ACCESS_REMOVED if state is FindingState.REMEDIATED else verdict.reason or "",
+        reason=reason or "",
         console_since=verdict.console_since,
         last_sign_in=verdict.last_sign_in,
         first_seen=verdict.first_seen or (before.first_seen if before and removal else None),
@@ -189,10 +196,9 @@ def _finding(
 def _removal(verdict: Verdict, before: Finding | None, now: datetime) -> FindingRemediation | None:
     """The record of an earlier removal that is still worth showing: of this very user, and not too long ago."""
     record = before.remediation if before else None
-    if record is None or not _is_removal(record) or record.time is None or now - record.time > SHOW_REMOVALS:
+    if record is None or not record.is_removal or record.time is None or now - record.time > SHOW_REMOVALS:
         return None
-    return None if verdict.created and verdict.created > record.time else record
-
-
-def _is_removal(record: FindingRemediation) -> bool:
-    return (record.action, record.state) == (RemediationAction.REMOVE_CONSOLE_ACCESS, RemediationState.DONE)
+    if verdict.created and verdict.created > record.time:
+        return None
+    # Whoever is under quarantine still has a record of this pass.
+    return msgspec.structs.replace(record, quarantined=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from mfa_operator.api.enums import AccountReason, AccountState, EventReason, FindingState
+from mfa_operator.api.enums import AccountReason, AccountState, EventReason, FindingReason, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, ReportStatus
 from mfa_operator.events import EventNote
 from mfa_operator.guidance import in_brief
@@ -33,7 +33,11 @@ def finding_events(before: ReportStatus | None, after: ReportStatus) -> list[Eve
     """Events about violations that are new, and about those that are no more."""
     known = {} if before is None else _violations(before.findings, with_unknown=True)
     still = _violations(after.findings, with_unknown=True)
-    removed = {finding.user for finding in after.findings if finding.state is FindingState.REMEDIATED}
+    removed = {
+        finding.user
+        for finding in after.findings
+        if finding.state is FindingState.REMEDIATED and finding.reason != FindingReason.QUARANTINE_NOT_LIFTED
+    }
     new = [finding for key, finding in _violations(after.findings).items() if key not in known]
     # Whoever had console access removed got an Event of its own. Unknown carries firstSeen only of a violation.
     gone = [

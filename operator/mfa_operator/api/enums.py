@@ -84,6 +84,8 @@ class FindingReason(StrEnum):
     """What is known is older than spec.maxStaleness, and no newer answer could be had."""
     CONSOLE_ACCESS_REMOVED = "ConsoleAccessRemoved"
     """The login profile was removed by this operator."""
+    QUARANTINE_NOT_LIFTED = "QuarantineNotLifted"
+    """Nothing asks for the quarantine any more, yet it could not be lifted."""
 
 
 class AccountState(StrEnum):

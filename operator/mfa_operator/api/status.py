@@ -77,6 +77,19 @@ class FindingRemediation(_Optional, frozen=True, kw_only=True):
     message: str = ""
     profile_created: datetime | None = None
     """CreateDate of the login profile that the action is about."""
+    quarantined: bool = False
+    """Whether the user carries the quarantine that this policy put there, where action and state do not say so."""
+
+    @property
+    def holds_quarantine(self) -> bool:
+        """Whether, by this record, the policy put the user under quarantine, or may have, and did not lift it."""
+        settled = self.state in (RemediationState.DONE, RemediationState.INTENDED)
+        return self.quarantined or (self.action is RemediationAction.QUARANTINE and settled)
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether the record says that the login profile was removed."""
+        return (self.action, self.state) == (RemediationAction.REMOVE_CONSOLE_ACCESS, RemediationState.DONE)
 
 
 class Finding(_Optional, frozen=True, kw_only=True):

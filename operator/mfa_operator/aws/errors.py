@@ -38,13 +38,17 @@ NOT_FOUND_CODES = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 
 
 class AwsFailure(Exception):
-    """An AWS call that gave no answer. `code` is AWS's error code, or the kind of network error."""
+    """An AWS call that gave no answer. `code` is AWS's error code, or the kind of network error.
+
+    `status` is the HTTP status, 0 where there was none; `retries` is how often the call was tried before.
+    """
 
     error_reason = ErrorReason.OTHER
     account_reason = AccountReason.ERROR
 
-    def __init__(self, operation: str, code: str, message: str) -> None:
+    def __init__(self, operation: str, code: str, message: str, *, status: int = 0, retries: int = 0) -> None:
         super().__init__(f"{operation}: {code}: {message}")
+        self.status, self.retries = status, retries
         self.operation = operation
         self.code = code
         self.message = message
@@ -108,7 +112,10 @@ def failure(operation: str, error: Exception) -> AwsFailure:
             (NOT_FOUND_CODES, NotFound),
         )
         kind = next((kind for codes, kind in kinds if code in codes), AwsFailure)
-        return kind(operation, code, message)
+        answer = error.response.get("ResponseMetadata", {})
+        return kind(
+            operation, code, message, status=answer.get("HTTPStatusCode", 0), retries=answer.get("RetryAttempts", 0)
+        )
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
         return CredentialsMissing(operation, type(error).__name__, f"{error}; set AWS credentials as for any AWS SDK")
     if isinstance(error, boto.ProfileNotFound | boto.NoRegionError | boto.ParamValidationError):

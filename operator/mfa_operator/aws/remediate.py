@@ -44,16 +44,18 @@ def look(session: AccountSession, name: str, *, with_tags: bool) -> UserFacts | 
 
 
 def remove_login_profile(session: AccountSession, name: str) -> Removal:
-    """Take console access away for good; access keys are not touched. Raises AwsFailure."""
+    """Take console access away for good; access keys are not touched. Raises AwsFailure.
+
+    The profile was there a moment ago: where an earlier try got no answer, it was that try that took it away.
+    """
     try:
         session.ask("DeleteLoginProfile", lambda iam: iam.delete_login_profile(UserName=name))
-    except NotFound:
-        return Removal.ALREADY_ABSENT
+    except NotFound as error:
+        return Removal.DONE if error.retries else Removal.ALREADY_ABSENT
     return Removal.DONE
 
 
 def outcome_unknown(error: AwsFailure) -> bool:
     """Whether the call may have been carried out although no answer says so."""
-    return error.code in ("ReadTimeoutError", "ConnectionClosedError", "ResponseParserError") or error.code.startswith(
-        "5"
-    )
+    lost = ("ReadTimeoutError", "ConnectionClosedError", "HTTPClientError", "ResponseParserError")
+    return error.code in lost or error.status >= 500

@@ -1,0 +1,134 @@
+"""Quarantines that nobody asks for any more are lifted, once, and never past a brake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mfa_operator.access import AccessRules
+from mfa_operator.api.enums import EventReason, FindingReason, FindingState, RefusalReason, RemediationState
+from mfa_operator.cluster import ObjectGone
+from mfa_operator.sandbox.aws import Account, SandboxUser
+from tests.fixtures.quarantined import ARN
+from tests.fixtures.remediation_stage import HOUR, MINUTE, QUARANTINE, Stage
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+Event = Callable[[Stage, Account, SandboxUser], object]
+
+
+def spec(**fields: Any) -> Event:
+    return lambda stage, account, _: stage.policy(account, **fields)
+
+
+REASONS: dict[str, tuple[Event, str]] = {
+    "virtual MFA": (lambda _s, _a, alice: alice.add_mfa("virtual"), "MFA device"),
+    "passkey": (lambda _s, _a, alice: alice.add_mfa("security_key"), "MFA device"),
+    "exempt": (spec(remediation=QUARANTINE, exemptions=[{"users": ["alice"], "reason": "On leave"}]), "exempt"),
+    "no action": (spec(remediation={"action": "None"}), "does not ask"),
+    "longer grace": (spec(remediation=QUARANTINE, gracePeriod="1h"), "does not ask"),
+    "password removed": (lambda _s, _a, alice: alice.remove_password(), "no console access"),
+}
+
+
+class TestLift:
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_it_is_lifted_and_told_once(self, held: Stage, account: Account, alice: SandboxUser, reason: str) -> None:
+        happens, words = REASONS[reason]
+        happens(held, account, alice)
+        held.run()
+        assert alice.attached_policies == []
+        [note] = held.told(EventReason.QUARANTINE_LIFTED)
+        assert words in note
+        held.run()
+        assert len(held.told(EventReason.QUARANTINE_LIFTED)) == 1
+        assert held.report(account).summary.quarantined == 0
+
+    @pytest.mark.parametrize("reason", REASONS)
+    @pytest.mark.parametrize("restart", [False, True])
+    def test_a_lift_that_fails_is_shown_and_tried_again(
+        self, held: Stage, account: Account, alice: SandboxUser, reason: str, restart: bool
+    ) -> None:
+        fault = held.aws.faults.add("DetachUserPolicy", "access_denied", times=None)
+        REASONS[reason][0](held, account, alice)
+        for _ in range(2):
+            held.run()
+            assert alice.attached_policies == [ARN]
+            assert held.report(account).summary.quarantined == 1
+            assert "could not be lifted" in held.record(account, "alice").message
+            if restart:
+                held.start()
+        if reason in ("virtual MFA", "passkey", "password removed"):
+            finding = held.finding(account, "alice")
+            assert (finding.state, finding.reason) == (FindingState.REMEDIATED, FindingReason.QUARANTINE_NOT_LIFTED)
+        assert len(held.told(EventReason.REMEDIATION_FAILED)) == 1
+        held.aws.faults.remove(fault.id)
+        held.run()
+        assert alice.attached_policies == []
+        assert len(held.told(EventReason.QUARANTINE_LIFTED)) == 1
+
+    @pytest.mark.parametrize("brake", ["dry run", "switched off", "not allowed", "suspended", "edited", "deleted"])
+    def test_access_is_not_given_back_past_a_brake(
+        self, held: Stage, account: Account, alice: SandboxUser, brake: str
+    ) -> None:
+        alice.add_mfa("virtual")
+        match brake:
+            case "dry run":
+                held.policy(account, remediation={**QUARANTINE, "dryRun": True})
+            case "switched off":
+                held.rules = held.rules.without_remediation()
+            case "not allowed":
+                held.rules = AccessRules()
+            case "suspended":
+                held.policy(account, remediation=QUARANTINE, suspend=True)
+            case "edited":
+                held.at("get policy", lambda: held.policy(account, remediation=QUARANTINE, interval="5m"))
+            case "deleted":
+                held.at("get policy", lambda: held.cluster.delete(next(iter(held.cluster.policies))))
+        if brake == "deleted":
+            with pytest.raises(ObjectGone):
+                held.run()
+        else:
+            held.run()
+        assert alice.attached_policies == [ARN]
+        if brake in ("dry run", "switched off", "not allowed"):
+            assert held.finding(account, "alice").reason == FindingReason.QUARANTINE_NOT_LIFTED
+
+    def test_who_cannot_be_looked_at_stays(self, held: Stage, account: Account, alice: SandboxUser) -> None:
+        alice.add_mfa("security_key")
+        held.aws.faults.add("ListMFADevices", "access_denied", times=None)
+        held.run()
+        assert alice.attached_policies == [ARN]
+        assert held.record(account, "alice").state == RemediationState.DONE
+
+    def test_a_clock_set_back_lifts_nothing(self, stage: Stage, account: Account, alice: SandboxUser) -> None:
+        stage.policy(account, remediation=QUARANTINE, gracePeriod="1h")
+        stage.run()
+        stage.run(by=HOUR)
+        assert alice.attached_policies == [ARN]
+        stage.run(by=-30 * MINUTE)
+        assert alice.attached_policies == [ARN]
+
+    def test_lifted_by_hand_is_taken_note_of(
+        self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient
+    ) -> None:
+        alice.add_mfa("virtual")
+        admin.detach_user_policy(UserName="alice", PolicyArn=ARN)
+        held.run()
+        held.run()
+        assert held.users(account) == []
+        [note] = held.told(EventReason.QUARANTINE_LIFTED)
+        assert "not attached any more" in note
+
+    def test_a_user_made_anew_is_not_who_was_quarantined(
+        self, held: Stage, account: Account, alice: SandboxUser
+    ) -> None:
+        alice.delete()
+        held.clock.advance(MINUTE)
+        account.user("alice", password=True)
+        held.run()
+        assert account.existing_user("alice").attached_policies == []
+        assert held.record(account, "alice").reason == RefusalReason.NOT_PUBLISHED_YET
