@@ -118,6 +118,7 @@ def _oldest_fact(facts: UserFacts, needs: Needs, now: datetime) -> datetime:
     reported = facts.row.at if facts.row else now
     console_at = facts.profile.at if facts.profile else reported
     no_console = needs.scope is UserScope.CONSOLE and console_access(facts, needs.oldest(now)) is False
-    if no_console or (facts.has_virtual_device and facts.has_virtual_device.value):
+    listed = DeviceType.VIRTUAL in needs.accepted and facts.has_virtual_device and facts.has_virtual_device.value
+    if no_console or listed:
         return console_at
     return min(console_at, facts.devices.at if facts.devices else reported)

@@ -23,10 +23,6 @@ from mfa_operator.api.status import (
 )
 from mfa_operator.wording import many, shortened
 
-MAX_CONDITION_MESSAGE = 1024
-"""Characters of a condition's message: more than kubectl shows well, far less than may be."""
-
-
 def summarize(accounts: Sequence[AccountStatus], reports: Mapping[str, Counts]) -> PolicySummary:
     """Counts over all accounts; `reports` holds the last known counts by account id."""
     totals: Counter[str] = Counter()
@@ -179,7 +175,7 @@ def _condition(
         type=kind,
         status=status,
         reason=reason,
-        message=shortened(message, MAX_CONDITION_MESSAGE),
+        message=shortened(message),
         last_transition_time=now,
         observed_generation=generation,
     )

@@ -1,7 +1,7 @@
 """Words for people, cut to what a field holds."""
 
-MAX_MESSAGE = 512
-"""Characters of an account's or a remediation's message in status; the CRDs' bound."""
+MAX_MESSAGE = 1024
+"""Characters of a message in status; the CRDs' bound."""
 
 
 def shortened(message: str, limit: int = MAX_MESSAGE) -> str:

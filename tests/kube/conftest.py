@@ -1,5 +1,6 @@
 """The embedded Kubernetes with the real CRDs, a fresh one for each test, and clients for it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -48,6 +49,21 @@ def http(kube: EmbeddedKubernetes) -> Iterator[Callable[..., urllib3.BaseHTTPRes
             return pool.request(method, kube.url + path, **options)
 
         yield send
+
+
+@pytest.fixture
+def patch(http: Callable[..., urllib3.BaseHTTPResponse]) -> Callable[..., urllib3.BaseHTTPResponse]:
+    """Patches the policy console-mfa; `kind` is the patch's content type, `path` what follows the policy's own path."""
+
+    def sent(body: object, *, kind: str = "merge-patch+json", path: str = "") -> urllib3.BaseHTTPResponse:
+        return http(
+            "PATCH",
+            f"/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies/console-mfa{path}",
+            body=json.dumps(body),
+            headers={"Content-Type": f"application/{kind}"},
+        )
+
+    return sent
 
 
 @pytest.fixture

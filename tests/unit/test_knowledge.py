@@ -189,6 +189,15 @@ def test_who_cannot_wait_is_told_by_the_oldest_fact_that_the_verdict_rests_on(kn
     assert (subject.user.user_id in sweep([*others, subject], needs(max_staleness=HOUR), NOW)) is due
 
 
+def test_a_virtual_device_spares_no_look_where_only_others_are_accepted() -> None:
+    wanted = needs(max_staleness=HOUR, accepted=frozenset({KEY}))
+    others = many(400, row=row(at=NOW - 40 * MINUTE))
+    subject = facts(
+        "subject", profile=profile(at=NOW), devices=devices(KEY, at=NOW - 50 * MINUTE), has_virtual_device=virtual(True)
+    )
+    assert subject.user.user_id in sweep([*others, subject], wanted, NOW)
+
+
 @given(
     st.lists(st.integers(0, 120), max_size=60),
     st.sampled_from([1, 10, 15, 60, 240]),

@@ -1,0 +1,177 @@
+"""`mfa-operator plan` and `release`, as people on call use them: the real processes against the embedded AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mfa_operator.quarantine import Variant, document_json, policy_arn, tag_list
+from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from tests.fixtures.operator import COMMAND
+
+ARN = policy_arn("aws", "111122223333", Variant.CONSOLE)
+READING = ("Get", "List", "Generate", "Assume")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(aws: EmbeddedAws) -> Run:
+    def run(*args: object) -> subprocess.CompletedProcess[str]:
+        command = [str(COMMAND), *map(str, args)]
+        environment = os.environ | aws.environment()
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+@pytest.fixture
+def policy(account: Account, tmp_path: Path) -> Path:
+    """A policy that asks for removal, without grace."""
+    path = tmp_path / "policy.yaml"
+    body = {
+        "apiVersion": "mfa-operator.io/v1alpha1",
+        "kind": "MfaPolicy",
+        "metadata": {"name": "p", "namespace": "security"},
+        "spec": {
+            "accounts": [{"id": account.id, "name": "prod", "roleArn": account.role_arn}],
+            "gracePeriod": "0s",
+            "exemptions": [{"users": ["sealed"], "reason": "sealed"}],
+            "remediation": {"action": "RemoveConsoleAccess", "dryRun": False, "maxPerPass": 1},
+        },
+    }
+    path.write_text(yaml.safe_dump(body))
+    return path
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "access.yaml"
+    path.write_text("access: [{namespaces: [security], remediation: RemoveConsoleAccess}]")
+    return path
+
+
+def reasons(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Why nothing would be done, by user; "" for who would be acted on."""
+    (policy,) = json.loads(done.stdout)["policies"]
+    users: list[dict[str, Any]] = policy["plan"]
+    assert all(user["acts"] is ("reason" not in user) for user in users)
+    return {user["user"]: user.get("reason", "") for user in users}
+
+
+class TestPlan:
+    def test_says_who_would_be_acted_on_and_why_the_others_not(
+        self, aws: EmbeddedAws, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path
+    ) -> None:
+        for name in ("alice", "bob", "sealed"):
+            account.user(name, password=True)
+        account.user("safe", password=True, mfa=["virtual"])
+
+        first = run("plan", "-f", policy, "--config", rules, "-o", "json")
+        assert first.returncode == 1
+        assert reasons(first) == {"alice": "NotPublishedYet", "bob": "NotPublishedYet", "sealed": "Exempt"}
+
+        previous = tmp_path / "previous.json"
+        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        done = run("plan", "-f", policy, "--config", rules, "--previous", previous, "-o", "json")
+        assert reasons(done) == {"alice": "", "bob": "LimitReached", "sealed": "Exempt"}
+        assert [call.operation for call in aws.calls if not call.operation.startswith(READING)] == []
+
+        table = run("plan", "-f", policy, "--config", rules, "--previous", previous)
+        assert "RemoveConsoleAccess: 1 of 3 findings would be acted on now" in table.stdout
+        assert "LimitReached" in table.stdout
+
+    def test_without_access_rules_nothing_would_be_done(
+        self, account: Account, run: Run, policy: Path, tmp_path: Path
+    ) -> None:
+        account.user("alice", password=True)
+        previous = tmp_path / "previous.json"
+        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        assert reasons(run("plan", "-f", policy, "--previous", previous, "-o", "json")) == {"alice": "NotAllowed"}
+
+    def test_an_account_that_cannot_be_audited_is_status_2(self, account: Account, run: Run, policy: Path) -> None:
+        account.suspended = True
+        done = run("plan", "-f", policy)
+        assert done.returncode == 2
+        assert "AssumeRole" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (["--config", "no-such-file"], "no-such-file"),
+            (["--previous", "x", "--from-cluster"], "--previous and --from-cluster"),
+            (["--from-cluster", "--kubeconfig", "no-such-kubeconfig"], "no-such-kubeconfig"),
+        ],
+    )
+    def test_bad_input_is_one_message_and_status_3(self, run: Run, policy: Path, args: list[str], words: str) -> None:
+        done = run("plan", "-f", policy, *args)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestRelease:
+    @pytest.fixture
+    def quarantined(self, aws: EmbeddedAws, account: Account) -> Account:
+        """Alice and bob under quarantine."""
+        iam = aws.iam(account.admin_credentials)
+        iam.create_policy(
+            PolicyName=Variant.CONSOLE.value,
+            Path="/mfa-operator/",
+            PolicyDocument=document_json("aws", account.id, Variant.CONSOLE),
+            Tags=tag_list(),  # type: ignore[arg-type]  # the same shape, by another name
+        )
+        for name in ("alice", "bob"):
+            account.user(name, password=True, path="/eng/")
+            iam.attach_user_policy(UserName=name, PolicyArn=ARN)
+        iam.close()
+        return account
+
+    def test_one_user(self, quarantined: Account, run: Run) -> None:
+        done = run("release", "--account", quarantined.id, "--role-arn", quarantined.role_arn, "--user", "alice")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "alice: released\n", "")
+        assert quarantined.existing_user("alice").attached_policies == []
+        assert quarantined.existing_user("bob").attached_policies == [ARN]
+
+    def test_all_by_the_role_of_a_policy_file_and_again(self, quarantined: Account, run: Run, policy: Path) -> None:
+        done = run("release", "--account", quarantined.id, "-f", policy, "--all", "-o", "json")
+        assert done.returncode == 0
+        assert json.loads(done.stdout) == {
+            "account": quarantined.id,
+            "users": [{"user": "alice", "result": "released"}, {"user": "bob", "result": "released"}],
+        }
+        again = run("release", "--account", quarantined.id, "-f", policy, "--all")
+        assert (again.returncode, again.stdout) == (0, f"nobody is under quarantine in account {quarantined.id}\n")
+
+    def test_who_is_not_under_quarantine(self, quarantined: Account, run: Run, policy: Path) -> None:
+        done = run("release", "--account", quarantined.id, "-f", policy, "--user", "nobody")
+        assert (done.returncode, done.stdout) == (0, "nobody: was not under quarantine\n")
+
+    def test_a_refusal_is_told_and_status_2(self, quarantined: Account, run: Run, policy: Path) -> None:
+        quarantined.deny({"iam:DetachUserPolicy"})
+        done = run("release", "--account", quarantined.id, "-f", policy, "--user", "alice")
+        assert done.returncode == 2
+        assert "DetachUserPolicy" in done.stderr
+        assert quarantined.existing_user("alice").attached_policies == [ARN]
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (["--account", "111122223333"], "--user NAME, or --all"),
+            (["--account", "111122223333", "--user", "a", "--all"], "--user NAME, or --all"),
+            (["--account", "123", "--all"], "12 digits"),
+            (["--account", "999999999999", "--all", "-f", "POLICY"], "does not name account 999999999999"),
+            (["--all"], "--account"),
+        ],
+    )
+    def test_bad_input_is_one_message_and_status_3(self, run: Run, policy: Path, args: list[str], words: str) -> None:
+        done = run("release", *(str(policy) if arg == "POLICY" else arg for arg in args))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr

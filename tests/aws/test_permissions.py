@@ -1,0 +1,110 @@
+"""Each mode needs the IAM permissions of deploy/aws/policies, all of them and no others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mfa_operator.api.enums import FindingState
+from mfa_operator.sandbox.aws import Account
+from tests.fixtures.quarantined import ARN
+from tests.fixtures.remediation_stage import QUARANTINE, REMOVE, Stage
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+POLICIES = Path(__file__).parents[2] / "deploy" / "aws" / "policies"
+ANYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+
+
+def allowed(*names: str) -> set[str]:
+    """The IAM actions that these policies allow together."""
+    actions: set[str] = set()
+    for name in names:
+        for statement in json.loads((POLICIES / f"{name}.json").read_text())["Statement"]:
+            listed = statement["Action"]
+            if statement["Effect"] == "Allow":
+                actions |= set([listed] if isinstance(listed, str) else listed)
+    return actions
+
+
+def audits(stage: Stage, account: Account, _: IAMClient) -> None:
+    stage.run()
+
+
+def quarantines(stage: Stage, account: Account, admin: IAMClient) -> None:
+    """Made, attached, edited by somebody until no version is free, mended, and lifted."""
+    stage.run()
+    stage.run()
+    assert account.existing_user("alice").attached_policies == [ARN]
+    for _ in range(4):
+        admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
+    stage.run()
+    account.existing_user("alice").add_mfa("virtual")
+    stage.run()
+    assert account.existing_user("alice").attached_policies == []
+
+
+def removes(stage: Stage, account: Account, _: IAMClient) -> None:
+    stage.run()
+    stage.run()
+    assert not account.existing_user("alice").has_password
+
+
+Scenario = Callable[[Stage, Account, "IAMClient"], None]
+
+
+@pytest.mark.parametrize(
+    ("policies", "remediation", "scenario"),
+    [
+        (("audit",), {}, audits),
+        (("audit", "quarantine"), QUARANTINE, quarantines),
+        (("audit", "remove-console-access"), REMOVE, removes),
+    ],
+    ids=["audit", "quarantine", "remove-console-access"],
+)
+def test_a_mode_needs_exactly_its_policies(
+    policies: tuple[str, ...],
+    remediation: dict[str, object],
+    scenario: Scenario,
+    stage: Stage,
+    account: Account,
+    iam_of: Callable[[object], IAMClient],
+) -> None:
+    account.user("alice", password=True)
+    account.user("sealed", password=True, tags={"mfa-exempt": "true"})
+    account.root(password=True, mfa="virtual")
+    permissions = allowed(*policies)
+    account.allow_only(permissions)
+    stage.policy(
+        account,
+        requirement={"root": "Mfa"},
+        exemptions=[{"users": ["sealed"], "tags": {"mfa-exempt": "true"}, "reason": "sealed"}],
+        remediation=remediation,
+    )
+    admin = iam_of(account.admin_credentials)
+    stage.aws.calls.clear()
+    scenario(stage, account, admin)
+
+    calls = [call for call in stage.aws.calls if call.service == "iam" and ":assumed-role/" in call.principal]
+    assert [call.operation for call in calls if call.code == "AccessDenied"] == [], "a permission is missing"
+    # IAM asks for TagPolicy where CreatePolicy brings tags; it is no call of its own.
+    used = {f"iam:{call.operation}" for call in calls} | ({"iam:TagPolicy"} & permissions)
+    assert used == permissions, "a permission is of no use"
+
+
+def test_an_auditor_cannot_act_whatever_the_settings_say(stage: Stage, account: Account) -> None:
+    """The role is a key of its own: with the audit policy alone, nothing changes, and the finding says why."""
+    account.user("alice", password=True)
+    account.allow_only(allowed("audit"))
+    stage.policy(account, remediation=REMOVE)
+    stage.run()
+    stage.run()
+    assert account.existing_user("alice").has_password
+    finding = stage.finding(account, "alice")
+    assert finding.state == FindingState.OVERDUE
+    assert "GetUser" in stage.record(account, "alice").message
