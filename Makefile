@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SOURCES := operator tests bench tools
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs cluster chart-files image image-test lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files image image-test lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test-fast: setup  ## Run the tests that need no control plane
 
 docs: setup  ## Write the API and metrics references anew from CRDs and code
 	$(BIN)/python -m tools.reference
+
+chaos: setup  ## Kill the operator 200 times at random moments, and play 500 random stories: an hour or so
+	MFA_CHAOS_RUNS=200 MFA_CHAOS_EXAMPLES=500 $(BIN)/pytest tests/faults $(ARGS)
 
 lint: setup  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check $(SOURCES)

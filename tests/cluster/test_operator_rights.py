@@ -57,7 +57,7 @@ class Limited:
 
     def forbidden(self, right: Right) -> bool:
         """Whether the operator's log tells what it may not do, and where."""
-        what = rf'cannot {right.verb} resource "{right.resource}" in API group "[a-z.-]+" in the namespace'
+        what = rf'cannot {right.verb} resource "{right.resource}" in API group "[a-z0-9.-]+" in the namespace'
         return re.search(rf'{what} "{self.policies.namespace}"', self.operator.log.replace("\\", "")) is not None
 
 

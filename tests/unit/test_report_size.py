@@ -1,74 +1,144 @@
-"""A report fits into one object whatever it holds, and never loses what later passes rest on."""
+"""The largest report there can be fits into etcd, and what later passes rest on is never what gives way."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from mfa_operator.api.conversion import to_dict
-from mfa_operator.api.enums import FindingReason, FindingState, RemediationAction, RemediationState
-from mfa_operator.api.status import Finding, FindingRemediation, ReportStatus
+from mfa_operator.api.enums import FindingReason, FindingState, RefusalReason, RemediationState
+from mfa_operator.api.status import Finding, ReportStatus
+from mfa_operator.plan import refusal_message
 from mfa_operator.report_size import MAX_BYTES, SURELY_FITS, fitted
+from tests.unit.crd_schema import problems
+from tests.unit.facts import DAY, ID, NOW
+from tests.unit.largest_report import ETCD_LIMIT, USERS, largest_finding, largest_report
 
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-ETCD_LIMIT = 1024 * 1024 * 3 // 2
-
-
-def finding(number: int, state: RemediationState, *, name_length: int) -> Finding:
-    name = f"{number:05}-{'x' * name_length}"[:name_length]
-    return Finding(
-        user=name,
-        state=FindingState.OVERDUE,
-        reason=FindingReason.NO_MFA,
-        console_since=NOW - timedelta(days=30),
-        last_sign_in=NOW - timedelta(days=1),
-        first_seen=NOW - timedelta(days=9),
-        deadline=NOW - timedelta(days=2),
-        remediation=FindingRemediation(
-            action=RemediationAction.REMOVE_CONSOLE_ACCESS,
-            state=state,
-            reason="LimitReached" if state is RemediationState.SKIPPED else "",
-            time=NOW,
-            message="the limit of this pass was reached; a later pass may act",
-        ),
-    )
+STATES = pytest.mark.parametrize("state", RemediationState)
 
 
-def size(report: ReportStatus) -> int:
+def encoded(report: ReportStatus) -> int:
     return len(msgspec.json.encode(to_dict(report)))
 
 
-@pytest.mark.parametrize("name_length", [20, 40])
-def test_five_thousand_planned_removals_fit(name_length: int) -> None:
-    findings = [finding(number, RemediationState.SKIPPED, name_length=name_length) for number in range(4990)]
-    kept = [finding(5000 + number, RemediationState.INTENDED, name_length=name_length) for number in range(10)]
-    report = ReportStatus(account_id="111122223333", findings=(*findings, *kept))
-    assert size(report) > ETCD_LIMIT, "or nothing would have to go"
-    small = fitted(report)
-    assert size(small) <= MAX_BYTES < ETCD_LIMIT
-    assert small.findings[4990:] == tuple(
-        msgspec.structs.replace(each, last_sign_in=after.last_sign_in, console_since=after.console_since)
-        for each, after in zip(kept, small.findings[4990:], strict=True)
-    ), "intents lose nothing that a later pass compares"
-    for before, after in zip(report.findings, small.findings, strict=True):
-        assert (after.user, after.first_seen, after.deadline) == (before.user, before.first_seen, before.deadline)
-        assert after.remediation is not None
-        assert after.remediation.reason == (before.remediation.reason if before.remediation else "")
+def report_of(*findings: Finding) -> ReportStatus:
+    return ReportStatus(account_id=ID, audited_at=NOW, findings=findings)
 
 
-def test_what_fits_is_left_as_it_is() -> None:
-    findings = tuple(finding(number, RemediationState.SKIPPED, name_length=20) for number in range(SURELY_FITS + 1))
-    report = ReportStatus(account_id="111122223333", findings=findings)
-    assert fitted(report) == report
-
-
-def test_the_largest_report_that_is_not_measured_fits() -> None:
-    findings = tuple(
-        msgspec.structs.replace(
-            finding(number, RemediationState.FAILED, name_length=64), path="/" + "p" * 510 + "/", exemption="é" * 256
+def test_five_thousand_users_of_the_usual_kind_lose_nothing() -> None:
+    report = report_of(
+        *(
+            Finding(
+                user=f"firstname.lastname-{number}",
+                path="/engineering/",
+                state=FindingState.OVERDUE,
+                reason=FindingReason.NO_MFA,
+                console_since=NOW - 90 * DAY,
+                last_sign_in=NOW - DAY,
+                first_seen=NOW - 9 * DAY,
+                deadline=NOW - 2 * DAY,
+            )
+            for number in range(USERS)
         )
-        for number in range(SURELY_FITS)
     )
-    assert size(ReportStatus(account_id="111122223333", findings=findings)) < ETCD_LIMIT
+    assert fitted(report) is report
+    assert encoded(report) < 1_250_000
+
+
+@STATES
+def test_the_largest_report_fits_whatever_is_recorded_on_every_user(state: RemediationState) -> None:
+    report = largest_report(state)
+    assert encoded(report) > 2 * ETCD_LIMIT
+    small = fitted(report)
+    assert encoded(small) <= MAX_BYTES < ETCD_LIMIT
+    assert [finding.user for finding in small.findings] == [finding.user for finding in report.findings]
+    assert (small.summary, small.audited_at) == (report.summary, NOW)
+    assert problems(small, "mfareports") == []
+
+
+@STATES
+def test_what_later_passes_rest_on_stays_even_at_the_worst(state: RemediationState) -> None:
+    report = largest_report(state)
+    for small in (fitted(report), fitted(report, limit=1)):
+        for before, after in zip(report.findings, small.findings, strict=True):
+            assert (after.user, after.state, after.reason) == (before.user, before.state, before.reason)
+            if after.state is FindingState.OVERDUE:
+                assert (after.first_seen, after.deadline) == (before.first_seen, before.deadline)
+            known, kept = before.remediation, after.remediation
+            assert known is not None
+            if known.state in (RemediationState.INTENDED, RemediationState.DONE):
+                assert kept == msgspec.structs.replace(known, message="")
+            elif known.state is RemediationState.FAILED:
+                assert kept is not None
+                assert (kept.action, kept.state) == (known.action, known.state)
+
+
+def test_who_is_under_quarantine_is_never_lost_out_of_sight() -> None:
+    findings = []
+    for number in range(SURELY_FITS + 1):
+        finding = largest_finding(number, RemediationState.SKIPPED)
+        assert finding.remediation is not None
+        held = msgspec.structs.replace(finding.remediation, quarantined=True)
+        findings.append(msgspec.structs.replace(finding, remediation=held))
+    for finding in fitted(report_of(*findings), limit=1).findings:
+        assert finding.remediation is not None
+        assert finding.remediation.holds_quarantine
+
+
+def test_exemptions_give_way_too() -> None:
+    report = report_of(
+        *(
+            Finding(
+                user=f"{number:05}".ljust(64, "u"),
+                state=FindingState.EXEMPT,
+                reason=FindingReason.NO_MFA,
+                first_seen=NOW,
+                exemption="e" * 256,
+            )
+            for number in range(USERS)
+        )
+    )
+    assert encoded(report) > ETCD_LIMIT
+    small = fitted(report)
+    assert encoded(small) <= MAX_BYTES
+    assert all(finding.first_seen == NOW for finding in small.findings)
+
+
+def test_no_more_is_dropped_than_it_takes() -> None:
+    report = largest_report(RemediationState.SKIPPED)
+    without_words = msgspec.structs.replace(
+        report,
+        findings=tuple(
+            msgspec.structs.replace(finding, remediation=msgspec.structs.replace(finding.remediation, message=""))
+            for finding in report.findings
+            if finding.remediation
+        ),
+    )
+    assert fitted(report, limit=encoded(report)) is report
+    assert fitted(report, limit=encoded(report) - 1) == without_words
+    assert fitted(report, limit=encoded(without_words)) == without_words
+
+
+def test_the_number_that_is_never_measured_fits() -> None:
+    """No finding can be longer: every field of the length that the CRD allows or the operator writes."""
+    wide = largest_finding(0, RemediationState.SKIPPED)
+    assert wide.remediation is not None
+    wide = msgspec.structs.replace(
+        wide,
+        path="/" + "p" * 510 + "/",
+        exemption="\N{GRINNING FACE}" * 256,
+        remediation=msgspec.structs.replace(
+            wide.remediation,
+            reason=RefusalReason.REMEDIATION_DISABLED,
+            message="\N{GRINNING FACE}" * 512,
+            quarantined=True,
+        ),
+    )
+    report = report_of(*(wide,) * SURELY_FITS)
+    assert encoded(report) > 1_000_000
+    assert encoded(fitted(report)) < MAX_BYTES
+
+
+@pytest.mark.parametrize("reason", RefusalReason)
+def test_a_refusal_is_short(reason: RefusalReason) -> None:
+    assert len(refusal_message(reason)) <= 72

@@ -1,0 +1,40 @@
+"""The largest reports that there can be, written by the operator's own code to a real API server with a real etcd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mfa_operator.api.enums import RemediationState
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.cluster import Cluster, PolicyIdentity
+from mfa_operator.kubernetes_client import connect
+from mfa_operator.report_size import fitted
+from tests.fixtures.operator import Policies
+from tests.unit.facts import ID
+from tests.unit.largest_report import USERS, largest_report
+
+
+@pytest.fixture
+def cluster(service_account: Path) -> Iterator[Cluster]:
+    client, _ = connect(str(service_account), None)
+    with client:
+        yield Cluster(client, reporting_instance="test")
+
+
+@pytest.mark.parametrize("state", [RemediationState.SKIPPED, RemediationState.DONE, RemediationState.INTENDED])
+def test_the_largest_report_is_taken_and_given_back(
+    cluster: Cluster, policies: Policies, state: RemediationState
+) -> None:
+    policy = PolicyIdentity.of(policies.apply("p" * 63, accounts=[{"id": ID}]))
+    status = fitted(largest_report(state))
+    stored = cluster.write_report(policy, status, None)
+    # Once more: an update holds the object's old metadata as well.
+    stored = cluster.write_report(policy, status, stored)
+    assert stored.status == status
+    read = cluster.get_report(PolicyRef(policies.namespace, "p" * 63), ID)
+    assert read is not None
+    assert len(read.status.findings) == USERS
+    assert read.status == status
