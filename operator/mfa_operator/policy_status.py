@@ -23,6 +23,7 @@ from mfa_operator.api.status import (
 )
 from mfa_operator.wording import many, shortened
 
+
 def summarize(accounts: Sequence[AccountStatus], reports: Mapping[str, Counts]) -> PolicySummary:
     """Counts over all accounts; `reports` holds the last known counts by account id."""
     totals: Counter[str] = Counter()

@@ -83,7 +83,7 @@ class FakeIam:
         self.people: dict[str, Person] = {}
         self.calls: Counter[str] = Counter()
         self.asked: list[tuple[str, str]] = []
-        self.fails: Callable[[str, str], AwsFailure | None] = lambda operation, user: None
+        self.fails: Callable[[str, str], AwsFailure | None] = lambda *_: None
         self.account = Account(id=ID)
         self.report: tuple[datetime, bytes] | None = None
         self._ids = itertools.count(1)

@@ -63,8 +63,8 @@ class Collector:
         """A snapshot good enough for `needs`. Raises AwsFailure where the account cannot be audited.
 
         `deadlines`: by user name, when a violation becomes Overdue. `not_before`: bulk answers older than this are
-        asked for anew. `forget_before`: live looks older than this are not used. `report_time`: GeneratedTime of the report
-        last seen, where another process saw it.
+        asked for anew. `forget_before`: live looks older than this are not used. `report_time`: GeneratedTime of the
+        report last seen, where another process saw it.
         """
         with self._lock, ThreadPoolExecutor(self._width, thread_name_prefix="mfa-lookup") as pool:
             if forget_before:
