@@ -58,6 +58,7 @@ with status 3 and one message on stderr where its input is bad.
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """Find IAM users who can sign in to the AWS console without MFA, again and again, and do something about it."""
 
