@@ -1,9 +1,9 @@
-"""Every version of the reports of a namespace, as the API server published them."""
+"""Every version of the reports of a namespace, as the API server published them, and how they stood at each call."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,64 +11,115 @@ from typing import Any
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
+from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.enums import GROUP, VERSION
+from mfa_operator.api.status import ReportStatus
+from mfa_operator.sandbox.aws import CallRecord, EmbeddedAws
 from tests.controlplane import ControlPlane
+
+PLURAL = "mfareports"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A call that changed something, and the version of the report that stood when AWS got it."""
+
+    call: CallRecord
+    version: int
 
 
 @dataclass
 class ReportHistory:
-    """Findings by user, one entry a version, in the order of their publication."""
+    """One report over time. Versions are those of the API server, which are in order."""
 
-    versions: list[dict[str, dict[str, Any]]] = field(default_factory=list)
+    api: client.CustomObjectsApi
+    namespace: str
+    name: str
+    versions: dict[int, ReportStatus] = field(default_factory=dict)
+    deeds: list[Deed] = field(default_factory=list)
+    heard: threading.Condition = field(default_factory=threading.Condition)
+    """Notified at each call that AWS got."""
     _since: str = "0"
     _watch: watch.Watch = field(default_factory=watch.Watch)
 
-    def of(self, user: str) -> list[dict[str, Any]]:
-        """The user's findings over time; versions without one are left out."""
-        return [version[user] for version in self.versions if user in version]
+    def until(self, version: int) -> list[ReportStatus]:
+        """The versions up to and including this one, oldest first."""
+        return [status for number, status in sorted(self.versions.items()) if number <= version]
 
-    def follow(self, api: client.CustomObjectsApi, namespace: str, stop: threading.Event) -> None:
-        """Record until `stop` is set; a watch that the server ends goes on where it was."""
+    @property
+    def all(self) -> list[ReportStatus]:
+        return [status for _, status in sorted(self.versions.items())]
+
+    def look(self) -> int:
+        """Read the report as it stands now, and return its version; 0 where there is none."""
+        try:
+            body = self.api.get_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, self.name)
+        except client.ApiException as error:
+            if error.status != 404:
+                raise
+            return 0
+        return self._take(body)
+
+    def follow(self, stop: threading.Event) -> None:
+        """Record until `stop` is set; a watch that ends goes on where it was."""
         while not stop.is_set():
-            # The connection is cut at the end, and may be cut before: the watch goes on where it was.
+            # The connection is cut at the end.
             with suppress(HTTPError):
-                self._follow_once(api, namespace, stop)
+                self._follow_once(stop)
 
-    def _follow_once(self, api: client.CustomObjectsApi, namespace: str, stop: threading.Event) -> None:
+    def _follow_once(self, stop: threading.Event) -> None:
         stream = self._watch.stream(  # type: ignore[no-untyped-call]  # the client has no types
-            api.list_namespaced_custom_object,
+            self.api.list_namespaced_custom_object,
             GROUP,
             VERSION,
-            namespace,
-            "mfareports",
+            self.namespace,
+            PLURAL,
             resource_version=self._since,
             timeout_seconds=3600,
         )
         for event in stream:
-            body = event["object"]
-            self._since = body["metadata"]["resourceVersion"]
-            findings = body.get("status", {}).get("findings", ())
-            self.versions.append({finding["user"]: finding for finding in findings})
+            self._since = str(self._take(event["object"]))
             if stop.is_set():
                 return
+
+    def _take(self, body: Any) -> int:
+        version = int(body["metadata"]["resourceVersion"])
+        if "status" in body:
+            self.versions[version] = from_dict(ReportStatus, body["status"])
+        return version
 
     def end(self) -> None:
         self._watch.stop()  # type: ignore[no-untyped-call]  # the client has no types
 
+    def note(self, call: CallRecord) -> None:
+        """Take in a call before its caller gets the answer: what stands in the report now stood there before it."""
+        if call.operation in ("DeleteLoginProfile", "AttachUserPolicy") and call.executed:
+            self.deeds.append(Deed(call, self.look()))
+        with self.heard:
+            self.heard.notify_all()
+
 
 @contextmanager
-def recording(control_plane: ControlPlane, namespace: str) -> Iterator[ReportHistory]:
-    """Record in a thread of its own."""
+def recording(control_plane: ControlPlane, aws: EmbeddedAws, namespace: str, name: str) -> Iterator[ReportHistory]:
+    """Record one report in a thread of its own, and the deeds in those of the embedded AWS."""
     api = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the client has no types
         str(control_plane.kubeconfig)
     )
-    history, stop = ReportHistory(), threading.Event()
-    thread = threading.Thread(target=history.follow, args=(client.CustomObjectsApi(api), namespace, stop), daemon=True)
+    history, stop = ReportHistory(client.CustomObjectsApi(api), namespace, name), threading.Event()
+    append: Callable[[CallRecord], None] = aws.calls.append
+
+    def append_and_note(call: CallRecord) -> None:
+        append(call)
+        history.note(call)
+
+    aws.calls.append = append_and_note  # type: ignore[method-assign, assignment]  # to look on
+    thread = threading.Thread(target=history.follow, args=(stop,), daemon=True)
     thread.start()
     try:
         yield history
     finally:
         stop.set()
         history.end()
+        aws.calls.append = append  # type: ignore[method-assign, assignment]  # as it was
         api.close()
         thread.join(timeout=10)

@@ -1,63 +1,83 @@
-"""Random interleavings of users, policies, clock, failures and crashes: the promises of remediation hold throughout.
+"""Random interleavings of users, policies, settings, clock, failures and crashes: the promises of remediation hold.
 
-More examples with `make chaos`, by MFA_CHAOS_EXAMPLES.
+Some examples in `make test`, many with `make chaos` (MFA_CHAOS_EXAMPLES).
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
-from datetime import timedelta
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from mfa_operator.access import AccessRules
 from mfa_operator.api.enums import RemediationAction
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.api.status import ReportStatus
+from mfa_operator.cluster import ClusterUnavailable, ObjectGone, WriteRefused
 from mfa_operator.sandbox.aws import Account, EmbeddedAws, SandboxUser
-from tests.fixtures.promises import deed_problems, moved_dates, repeated
-from tests.fixtures.remediation_stage import NAMESPACE, QUARANTINE, REMOVE, Crash, staged
+from mfa_operator.schedule import PassAbandoned
+from tests.faults.truth import Truth, truth_of
+from tests.fixtures.promises import deed_problems, lost_records, moved_dates, repeated
+from tests.fixtures.remediation_stage import EVERYTHING, NAMESPACE, QUARANTINE, REMOVE, Crash, staged
 
-EXAMPLES = int(os.environ.get("MFA_CHAOS_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("MFA_CHAOS_EXAMPLES", "20"))
 STEPS = 25
 GRACE = timedelta(hours=2)
+MINUTE = timedelta(minutes=1)
+ACCOUNT = "111122223333"
 USERS = ("alice", "bob", "carol")
-EXEMPT = {"exemptions": [{"users": ["bob"], "reason": "on leave"}]}
-ACTIONS = {
+POLICIES = ("p", "q")
+KEYS = {**QUARANTINE, "quarantineAccessKeys": True}
+NOTHING = {"action": "None"}
+DEEDS = {
     "DeleteLoginProfile": RemediationAction.REMOVE_CONSOLE_ACCESS,
     "AttachUserPolicy": RemediationAction.QUARANTINE,
 }
-FAULTS = ("throttling", "access_denied", "internal", "executed_answer_lost")
-OPERATIONS = (
-    "ListUsers",
-    "GetLoginProfile",
-    "ListMFADevices",
-    "GetUser",
-    "DeleteLoginProfile",
-    "AttachUserPolicy",
-    "DetachUserPolicy",
-    "ListEntitiesForPolicy",
-)
+ASKED = ("ListUsers", "GetLoginProfile", "ListMFADevices", "GetUser", "ListEntitiesForPolicy", "GetPolicy", *DEEDS,
+         "DetachUserPolicy", "CreatePolicy")  # fmt: skip
+FAULTS = ("throttling", "access_denied", "internal", "reset", "executed_answer_lost")
+MOMENTS = ("write report", "report written", "get policy", "GetUser", "GetLoginProfile", "ListMFADevices")
+"""Steps before it would be too late."""
+RULES = {
+    "everything": AccessRules.from_dict(EVERYTHING),
+    "quarantine": AccessRules.from_dict({"access": [{"remediation": "QuarantineUntilMfa"}]}),
+    "nothing": AccessRules(),
+    "off": AccessRules.from_dict(EVERYTHING).without_remediation(),
+}
 Names = st.sampled_from(USERS)
+Changes = st.sampled_from(["mfa", "password", "user"])
 
 
 class Remediation(RuleBasedStateMachine):
-    """One account, one policy at a time, one operator process at a time."""
+    """One account, up to two policies over it, and one operator process at a time."""
 
     def __init__(self) -> None:
         super().__init__()
         self._stack = ExitStack()
         self._aws = self._stack.enter_context(EmbeddedAws())
         self._stage = self._stack.enter_context(staged(self._aws))
-        self._account: Account = self._aws.world.account("111122223333")
-        self._spec: dict[str, Any] = {"gracePeriod": "2h", "remediation": REMOVE}
+        self._account: Account = self._aws.world.account(ACCOUNT)
+        self._truths: list[tuple[int, Truth]] = []
+        self._removals: list[tuple[str, datetime | None]] = []
+        self._to_be_on_record: set[tuple[PolicyRef, str, str]] = set()
+        """Policy, its uid, and user: whoever lost the password to us and has got no other since."""
+        self._running: PolicyRef | None = None
         self._checked = 0
-        self._removals: list[tuple[str, Any]] = []
+        self._step, self._stage.step = self._stage.step, self._watched_step  # type: ignore[method-assign]  # to look on
+        self._stage.cluster._step = self._watched_step
 
     def teardown(self) -> None:
-        self._stack.close()
+        try:
+            self._settle()
+        finally:
+            self._stack.close()
 
     # People
 
@@ -66,130 +86,239 @@ class Remediation(RuleBasedStateMachine):
         for name in USERS:
             self._account.user(name, password=True)
         self._account.user("safe", password=True, mfa=["virtual"])
-        self._apply()
+        self._apply("p", REMOVE)
 
-    @rule(name=Names)
-    def delete_or_recreate(self, name: str) -> None:
-        if user := self._user(name):
-            user.delete()
-        else:
-            self._account.user(name, password=True)
+    @rule(name=Names, what=Changes)
+    def change_user(self, name: str, what: str) -> None:
+        self._change(name, what)
 
-    @rule(name=Names)
-    def give_or_take_password(self, name: str) -> None:
-        if user := self._user(name):
-            if user.has_password:
-                user.remove_password()
-            else:
-                user.set_password()
+    @rule(name=Names, what=Changes, moment=st.sampled_from(MOMENTS))
+    def change_user_during_the_next_pass(self, name: str, what: str, moment: str) -> None:
+        self._stage.at(moment, lambda: self._change(name, what))
 
-    @rule(name=Names, kind=st.sampled_from(["virtual", "security_key"]))
-    def give_or_take_mfa(self, name: str, kind: Any) -> None:
-        if user := self._user(name):
-            if user.mfa_serials:
-                user.remove_mfa()
-            else:
-                user.add_mfa(kind)
-
-    # Policy, clock, AWS
+    # Policies and settings
 
     @rule(
+        name=st.sampled_from(POLICIES),
         remediation=st.sampled_from(
-            [REMOVE, REMOVE, QUARANTINE, {**REMOVE, "maxPerPass": 1}, {**REMOVE, "dryRun": True}, {"action": "None"}]
+            [REMOVE, REMOVE, QUARANTINE, QUARANTINE, KEYS, {**REMOVE, "maxPerPass": 1}, {**REMOVE, "dryRun": True},
+             {**QUARANTINE, "dryRun": True}, NOTHING]
         ),
-        exemptions=st.sampled_from([{}, {}, EXEMPT]),
+        exempt=st.sampled_from([(), (), ("bob",)]),
         suspend=st.sampled_from([False, False, False, True]),
-    )
-    def edit(self, remediation: dict[str, Any], exemptions: dict[str, Any], suspend: bool) -> None:
-        self._spec = {"gracePeriod": "2h", "remediation": remediation, "suspend": suspend, **exemptions}
-        self._apply()
+        moment=st.sampled_from([None, None, *MOMENTS[:3]]),
+    )  # fmt: skip
+    def edit(
+        self, name: str, remediation: dict[str, Any], exempt: Iterable[str], suspend: bool, moment: str | None
+    ) -> None:
+        def apply() -> None:
+            exemptions = [{"users": list(exempt), "reason": "On leave"}] if exempt else []
+            self._apply(name, remediation, exemptions=exemptions, suspend=suspend)
 
-    @rule()
-    def delete_and_make_policy_again(self) -> None:
-        for ref in list(self._stage.cluster.policies):
+        if moment:
+            self._stage.at(moment, apply)
+        else:
+            apply()
+
+    @rule(name=st.sampled_from(POLICIES), again=st.booleans())
+    def delete_policy(self, name: str, again: bool) -> None:
+        ref = PolicyRef(NAMESPACE, name)
+        if ref in self._stage.cluster.policies:
+            spec = self._stage.cluster.policies[ref]["spec"]
             self._stage.cluster.delete(ref)
             self._stage.reconciler.forget(ref)
-        self._apply()
+            if again:
+                self._stage.cluster.apply(name, spec)
+
+    @rule(rules=st.sampled_from(["everything", "everything", *RULES]), moment=st.sampled_from([None, *MOMENTS]))
+    def change_settings(self, rules: str, moment: str | None) -> None:
+        def change() -> None:
+            self._stage.rules = RULES[rules]
+
+        if moment:
+            self._stage.at(moment, change)
+        else:
+            change()
+
+    # Clock and failures
 
     @rule(hours=st.integers(1, 5))
     def let_time_pass(self, hours: int) -> None:
         self._stage.clock.advance(timedelta(hours=hours))
 
-    @rule(operation=st.sampled_from(OPERATIONS), kind=st.sampled_from(FAULTS))
-    def fail(self, operation: str, kind: Any) -> None:
-        self._aws.faults.add(operation, kind, times=1)
+    @rule(operation=st.sampled_from(ASKED), kind=st.sampled_from(FAULTS), times=st.sampled_from([1, 1, None]))
+    def fail(self, operation: str, kind: Any, times: int | None) -> None:
+        self._aws.faults.add(operation, kind, times=times)
+
+    @rule()
+    def mend(self) -> None:
+        self._aws.faults.clear()
+
+    @rule(error=st.sampled_from([WriteRefused("mfareports/p", 413, "too large"), ClusterUnavailable("away")]))
+    def fail_to_write(self, error: Exception) -> None:
+        def refuse() -> None:
+            raise error
+
+        self._stage.at("write report", refuse)
 
     # The operator
 
-    @rule()
-    def pass_(self) -> None:
-        self._stage.run()
+    @rule(name=st.sampled_from(POLICIES), by=st.sampled_from([MINUTE, GRACE + MINUTE]))
+    def run(self, name: str, by: timedelta) -> None:
+        self._run(name, by)
 
-    @rule()
-    def overdue_pass(self) -> None:
+    @rule(name=st.sampled_from(POLICIES))
+    def run_until_something_is_due(self, name: str) -> None:
         """Published, and past the deadline: this is where something happens."""
-        self._stage.run()
-        self._stage.run(by=GRACE + timedelta(minutes=1))
+        self._run(name, MINUTE)
+        self._run(name, GRACE + MINUTE)
 
-    @rule()
-    def restart(self) -> None:
+    @rule(name=st.sampled_from(POLICIES), step=st.integers(0, 25), leading=st.booleans())
+    def killed(self, name: str, step: int, leading: bool) -> None:
+        """kill -9, or the loss of the Lease, at that step of remediation, if the pass gets so far."""
+        if leading:
+            self._stage.crash_at = step
+        else:
+            self._stage.at(MOMENTS[step % len(MOMENTS)], lambda: setattr(self._stage, "leading", False))
+        self._run(name, GRACE + MINUTE)
+        self._stage.crash_at, self._stage.leading = None, True
         self._stage.start()
-
-    @precondition(lambda self: not self._spec.get("suspend"))
-    @rule(step=st.integers(0, 20))
-    def killed(self, step: int) -> None:
-        """kill -9 before that step of remediation, if the pass gets so far."""
-        self._stage.crash_at = step
-        try:
-            self._stage.run(by=GRACE + timedelta(minutes=1))
-        except Crash:
-            self._stage.start()
-        self._stage.crash_at = None
 
     # The promises
 
     @invariant()
-    def every_deed_was_announced_and_due(self) -> None:
+    def every_deed_was_announced_due_and_right(self) -> None:
         calls = list(self._aws.calls)
         for index in range(self._checked, len(calls)):
             call = calls[index]
-            if call.operation not in ACTIONS or not call.executed or call.code:
+            if not call.executed or call.operation not in (*DEEDS, "DetachUserPolicy"):
                 continue
             user = call.parameters["UserName"]
-            history = [one.status for one in self._stage.cluster.published if one.after_calls <= index]
-            action = ACTIONS[call.operation]
-            assert list(deed_problems(history, user, call.time, action, GRACE)) == []
-            if action is RemediationAction.REMOVE_CONSOLE_ACCESS:
-                intent = next(finding for finding in history[-1].findings if finding.user == user).remediation
-                assert intent is not None
-                self._removals.append((user, intent.profile_created))
-            assert not (self._spec.get("exemptions") and user == "bob"), "an exempt user was acted on"
-            assert not self._spec.get("suspend")
-            assert not self._spec["remediation"].get("dryRun", True)
+            truth = [truth for at, truth in self._truths if at <= index][-1]
+            remediation = truth.specs[truth.policy].get("remediation", NOTHING)
+            assert remediation == NOTHING or not remediation["dryRun"], "a dry run touches nothing"
+            assert not truth.specs[truth.policy]["suspend"]
+            if call.operation in DEEDS:
+                self._check_deed(index, user, call.time, truth, DEEDS[call.operation])
+            elif not self._carries(user):
+                assert user not in truth.held_elsewhere, f"{user} was let go although another policy holds them"
         self._checked = len(calls)
         assert repeated(self._removals) == []
 
+    def _check_deed(self, index: int, user: str, at: datetime, truth: Truth, action: RemediationAction) -> None:
+        cluster = self._stage.cluster
+        history = [one.status for one in cluster.published if one.after_calls <= index and one.ref == truth.policy]
+        assert list(deed_problems(history, user, at, action, GRACE)) == []
+        spec = truth.specs[truth.policy]
+        assert spec["remediation"]["action"] == action, "an action that the policy does not ask for"
+        assert truth.allowed in (action, RemediationAction.REMOVE_CONSOLE_ACCESS), "an action that is not allowed"
+        assert user in truth.there - truth.protected, "who enrolled, lost the password or is gone is spared"
+        assert user not in [name for each in spec["exemptions"] for name in each["users"]], "the exempt are spared"
+        if action is RemediationAction.REMOVE_CONSOLE_ACCESS:
+            record = next(finding for finding in history[-1].findings if finding.user == user).remediation
+            assert record is not None
+            self._removals.append((user, record.profile_created))
+            uid = next(one.owner_uid for one in reversed(cluster.published) if one.ref == truth.policy)
+            self._to_be_on_record.add((truth.policy, uid, user))
+
     @invariant()
     def first_seen_never_moves(self) -> None:
-        by_owner: dict[str, list[Any]] = {}
-        for one in self._stage.cluster.published:
-            by_owner.setdefault(one.owner_uid, []).append(one.status)
-        for history in by_owner.values():
+        for history in self._histories().values():
             assert list(moved_dates(history)) == []
+
+    def _settle(self) -> None:
+        """Once nothing fails any more, everything comes to rest, and what was done is on record."""
+        stage = self._stage
+        stage.forget_hooks()
+        stage.rules, stage.leading = RULES["everything"], True
+        self._aws.faults.clear()
+        stage.start()
+        running = [ref for ref, body in stage.cluster.policies.items() if not body["spec"].get("suspend")]
+        for _ in range(3):
+            for ref in running:
+                self._run(ref.name, GRACE + MINUTE)
+        self.every_deed_was_announced_due_and_right()
+        before = stage.written(), [self._histories()[ref][-1] for ref in running]
+        for ref in running:
+            self._run(ref.name, MINUTE)
+        assert (stage.written(), [self._histories()[ref][-1] for ref in running]) == before, "it comes to rest"
+        for ref in running:
+            uid = stage.cluster.policies[ref]["metadata"]["uid"]
+            removed = [user for policy, owner, user in self._to_be_on_record if (policy, owner) == (ref, uid)]
+            assert list(lost_records(self._histories()[ref], removed)) == []
+            intents = [
+                finding.user
+                for finding in self._histories()[ref][-1].findings
+                if finding.remediation and finding.remediation.state == "Intended"
+            ]
+            assert intents == [], "no intent stays open"
+
+    # Hands
+
+    def _watched_step(self, name: str) -> None:
+        self._step(name)
+        if name in (*DEEDS, "DetachUserPolicy") and self._running:
+            self._truths.append((len(self._aws.calls), truth_of(self._stage, self._account, self._running)))
+
+    def _run(self, name: str, by: timedelta) -> None:
+        ref = PolicyRef(NAMESPACE, name)
+        if ref not in self._stage.cluster.policies:
+            return
+        self._running = ref
+        try:
+            with suppress(ObjectGone, ClusterUnavailable, PassAbandoned):
+                self._stage.run(ref, by=by)
+        except Crash:
+            self._stage.start()
+        finally:
+            self._running = None
+
+    def _change(self, name: str, what: str) -> None:
+        user = self._user(name)
+        if what != "mfa":
+            self._to_be_on_record = {entry for entry in self._to_be_on_record if entry[2] != name}
+        # A second later, or nothing could tell a new user or password from the one before.
+        self._stage.clock.advance(timedelta(seconds=1))
+        match what:
+            case "user" if user:
+                user.delete()
+            case "user":
+                self._account.user(name, password=True)
+            case "password" if user and user.has_password:
+                user.remove_password()
+            case "password" if user:
+                user.set_password()
+            case "mfa" if user and user.mfa_serials:
+                user.remove_mfa()
+            case "mfa" if user:
+                user.add_mfa("virtual" if len(name) % 2 else "security_key")
 
     def _user(self, name: str) -> SandboxUser | None:
         return next((user for user in self._account.users() if user.name == name), None)
 
-    def _apply(self) -> None:
+    def _carries(self, name: str) -> bool:
+        user = self._user(name)
+        return bool(user and user.attached_policies)
+
+    def _apply(self, name: str, remediation: dict[str, Any], **fields: Any) -> None:
         account = {"id": self._account.id, "roleArn": self._account.role_arn}
-        self._stage.cluster.apply("p", {"accounts": [account], **self._spec}, NAMESPACE)
+        spec = {"accounts": [account], "gracePeriod": "2h", "remediation": remediation}
+        self._stage.cluster.apply(name, {**spec, "exemptions": [], "suspend": False, **fields})
+
+    def _histories(self) -> dict[PolicyRef, list[ReportStatus]]:
+        """Every version of the reports of the policies that are there now."""
+        uids = {ref: body["metadata"]["uid"] for ref, body in self._stage.cluster.policies.items()}
+        return {
+            ref: history
+            for ref, uid in uids.items()
+            if (history := [one.status for one in self._stage.cluster.published if one.owner_uid == uid])
+        }
 
 
-@pytest.mark.timeout(120 + 20 * EXAMPLES)
-class TestRemediation(Remediation.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes it at run time
-    settings = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=STEPS,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+Remediation.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestRemediation = pytest.mark.timeout(120 + 10 * EXAMPLES)(Remediation.TestCase)
