@@ -189,6 +189,8 @@ class Operator:
         """Wait to be the leader, work as the leader, and end; returns the exit status."""
         identity = leader.new_identity()
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Marks the exception as seen: a stop may come first, and giving the Lease back ends the election like a loss.
+        lost.add_done_callback(asyncio.Future.exception)
         watchdog: asyncio.Task[None] | None = None
         try:
             if self._stopping.is_set() or not await self._elected(api, identity, lost):
@@ -261,10 +263,7 @@ class Operator:
         self._in_loop(partial(_resolve, lost, Ended(f"leadership is lost: {why}")))
 
     async def _release(self, lost: asyncio.Future[None]) -> None:
-        if lost.done():
-            # Marks the exception as seen, should a stop have come first.
-            lost.exception()
-        elif self._leadership and not self.abandoned:
+        if self._leadership and not self.abandoned and not lost.done():
             # With a pass still running the Lease had better run out by itself: two must not act at once.
             release = asyncio.get_running_loop().run_in_executor(self._pool, self._leadership.lease.release)
             await asyncio.wait([release], timeout=RELEASE_SECONDS)

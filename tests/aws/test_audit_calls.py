@@ -84,6 +84,22 @@ def test_where_only_some_types_are_accepted_devices_are_looked_at_again_within_m
     assert told == [COMPLIANT] * (4 * 4 + 1) + [VIOLATING]
 
 
+def test_less_staleness_is_paid_for_in_slices(op: Auditing, account: Account) -> None:
+    """With 1h at 15m each pass asks a third: in four some facts would be too old before the next pass."""
+    for number in range(30):
+        account.user(f"user-{number:02}", password=True, mfa=["virtual"])
+    account.force_report()
+    policy = op.policy(account, maxStaleness="1h")
+    op.look(account, policy=policy)
+    for _ in range(6):
+        op.later(account, policy=policy)
+        assert op.calls == BULK + Counter(GetLoginProfile=10)
+    everybody = op.policy(account, maxStaleness="0s")
+    for _ in range(2):
+        op.later(account, policy=everybody)
+        assert op.calls == BULK + Counter(GetLoginProfile=30)
+
+
 def test_two_policies_on_one_account_cost_one_fetch(op: Auditing, account: Account) -> None:
     """Edge case 26: whichever comes first; each is judged by its own spec."""
     populate(account, 50)

@@ -141,6 +141,16 @@ def test_a_compliant_user_is_deleted_and_recreated_without_mfa(op: Auditing, acc
     assert next_pass(op, account) == (VIOLATING, BULK + BOTH)
 
 
+def test_a_user_without_console_is_deleted_and_recreated_with_a_password(op: Auditing, account: Account) -> None:
+    """Edge case 7: the row of that name says that there is no password."""
+    alice = account.user("alice", access_keys=1)
+    begin(op, account)
+    alice.delete()
+    op.clock.advance(MINUTE)
+    account.user("alice", password=True)
+    assert next_pass(op, account) == (VIOLATING, BULK + BOTH)
+
+
 def test_a_violator_is_deleted_and_recreated(op: Auditing, account: Account) -> None:
     """Edge case 7: it is another violation, with a grace period of its own."""
     alice = account.user("alice", password=True)

@@ -127,6 +127,8 @@ def test_a_device_that_nobody_has_enabled_is_nobodys(op: Auditing, account: Acco
     account.unassigned_device("alice")
     account.force_report()
     assert states(op.look(account)) == {"alice": VIOLATING}
+    [asked] = op.aws.calls.select("ListVirtualMFADevices")
+    assert asked.parameters["AssignmentStatus"] == "Assigned"
 
 
 def test_a_users_device_may_be_called_like_roots(op: Auditing, account: Account) -> None:

@@ -228,7 +228,7 @@ class TestReading:
 
     def test_get_mfar_shows_the_state_of_each_account(self, kubectl: Kubectl, seen: str) -> None:
         head, row = self.table(kubectl, "mfar", "-n", seen)
-        assert head == "NAME POLICY ACCOUNT ACCOUNT-NAME USERS VIOLATING OVERDUE UNKNOWN AUDITED"
+        assert head == "NAME POLICY ACCOUNT ACCOUNT-NAME USERS VIOLATING OVERDUE UNKNOWN CHANGED"
         assert re.fullmatch(rf"a-policy-{ACCOUNT} a-policy {ACCOUNT} payments-prod 17 4 2 1 (\d+[ydhms])+", row)
 
     @pytest.mark.parametrize("what", ["mfap,mfar", "mfa"])

@@ -30,6 +30,7 @@ def test_a_restart_in_order_changes_nothing(bed: Bed) -> None:
     metrics = policy_gauges(bed.operator, bed.namespace)
 
     assert bed.operator.terminate() == 0
+    assert "ERROR" not in bed.operator.log
     lease = json.loads(bed.policies.kubectl("-n", "mfa-operator", "get", "lease", "mfa-operator", "-o", "json").stdout)
     assert not lease["spec"].get("holderIdentity")
     bed.operator = bed.launch()

@@ -61,6 +61,11 @@ def test_a_good_file_is_read_and_an_unquoted_time_is_a_time(file: Path) -> None:
     assert str(policy.spec.exemptions[0].expires) == "2027-06-30 00:00:00+00:00"
 
 
+def test_what_looks_like_a_time_is_a_string_as_to_kubernetes(file: Path) -> None:
+    file.write_text(GOOD.replace("name: payments", "name: 2026-03-02"))
+    assert load_policy(file).spec.accounts[0].name == "2026-03-02"
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_can_be_audited_from_its_file(path: Path) -> None:
     assert load_policy(path).spec.accounts
@@ -119,6 +124,7 @@ def test_what_is_wrong_is_told_with_its_line_and_field(
         ("{", ":1: not YAML: "),
         ("a: \x00", ": not YAML: "),
         ("[" * 5000, ":1: not YAML: "),
+        (GOOD.replace("15m", "!!int x"), ": not YAML: invalid literal for int()"),
         (
             "metadata: 5\nkind: MfaPolicy\napiVersion: mfa-operator.io/v1alpha1\n",
             ":1: metadata.name: the policy needs a name",

@@ -180,7 +180,7 @@ def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stay
     assert times == {ConditionType.READY: NOW - HOUR, ConditionType.COMPLIANT: NOW}
     # Another reason for the same status is no transition.
     unknown = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, unknown=1))}, first, accounts=[FAILED])
-    later = pass_over(quiet, unknown, accounts=[DENIED], now=NOW + HOUR)
+    later = pass_over(quiet, unknown, accounts=[NOT_ALLOWED], now=NOW + HOUR)
     assert {one.last_transition_time for one in later.conditions} == {NOW}
 
 
