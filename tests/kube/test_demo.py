@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -43,8 +44,21 @@ def test_once_prints_accounts_and_findings_of_every_state_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def hear_ctrl_c() -> None:
+    """A test run in the background is deaf to Ctrl-C, and so would its children be."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_on_a_terminal_it_counts_down_serves_metrics_and_ends_on_ctrl_c(environment: dict[str, str]) -> None:
-    child = pexpect.spawn(str(COMMAND), ["demo"], env=environment, dimensions=(50, 160), timeout=90, encoding="utf-8")
+    child = pexpect.spawn(
+        str(COMMAND),
+        ["demo"],
+        env=environment,
+        dimensions=(50, 160),
+        timeout=90,
+        encoding="utf-8",
+        preexec_fn=hear_ctrl_c,
+    )
     try:
         child.expect(r"Metrics: (http://[0-9.:]+/metrics)")
         assert isinstance(child.match, re.Match)
