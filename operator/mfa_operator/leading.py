@@ -11,6 +11,9 @@ from functools import partial
 from typing import Any, NoReturn
 
 import kopf
+
+# Private, though spawn_tasks takes one: nothing else tells whether kopf watches anything.
+from kopf._cogs.structs.references import Insights
 from kubernetes.client import ApiClient
 
 from mfa_operator import handlers
@@ -18,6 +21,7 @@ from mfa_operator.agenda import Body
 from mfa_operator.api.objects import PolicyRef, policy_ref
 from mfa_operator.cluster import Cluster
 from mfa_operator.cluster_errors import ClusterError, ObjectGone
+from mfa_operator.discovery import wait_until_listed
 from mfa_operator.scheduler import Scheduler
 from mfa_operator.settings import ClusterSettings
 
@@ -63,6 +67,7 @@ class Leading:
         self._settings = settings
         self._pool = pool
         self._watching = watching
+        self._insights = Insights()
 
     async def run(self, stop: asyncio.Event, lost: asyncio.Future[None]) -> None:
         """Work until `stop` is set.
@@ -74,7 +79,7 @@ class Leading:
         try:
             listed = await first(stop, lost, passes, self._list())
             if listed:
-                others += [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._resync())]
+                others += map(asyncio.create_task, (self._watch(stop), self._resync(), self._see()))
                 await first(stop, lost, passes, *others)
         except ObjectGone as error:
             # kopf would wait for the definition without a word.
@@ -95,8 +100,9 @@ class Leading:
     async def _watch(self, stop: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
         handlers.register(registry, self._scheduler, self._api)
-        before = asyncio.all_tasks()
         try:
+            await first(stop, asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api))
+            before = asyncio.all_tasks()
             tasks = await kopf.spawn_tasks(
                 registry=registry,
                 settings=handlers.watcher_settings(self._settings),
@@ -104,6 +110,7 @@ class Leading:
                 clusterwide=not self._settings.namespaces,
                 namespaces=self._settings.namespaces,
                 stop_flag=stop,
+                insights=self._insights,
             )
             self._watching()
             await kopf.run_tasks(tasks, ignored=before)
@@ -111,6 +118,14 @@ class Leading:
             raise Ended(f"the watch of {handlers.PLURAL} ended: {str(error) or type(error).__name__}") from error
         if not stop.is_set():
             raise Ended(f"the watch of {handlers.PLURAL} ended")
+
+    async def _see(self) -> NoReturn:
+        """See that kopf watches something: the API server that it asked may lag behind the one that we asked."""
+        await self._insights.ready_resources.wait()
+        if not self._insights.watched_resources:
+            raise Ended(f"kopf does not find {handlers.PLURAL} among what the API server serves")
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: nobody sets the event")
 
     async def _list(self) -> bool:
         known = self._scheduler.known()

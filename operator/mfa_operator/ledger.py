@@ -257,7 +257,17 @@ class Ledger:
 
     def tell(self, reason: EventReason, user: str, message: str) -> None:
         """An Event on the policy about one user."""
-        note = f"{user} in {account_label(self.account.id, self.account.name)}: {message}"
+        self._emit(reason, f"{user} in {self._label}: {message}")
+
+    def tell_of_account(self, reason: EventReason, message: str) -> None:
+        """An Event on the policy about the account as a whole."""
+        self._emit(reason, f"{self._label}: {message}")
+
+    @property
+    def _label(self) -> str:
+        return account_label(self.account.id, self.account.name)
+
+    def _emit(self, reason: EventReason, note: str) -> None:
         warning = reason is not EventReason.QUARANTINE_LIFTED
         self.around.cluster.emit(self.policy, EventNote(reason, warning, "Remediate", note), self.around.clock())
 

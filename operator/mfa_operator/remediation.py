@@ -18,7 +18,7 @@ from mfa_operator import action, standing_quarantines
 from mfa_operator.access import AccessRules
 from mfa_operator.action import OBSERVED
 from mfa_operator.api.enums import EventReason, RefusalReason, RemediationAction, UserState
-from mfa_operator.api.objects import Policy
+from mfa_operator.api.objects import Policy, PolicyRef
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import FindingRemediation, ReportStatus
 from mfa_operator.audit import Audit, Auditor
@@ -58,6 +58,8 @@ class OperatorRemediator:
         self._around = Surroundings(cluster, auditor, metrics, access, clock, leading, namespaces)
         self._lock = threading.Lock()
         self._accounts: dict[str, threading.Lock] = {}
+        self._told: dict[tuple[PolicyRef, str], str] = {}
+        """Why nothing could be planned last time, by policy and account: the same once more is no news."""
 
     def act(
         self, policy: Policy, account: Account, audit: Audit, stored: StoredReport | None, now: datetime
@@ -70,7 +72,10 @@ class OperatorRemediator:
         if ledger.wanted is RemediationAction.NONE and not ledger.recorded_quarantines() and not ledger.intents():
             return audit.report, stored
         with self._alone_in(account.id):
-            _act(ledger)
+            trouble = _act(ledger)
+        if trouble and self._told.get((policy.ref, account.id)) != trouble:
+            ledger.tell_of_account(EventReason.REMEDIATION_FAILED, f"nothing can be done: {trouble}")
+        self._told[policy.ref, account.id] = trouble
         return ledger.report(), ledger.stored
 
     def _alone_in(self, account_id: str) -> threading.Lock:
@@ -79,24 +84,28 @@ class OperatorRemediator:
             return self._accounts.setdefault(account_id, threading.Lock())
 
 
-def _act(ledger: Ledger) -> None:
+def _act(ledger: Ledger) -> str:
+    """Returns what kept it from planning anything; empty where nothing did."""
     ledger.held = ledger.recorded_quarantines()
     try:
         _find_quarantines(ledger)
     except AwsFailure as error:
         _refuse_all(ledger, error)
-        return
+        return str(error)
+    trouble = ""
     decisions: list[Decision] = []
     try:
         standing_quarantines.mend(ledger)
         _observe(ledger)
         decisions = _decide(ledger)
     except AwsFailure as error:
+        trouble = str(error)
         _refuse_all(ledger, error)
     for decision in decisions:
         if decision.acts:
             action.take(ledger, decision)
     standing_quarantines.lift(ledger)
+    return trouble
 
 
 def _find_quarantines(ledger: Ledger) -> None:

@@ -56,7 +56,7 @@ def account_report(
     findings = tuple(
         finding
         for verdict in verdicts
-        if (finding := _finding(verdict, previous.get(verdict.user), records.get(verdict.user), now))
+        if (finding := _finding(verdict, previous.get(verdict.user), records.get(verdict.user), snapshot, now))
     )
     return fitted(
         ReportStatus(
@@ -160,12 +160,12 @@ def under_quarantine(finding: Finding) -> bool:
 
 
 def _finding(
-    verdict: Verdict, before: Finding | None, record: FindingRemediation | None, now: datetime
+    verdict: Verdict, before: Finding | None, record: FindingRemediation | None, snapshot: Snapshot, now: datetime
 ) -> Finding | None:
     """The finding on a verdict; None where it is plainly compliant."""
     removal = record if record and record.is_removal else _removal(verdict, before, now)
     reason: FindingReason | None
-    if verdict.state is UserState.NO_CONSOLE and removal:
+    if removal and (verdict.state is UserState.NO_CONSOLE or _known_before(verdict, removal, snapshot)):
         state, reason, record = FindingState.REMEDIATED, FindingReason.CONSOLE_ACCESS_REMOVED, removal
     elif verdict.state in _FINDING_STATES:
         state, reason = _FINDING_STATES[verdict.state], verdict.reason
@@ -191,6 +191,14 @@ def _finding(
         exemption=verdict.exemption,
         remediation=record,
     )
+
+
+def _known_before(verdict: Verdict, removal: FindingRemediation, snapshot: Snapshot) -> bool:
+    """Whether somebody compliant has console access only by a credential report from before it was removed."""
+    seen = verdict.console_since is not None or (
+        snapshot.report_time is not None and removal.time is not None and snapshot.report_time > removal.time
+    )
+    return verdict.state is UserState.COMPLIANT and not seen
 
 
 def _removal(verdict: Verdict, before: Finding | None, now: datetime) -> FindingRemediation | None:

@@ -81,7 +81,7 @@ def lift(ledger: Ledger) -> None:
     if wanted.action is not RemediationAction.NONE and wanted.dry_run:
         return
     for user in unneeded:
-        if user not in ledger.held or not ledger.permits(RemediationAction.QUARANTINE):
+        if user not in ledger.held:
             continue
         if user in ledger.held_by_others:
             logger.info("%s: %s stays under quarantine, which another policy asks for", ledger.policy.ref, user)

@@ -65,6 +65,20 @@ def reasons(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {user["user"]: user.get("reason", "") for user in users}
 
 
+def quarantine(aws: EmbeddedAws, account: Account, *users: str, tagged: bool = True) -> None:
+    """As the operator does it, or, without the tag, as somebody else might."""
+    iam = aws.iam(account.admin_credentials)
+    iam.create_policy(
+        PolicyName=Variant.CONSOLE.value,
+        Path="/mfa-operator/",
+        PolicyDocument=document_json("aws", account.id, Variant.CONSOLE),
+        Tags=tag_list() if tagged else [],  # type: ignore[arg-type]  # the same shape, by another name
+    )
+    for name in users:
+        iam.attach_user_policy(UserName=name, PolicyArn=ARN)
+    iam.close()
+
+
 class TestPlan:
     def test_says_who_would_be_acted_on_and_why_the_others_not(
         self, aws: EmbeddedAws, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path
@@ -95,6 +109,40 @@ class TestPlan:
         previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
         assert reasons(run("plan", "-f", policy, "--previous", previous, "-o", "json")) == {"alice": "NotAllowed"}
 
+    def test_nobody_violates_is_status_0_and_a_dry_run_is_named(
+        self, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path
+    ) -> None:
+        account.user("safe", password=True, mfa=["virtual"])
+        assert run("plan", "-f", policy, "--config", rules).returncode == 0
+        account.user("alice", password=True)
+        policy.write_text(policy.read_text().replace("dryRun: false", "dryRun: true"))
+        previous = tmp_path / "previous.json"
+        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        done = run("plan", "-f", policy, "--config", rules, "--previous", previous, "-o", "json")
+        assert reasons(done) == {"alice": "DryRun"}
+
+    def test_who_is_under_quarantine_already_is_not_planned_for(
+        self, aws: EmbeddedAws, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path
+    ) -> None:
+        for name in ("alice", "bob"):
+            account.user(name, password=True)
+        quarantine(aws, account, "alice")
+        policy.write_text(policy.read_text().replace("RemoveConsoleAccess", "QuarantineUntilMfa"))
+        previous = tmp_path / "previous.json"
+        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        done = run("plan", "-f", policy, "--config", rules, "--previous", previous, "-o", "json")
+        assert reasons(done) == {"bob": ""}
+
+    def test_what_cannot_be_asked_about_quarantines_is_said(
+        self, account: Account, run: Run, policy: Path, rules: Path
+    ) -> None:
+        account.user("alice", password=True)
+        account.deny({"iam:GetPolicy"})
+        policy.write_text(policy.read_text().replace("RemoveConsoleAccess", "QuarantineUntilMfa"))
+        done = run("plan", "-f", policy, "--config", rules, "-o", "json")
+        assert reasons(done) == {"alice": "LookupDenied"}
+        assert "iam:GetPolicy" in done.stdout
+
     def test_an_account_that_cannot_be_audited_is_status_2(self, account: Account, run: Run, policy: Path) -> None:
         account.suspended = True
         done = run("plan", "-f", policy)
@@ -105,12 +153,16 @@ class TestPlan:
         ("args", "words"),
         [
             (["--config", "no-such-file"], "no-such-file"),
+            (["--previous", "no-such-file"], "no-such-file"),
+            (["--previous", "POLICY"], "not JSON"),
+            (["-f", "no-such-policy"], "no-such-policy"),
+            (["-o", "csv"], "csv"),
             (["--previous", "x", "--from-cluster"], "--previous and --from-cluster"),
             (["--from-cluster", "--kubeconfig", "no-such-kubeconfig"], "no-such-kubeconfig"),
         ],
     )
     def test_bad_input_is_one_message_and_status_3(self, run: Run, policy: Path, args: list[str], words: str) -> None:
-        done = run("plan", "-f", policy, *args)
+        done = run("plan", "-f", policy, *(str(policy) if arg == "POLICY" else arg for arg in args))
         assert (done.returncode, done.stdout) == (3, "")
         assert words in done.stderr
         assert "Traceback" not in done.stderr
@@ -120,17 +172,9 @@ class TestRelease:
     @pytest.fixture
     def quarantined(self, aws: EmbeddedAws, account: Account) -> Account:
         """Alice and bob under quarantine."""
-        iam = aws.iam(account.admin_credentials)
-        iam.create_policy(
-            PolicyName=Variant.CONSOLE.value,
-            Path="/mfa-operator/",
-            PolicyDocument=document_json("aws", account.id, Variant.CONSOLE),
-            Tags=tag_list(),  # type: ignore[arg-type]  # the same shape, by another name
-        )
         for name in ("alice", "bob"):
             account.user(name, password=True, path="/eng/")
-            iam.attach_user_policy(UserName=name, PolicyArn=ARN)
-        iam.close()
+        quarantine(aws, account, "alice", "bob")
         return account
 
     def test_one_user(self, quarantined: Account, run: Run) -> None:
@@ -152,6 +196,40 @@ class TestRelease:
     def test_who_is_not_under_quarantine(self, quarantined: Account, run: Run, policy: Path) -> None:
         done = run("release", "--account", quarantined.id, "-f", policy, "--user", "nobody")
         assert (done.returncode, done.stdout) == (0, "nobody: was not under quarantine\n")
+
+    @pytest.mark.parametrize("who", [["--all"], ["--user", "alice"]])
+    def test_a_policy_of_that_name_that_is_not_ours_is_left_alone_and_said(
+        self, aws: EmbeddedAws, account: Account, run: Run, policy: Path, who: list[str]
+    ) -> None:
+        alice = account.user("alice", password=True)
+        quarantine(aws, account, "alice", tagged=False)
+        done = run("release", "--account", account.id, "-f", policy, *who)
+        assert done.returncode == 2
+        assert "managed-by=mfa-operator" in done.stderr
+        assert alice.attached_policies == [ARN]
+
+    def test_the_other_variant_is_lifted_too(self, aws: EmbeddedAws, account: Account, run: Run, policy: Path) -> None:
+        alice = account.user("alice", password=True)
+        iam = aws.iam(account.admin_credentials)
+        variant = Variant.CONSOLE_AND_KEYS
+        document = document_json("aws", account.id, variant)
+        iam.create_policy(PolicyName=variant, Path="/mfa-operator/", PolicyDocument=document, Tags=tag_list())  # type: ignore[arg-type]  # as above
+        iam.attach_user_policy(UserName="alice", PolicyArn=policy_arn("aws", account.id, variant))
+        iam.close()
+        assert run("release", "--account", account.id, "-f", policy, "--all").stdout == "alice: released\n"
+        assert alice.attached_policies == []
+
+    def test_one_that_fails_stops_no_other(
+        self, aws: EmbeddedAws, quarantined: Account, run: Run, policy: Path
+    ) -> None:
+        aws.faults.add("DetachUserPolicy", "access_denied", user="alice", times=None)
+        done = run("release", "--account", quarantined.id, "-f", policy, "--all")
+        assert (done.returncode, done.stdout) == (2, "alice: failed\nbob: released\n")
+
+    def test_credentials_of_another_account_are_refused(self, account: Account, run: Run) -> None:
+        done = run("release", "--account", account.id, "--all")
+        assert done.returncode == 2
+        assert "belong to account" in done.stderr
 
     def test_a_refusal_is_told_and_status_2(self, quarantined: Account, run: Run, policy: Path) -> None:
         quarantined.deny({"iam:DetachUserPolicy"})

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mfa_operator.api.enums import FindingState
+from mfa_operator.api.objects import PolicyRef
 from mfa_operator.sandbox.aws import Account
 from tests.fixtures.quarantined import ARN
-from tests.fixtures.remediation_stage import QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_stage import NAMESPACE, QUARANTINE, REMOVE, Stage
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -55,6 +57,19 @@ def removes(stage: Stage, account: Account, _: IAMClient) -> None:
     assert not account.existing_user("alice").has_password
 
 
+def people(stage: Stage, account: Account, remediation: dict[str, object]) -> None:
+    """An Overdue user, one whom a tag exempts, and root; and the policy over them."""
+    account.user("alice", password=True)
+    account.user("sealed", password=True, tags={"mfa-exempt": "true"})
+    account.root(password=True, mfa="virtual")
+    stage.policy(
+        account,
+        requirement={"root": "Mfa"},
+        exemptions=[{"users": ["sealed"], "tags": {"mfa-exempt": "true"}, "reason": "sealed"}],
+        remediation=remediation,
+    )
+
+
 Scenario = Callable[[Stage, Account, "IAMClient"], None]
 
 
@@ -75,17 +90,9 @@ def test_a_mode_needs_exactly_its_policies(
     account: Account,
     iam_of: Callable[[object], IAMClient],
 ) -> None:
-    account.user("alice", password=True)
-    account.user("sealed", password=True, tags={"mfa-exempt": "true"})
-    account.root(password=True, mfa="virtual")
+    people(stage, account, remediation)
     permissions = allowed(*policies)
     account.allow_only(permissions)
-    stage.policy(
-        account,
-        requirement={"root": "Mfa"},
-        exemptions=[{"users": ["sealed"], "tags": {"mfa-exempt": "true"}, "reason": "sealed"}],
-        remediation=remediation,
-    )
     admin = iam_of(account.admin_credentials)
     stage.aws.calls.clear()
     scenario(stage, account, admin)
@@ -95,6 +102,34 @@ def test_a_mode_needs_exactly_its_policies(
     # IAM asks for TagPolicy where CreatePolicy brings tags; it is no call of its own.
     used = {f"iam:{call.operation}" for call in calls} | ({"iam:TagPolicy"} & permissions)
     assert used == permissions, "a permission is of no use"
+
+
+MODES: dict[str, tuple[str, dict[str, object], Scenario]] = {
+    "audit": ("audit", {}, audits),
+    "quarantine": ("quarantine", QUARANTINE, quarantines),
+    "remove-console-access": ("remove-console-access", REMOVE, removes),
+}
+# IAM asks for TagPolicy where CreatePolicy brings tags; the sandbox does not.
+ONE_BY_ONE = [
+    (mode, action) for mode, (policy, _, _) in MODES.items() for action in sorted(allowed(policy) - {"iam:TagPolicy"})
+]
+
+
+@pytest.mark.parametrize(("mode", "missing"), ONE_BY_ONE)
+def test_without_any_one_of_them_somebody_is_told(
+    mode: str, missing: str, stage: Stage, account: Account, iam_of: Callable[[object], IAMClient]
+) -> None:
+    policy, remediation, scenario = MODES[mode]
+    people(stage, account, remediation)
+    # Everything that the mode's own policies and the audit's allow, save one.
+    account.allow_only(allowed("audit", policy) - {missing})
+    with suppress(AssertionError):
+        scenario(stage, account, iam_of(account.admin_credentials))
+    report = stage.cluster.reports.get((NAMESPACE, f"p-{account.id}"))
+    told = [stage.cluster.policies[PolicyRef(NAMESPACE, "p")]["status"], *(report.status.findings if report else ())]
+    told += [note.note for _, note in stage.cluster.events]
+    words = missing.removeprefix("iam:"), "LookupDenied"
+    assert any(word in str(one) for one in told for word in words), f"nobody hears that {missing} is missing"
 
 
 def test_an_auditor_cannot_act_whatever_the_settings_say(stage: Stage, account: Account) -> None:

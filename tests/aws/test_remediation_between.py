@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from mfa_operator.api.enums import EventReason, FindingState, RefusalReason, Rem
 from mfa_operator.cluster import ObjectGone
 from mfa_operator.sandbox.aws import Account
 from mfa_operator.schedule import PassAbandoned
-from tests.fixtures.remediation_stage import HOUR, MINUTE, NAMESPACE, QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_stage import MINUTE, NAMESPACE, QUARANTINE, REMOVE, Stage
 
 Change = Callable[[Stage, Account], object]
 MOMENTS = ["write report", "report written", "get policy"]
@@ -228,6 +227,14 @@ def test_every_change_of_the_user_is_seen_before_the_call(
     assert ready.counted() == ({expected[change]: 1} if change in expected else {})
 
 
+def test_a_user_made_anew_within_the_second_is_told_by_the_id(ready: Stage, account: Account) -> None:
+    ready.clock.advance(-MINUTE)
+    ready.at("get policy", lambda: recreate_user(ready, account))
+    ready.run()
+    assert ready.written() == []
+    assert ready.record(account, "alice").reason == RefusalReason.NOT_PUBLISHED_YET
+
+
 @pytest.mark.parametrize("moment", ["GetLoginProfile", "ListMFADevices"])
 def test_a_device_enrolled_during_the_look_counts(ready: Stage, account: Account, moment: str) -> None:
     ready.at(moment, lambda: account.existing_user("alice").add_mfa("security_key"))
@@ -268,67 +275,6 @@ def test_who_cannot_be_looked_at_is_not_acted_on(stage: Stage, account: Account,
     record = stage.record(account, "alice")
     assert (record.state, record.reason) == (RemediationState.SKIPPED, RefusalReason.LOOKUP_DENIED)
     assert stage.written() == []
-
-
-class TestClock:
-    """Clocks jump; a deadline never passes by that alone twice, and nobody is acted on before it was published."""
-
-    def test_a_deadline_that_passes_between_two_passes(self, stage: Stage, account: Account) -> None:
-        alice = account.user("alice", password=True)
-        stage.policy(account, gracePeriod="1h")
-        stage.run()
-        stage.run(by=59 * MINUTE)
-        assert alice.has_password
-        assert stage.finding(account, "alice").state == FindingState.VIOLATING
-        stage.run(by=MINUTE)
-        assert not alice.has_password
-
-    def test_a_shorter_grace_period_is_published_first(self, stage: Stage, account: Account) -> None:
-        alice = account.user("alice", password=True)
-        stage.policy(account, gracePeriod="1h")
-        stage.run()
-        stage.policy(account, gracePeriod="0s")
-        stage.run()
-        assert alice.has_password
-        assert stage.record(account, "alice").reason == RefusalReason.WITHIN_GRACE
-        stage.run()
-        assert not alice.has_password
-
-    def test_a_clock_set_back_keeps_everybody_within_grace(self, stage: Stage, account: Account) -> None:
-        alice = account.user("alice", password=True)
-        stage.policy(account, gracePeriod="1h")
-        stage.run()
-        stage.run(by=timedelta(days=-3))
-        first_seen = stage.finding(account, "alice").first_seen
-        assert first_seen is not None
-        assert first_seen <= stage.clock.utc_now() + 5 * MINUTE, "firstSeen in the future would never end"
-        stage.run(by=59 * MINUTE)
-        assert alice.has_password
-
-    def test_a_clock_set_back_between_plan_and_look(self, stage: Stage, account: Account) -> None:
-        alice = account.user("alice", password=True)
-        stage.policy(account, gracePeriod="1h")
-        stage.run()
-        stage.at("get policy", lambda: stage.clock.advance(-2 * HOUR))
-        stage.run(by=HOUR)
-        assert alice.has_password
-        assert stage.record(account, "alice").reason == RefusalReason.WITHIN_GRACE
-
-    def test_an_exemption_that_ends_during_the_pass_protects_until_the_next(
-        self, stage: Stage, account: Account
-    ) -> None:
-        alice = account.user("alice", password=True)
-        ends = (stage.clock.utc_now() + 90 * MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")
-        stage.policy(account, exemptions=[{"users": ["alice"], "reason": "On leave", "expires": ends}])
-        stage.run()
-        stage.at("act", lambda: stage.clock.advance(HOUR))
-        stage.run(by=HOUR)
-        assert alice.has_password
-        stage.run()
-        assert alice.has_password, "the violation is published for the first time"
-        assert stage.record(account, "alice").reason == RefusalReason.NOT_PUBLISHED_YET
-        stage.run()
-        assert not alice.has_password
 
 
 def test_a_cluster_that_does_not_keep_the_intent_gets_no_action(ready: Stage, account: Account) -> None:

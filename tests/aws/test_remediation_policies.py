@@ -83,6 +83,12 @@ def test_two_that_look_at_once_do_not_both_leave_it_to_the_other(both: Stage, al
     assert alice.attached_policies == []
 
 
+def test_who_gives_way_says_so_before_the_other_can_look(both: Stage, alice: SandboxUser) -> None:
+    alice.add_mfa("virtual")
+    run(both, "q")
+    assert "report written" in both.steps[: both.steps.index("acted")]
+
+
 def test_one_that_is_only_trying_holds_nobody(held: Stage, account: Account, alice: SandboxUser) -> None:
     q = held.policy(account, name="q", remediation={**QUARANTINE, "dryRun": True})
     held.run(q)

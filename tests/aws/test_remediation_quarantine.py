@@ -115,6 +115,26 @@ class TestDrift:
         held.run()
         assert held.written() == before
 
+    @pytest.mark.parametrize("operation", ["ListEntitiesForPolicy", "CreatePolicyVersion"])
+    def test_trouble_with_the_policy_is_told_once_and_keeps_what_stands(
+        self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient, operation: str
+    ) -> None:
+        account.user("bob", password=True)
+        held.run()
+        admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
+        fault = held.aws.faults.add(operation, "access_denied", times=None)
+        for _ in range(2):
+            held.run()
+            [note] = held.told(EventReason.REMEDIATION_FAILED)
+            assert operation in note
+            assert operation in held.record(account, "bob").message
+            assert held.record(account, "alice").state == RemediationState.DONE
+        held.aws.faults.remove(fault.id)
+        held.run()
+        assert document_is_ours(admin)
+        assert account.existing_user("bob").attached_policies == [ARN]
+        assert alice.attached_policies == [ARN]
+
     def test_who_was_detached_is_quarantined_again(
         self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient
     ) -> None:

@@ -240,6 +240,21 @@ class TestAfterwards:
         ready.run(by=5 * MINUTE)
         assert not has_password(account, "alice")
 
+    @pytest.mark.parametrize("again", [False, True])
+    def test_a_credential_report_from_before_it_brings_no_console_access_back(
+        self, ready: Stage, account: Account, again: bool
+    ) -> None:
+        """It says that there is a password; with a virtual device nobody would look whether that is so still."""
+        ready.run()
+        alice = account.existing_user("alice")
+        alice.add_mfa("virtual")
+        ready.run()
+        assert ready.finding(account, "alice").state == FindingState.REMEDIATED
+        if again:
+            alice.set_password()
+        ready.run(by=5 * HOUR)
+        assert ready.users(account) == ([] if again else ["alice"])
+
     def test_it_outlives_a_look_that_failed(self, ready: Stage, account: Account) -> None:
         ready.run()
         record = ready.record(account, "alice")

@@ -49,8 +49,9 @@ def test_what_happened_while_it_was_dead_is_made_up_for_without_a_herd(bed: Bed)
     # An overdue pass comes within a tenth of the interval.
     spec = {"accounts": named(account), "interval": "2m30s"}
     herd = [f"herd-{number:02}" for number in range(HERD)]
-    bed.policies.apply_all(dict.fromkeys((*herd, "edited", "asked", "deleted"), spec))
-    first = {name: bed.policies.wait_for_pass(name) for name in (*herd, "edited", "asked", "deleted")}
+    everyone = (*herd, "edited", "asked", "deleted", "not-due")
+    bed.policies.apply_all(dict.fromkeys(everyone, spec))
+    first = {name: bed.policies.wait_for_pass(name) for name in everyone}
     events = bed.policies.events()
 
     bed.operator.kill()
@@ -76,6 +77,9 @@ def test_what_happened_while_it_was_dead_is_made_up_for_without_a_herd(bed: Bed)
     begun = sorted(filter(None, map(passed, herd)))
     assert begun[7] - begun[0] >= timedelta(seconds=1)
     assert statuses["edited"]["summary"]["accounts"] == 2
+    assert "/edited begins: SpecChanged" in bed.operator.log
+    assert "/asked begins: Requested" in bed.operator.log
+    assert "/not-due begins" not in bed.operator.log
     for name in herd:
         assert statuses[name]["findings"] == first[name]["findings"]
         assert bed.operator.log.count(f"/{name} begins: Restart") == bed.operator.log.count(f"/{name} begins:") == 1

@@ -6,7 +6,7 @@ Some examples in `make test`, many with `make chaos` (MFA_CHAOS_EXAMPLES).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ from tests.faults.truth import Truth, truth_of
 from tests.fixtures.promises import deed_problems, lost_records, moved_dates, repeated
 from tests.fixtures.remediation_stage import EVERYTHING, NAMESPACE, QUARANTINE, REMOVE, Crash, staged
 
-EXAMPLES = int(os.environ.get("MFA_CHAOS_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("MFA_CHAOS_EXAMPLES", "30"))
 STEPS = 25
 GRACE = timedelta(hours=2)
 MINUTE = timedelta(minutes=1)
@@ -92,9 +92,9 @@ class Remediation(RuleBasedStateMachine):
     def change_user(self, name: str, what: str) -> None:
         self._change(name, what)
 
-    @rule(name=Names, what=Changes, moment=st.sampled_from(MOMENTS))
-    def change_user_during_the_next_pass(self, name: str, what: str, moment: str) -> None:
-        self._stage.at(moment, lambda: self._change(name, what))
+    @rule(policy=st.sampled_from(POLICIES), name=Names, what=Changes, moment=st.sampled_from(MOMENTS))
+    def change_user_during_an_action(self, policy: str, name: str, what: str, moment: str) -> None:
+        self._surprise(policy, moment, lambda: self._change(name, what))
 
     # Policies and settings
 
@@ -116,7 +116,7 @@ class Remediation(RuleBasedStateMachine):
             self._apply(name, remediation, exemptions=exemptions, suspend=suspend)
 
         if moment:
-            self._stage.at(moment, apply)
+            self._surprise(name, moment, apply)
         else:
             apply()
 
@@ -136,7 +136,7 @@ class Remediation(RuleBasedStateMachine):
             self._stage.rules = RULES[rules]
 
         if moment:
-            self._stage.at(moment, change)
+            self._surprise("p", moment, change)
         else:
             change()
 
@@ -272,6 +272,12 @@ class Remediation(RuleBasedStateMachine):
             self._stage.start()
         finally:
             self._running = None
+
+    def _surprise(self, policy: str, moment: str, happens: Callable[[], object]) -> None:
+        """Let something happen in the middle of a pass that has reason to act."""
+        self._run(policy, MINUTE)
+        self._stage.at(moment, happens)
+        self._run(policy, GRACE + MINUTE)
 
     def _change(self, name: str, what: str) -> None:
         user = self._user(name)

@@ -1,0 +1,76 @@
+"""A definition that was applied a moment ago is served before the API server lists it among what it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import urllib3
+
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.discovery import NotListed, wait_until_listed
+from mfa_operator.kubernetes_client import connect
+from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_operator.settings import Settings
+from tests.kube import test_operate
+from tests.kube.test_operate import Eventually, NewPolicy, Running
+
+REF = PolicyRef("default", "console-mfa")
+LIST = "/apis/mfa-operator.io/v1alpha1"
+NOTHING = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "mfa-operator.io/v1alpha1", "resources": []}
+NO_GROUPS = {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
+Start = Callable[..., Running]
+
+# The fixtures of the process's other tests.
+settings = test_operate.settings
+start = test_operate.start
+
+
+def answered(kube: EmbeddedKubernetes) -> bool:
+    return any(
+        request.verb == "get" and request.resource == "mfapolicies" and request.status for request in kube.requests
+    )
+
+
+def test_the_watch_begins_once_the_policies_are_listed(
+    kube: EmbeddedKubernetes,
+    http: Callable[..., urllib3.BaseHTTPResponse],
+    start: Start,
+    new_policy: NewPolicy,
+    eventually: Eventually,
+) -> None:
+    listed = http("GET", LIST).json()
+    before = [NOTHING, NOTHING]
+    _ = kube.emulator[f"get {LIST}"] << (lambda: before.pop() if before else listed)
+    kube.apply(new_policy())
+    running = start()
+    eventually(lambda: running.auditor.passes == [(REF, "Created")], "the pass over what was there")
+    # Else that pass may read the edit itself.
+    eventually(lambda: answered(kube), "the pass has read the policy")
+    kube.patch("mfapolicies", "default", "console-mfa", {"spec": {"interval": "5m"}})
+    eventually(lambda: running.auditor.passes[1:] == [(REF, "SpecChanged")], "the edit is seen")
+
+
+def test_a_watch_of_nothing_ends_the_process(
+    kube: EmbeddedKubernetes, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The API server that kopf asks lags behind the one that we asked."""
+    _ = kube.emulator["get /apis"] << NO_GROUPS  # without the slash at the end, as kopf asks
+    assert start().end() == 1
+    assert "kopf does not find mfapolicies" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "words"),
+    [
+        ("/apis/", NO_GROUPS, "does not list mfa-operator.io/v1alpha1"),
+        (LIST, NOTHING, "does not list mfapolicies"),
+        (LIST, 503, "does not say what it serves"),
+    ],
+)
+def test_patience_runs_out(kube: EmbeddedKubernetes, settings: Settings, path: str, answer: Any, words: str) -> None:
+    _ = kube.emulator[f"get {path}"] << answer
+    api, _where = connect(str(settings.cluster.kubeconfig), None)
+    with api, pytest.raises(NotListed, match=words):
+        wait_until_listed(api, patience=0.5)
