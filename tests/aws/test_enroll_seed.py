@@ -105,7 +105,7 @@ def test_the_seed_is_in_no_error_even_if_the_answer_breaks_off() -> None:
         return AWSResponse(request.url, 200, headers, broken)
 
     sessions = Sessions(session=boto3.Session("AKIA", "secret", region_name="us-east-1"))
-    sessions.client("iam", "aws", None).meta.events.register(f"before-send.iam.{CREATE}", answer)
+    sessions.clients.own("iam", "us-east-1").meta.events.register(f"before-send.iam.{CREATE}", answer)
     access = Access(sessions.account(Account(id=ID)), Identity(ID, f"arn:aws:iam::{ID}:user/admin"))
     with pytest.raises(NotEnrolled) as caught:
         Enrollment(access, "alice", "alice").run(Nobody())

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from urllib3 import HTTPResponse
 
 from mfa_operator.api.policy import Account
+from mfa_operator.aws.clients import signed_with
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.sessions import CLIENT_CACHE_SIZE, DEFAULT_REGIONS, Identity, Sessions, _Credentials
+from mfa_operator.aws.sessions import DEFAULT_REGIONS, Identity, Sessions
 from mfa_operator.schedule import PassAbandoned
-from tests.unit.facts import ID, NOW
+from tests.unit.facts import ID
 
 PARTITIONS = {
     # partition: (region where none is configured there, IAM's endpoint, STS's endpoint)
@@ -76,8 +84,8 @@ def test_region_and_endpoints_follow_the_roles_partition(sessions: Any, partitio
     here = {"eu-central-1": "aws", "cn-northwest-1": "aws-cn"}.get(configured or "") == partition
     wanted = configured if configured and here else region
     assert made.region(partition) == wanted
-    assert made.client("iam", partition, None).meta.endpoint_url == iam
-    assert made.client("sts", partition, None).meta.endpoint_url == sts.replace(region, wanted)
+    assert made.clients.own("iam", wanted).meta.endpoint_url == iam
+    assert made.clients.own("sts", wanted).meta.endpoint_url == sts.replace(region, wanted)
 
 
 def test_every_partition_that_a_policy_may_name_has_a_region() -> None:
@@ -118,20 +126,33 @@ def test_an_identity_tells_its_partition_and_the_iam_user_it_is(
     assert (identity.partition, identity.user_name) == (partition, user)
 
 
-def test_clients_are_kept_but_not_without_bound(sessions: Any) -> None:
-    made: Sessions = sessions()
+def test_a_client_serves_every_account_and_partitions_have_their_own(sessions: Any) -> None:
+    clients = sessions().clients
+    assert clients.of_accounts("iam", "us-east-1") is clients.of_accounts("iam", "us-east-1")
+    others = [clients.of_accounts("iam", "cn-north-1"), clients.of_accounts("sts", "us-east-1")]
+    others.append(clients.own("iam", "us-east-1"))
+    assert clients.of_accounts("iam", "us-east-1") not in others
 
-    def client(number: int) -> Any:
-        return made.client("iam", "aws", _Credentials(f"ASIA{number}", "x", "t", NOW))
 
-    first = client(0)
-    assert client(0) is first
-    for number in range(1, CLIENT_CACHE_SIZE + 1):
-        client(0 if number % 2 else number)
-    assert client(0) is first
-    for number in range(100, 100 + CLIENT_CACHE_SIZE):
-        client(number)
-    assert client(0) is not first
+def test_a_call_without_an_accounts_credentials_is_signed_as_nobody(sessions: Any) -> None:
+    """Never with the operator's own: they would show it another account."""
+    iam = sessions().clients.of_accounts("iam", "us-east-1")
+    signed: list[str] = []
+
+    def answer(request: Any, **_: object) -> Any:
+        signed.append(request.headers["Authorization"].decode())
+        return AWSResponse(
+            request.url,
+            403,
+            HTTPHeaders(),
+            HTTPResponse(io.BytesIO(b"<ErrorResponse/>"), status=403, preload_content=False),
+        )
+
+    iam.meta.events.register("before-send.iam", answer)
+    for credentials in (Credentials("ASIAROLE", "x", "t"), None):
+        with signed_with(credentials) if credentials else nullcontext(), pytest.raises(ClientError):
+            iam.list_users()
+    assert ["ASIAROLE" in signed[0], "none/" in signed[1]] == [True, True]
 
 
 def test_nothing_is_asked_once_the_operator_stops(sessions: Any) -> None:

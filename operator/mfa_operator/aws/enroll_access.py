@@ -8,6 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from mfa_operator.api.policy import Account
+from mfa_operator.aws.clients import CLIENT_CONFIG
 from mfa_operator.aws.errors import (
     EXPIRED_CODES,
     AwsFailure,
@@ -17,7 +18,7 @@ from mfa_operator.aws.errors import (
     TimedOut,
     failure,
 )
-from mfa_operator.aws.sessions import CLIENT_CONFIG, AccountSession, Identity, Sessions
+from mfa_operator.aws.sessions import AccountSession, Identity, Sessions
 from mfa_operator.enroll_terms import NotEnrolled
 from mfa_operator.settings import SettingsError
 

@@ -1,29 +1,27 @@
-"""One session per account: AssumeRole with external id, refreshed in time, over one shared boto3 Session.
-
-A boto3.Session per account costs 150 ms and 10 MB each; clients made from one Session share its loader and endpoint
-data and cost 6 ms. The clients are kept in a bounded cache, so that a thousand accounts do not hold a thousand pools.
-"""
+"""One session per account: AssumeRole with external id, refreshed in time, over clients that all accounts share."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.session
 import stamina
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
-from mfa_operator import __version__
 from mfa_operator.api.policy import Account
+from mfa_operator.aws.clients import CLIENT_CONFIG, Clients, RequestCounter, signed_with
 from mfa_operator.aws.errors import (
     CALL_ERRORS,
     AwsFailure,
@@ -39,6 +37,7 @@ from mfa_operator.settings import SettingsError
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 T = TypeVar("T")
 
@@ -56,18 +55,6 @@ DEFAULT_REGIONS = {
 ROLE_SESSION_NAME = "mfa-operator"
 REFRESH_BEFORE = timedelta(minutes=5)
 """Credentials are renewed this long before they expire, so that a call under way does not outlive them."""
-CLIENT_CACHE_SIZE = 32
-
-CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
-    connect_timeout=5,
-    read_timeout=20,
-    max_pool_connections=8,
-    user_agent_extra=f"mfa-operator/{__version__}",
-)
-
-RequestCounter = Callable[[str, str, str], None]
-"""Called with service, operation and code (HTTP status, or AWS's error code) for every answer that arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +76,8 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class _Credentials:
-    access_key: str
-    secret_key: str
-    token: str
+class _RoleCredentials:
+    signing: Credentials
     expires: datetime
 
 
@@ -111,11 +96,9 @@ class Sessions:
         config: Config = CLIENT_CONFIG,
     ) -> None:
         self.stopping = stopping or threading.Event()
-        self._count_request = count_request
         self._session = session or _session_of_the_environment()
-        self._config = config
-        self._lock = threading.RLock()
-        self._clients: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
+        self.clients = Clients(self._session, config, count_request)
+        self._lock = threading.Lock()
         self._own: dict[str, Identity] = {}
 
     def account(self, account: Account) -> AccountSession:
@@ -134,49 +117,18 @@ class Sessions:
         except UnknownRegionError as error:
             raise AwsFailure("Configuration", "UnknownRegion", f"AWS has no region {configured!r}") from error
 
-    def client(self, service: str, partition: str, credentials: _Credentials | None) -> Any:  # noqa: ANN401 - boto3's own
-        """A client from the bounded cache; evicted ones are closed. `credentials` None: the operator's own."""
-        key = (service, partition, credentials.access_key if credentials else "")
-        with self._lock:
-            if key in self._clients:
-                self._clients.move_to_end(key)
-                return self._clients[key]
-            make: Callable[..., Any] = self._session.client
-            client = make(
-                service,
-                region_name=self.region(partition),
-                config=self._config,
-                aws_access_key_id=credentials.access_key if credentials else None,
-                aws_secret_access_key=credentials.secret_key if credentials else None,
-                aws_session_token=credentials.token if credentials else None,
-            )
-            client.meta.events.register(f"response-received.{service}", self._count)
-            self._clients[key] = client
-            while len(self._clients) > CLIENT_CACHE_SIZE:
-                # The client may be in use by another thread: closing drops its idle connections only.
-                self._clients.popitem(last=False)[1].close()
-            return client
-
     def close(self) -> None:
         """Close every connection. Clients are made anew where they are wanted again."""
-        with self._lock:
-            while self._clients:
-                self._clients.popitem()[1].close()
+        self.clients.close()
 
     def own_identity(self, partition: str) -> Identity:
         """Who the operator itself is, before it assumes any role; asked once. Raises AwsFailure."""
         with self._lock:
             if partition not in self._own:
-                sts: STSClient = self.client("sts", partition, None)
+                sts: STSClient = self.clients.own("sts", self.region(partition))
                 caller = call("GetCallerIdentity", sts.get_caller_identity, self.stopping)
                 self._own[partition] = Identity(caller["Account"], caller["Arn"])
             return self._own[partition]
-
-    def _count(self, event_name: str, response_dict: Any, parsed_response: Any, **rest: object) -> None:  # noqa: ANN401, ARG002 - botocore's hook
-        if self._count_request:
-            _, service, operation = event_name.split(".")
-            error = (parsed_response or {}).get("Error", {})
-            self._count_request(service, operation, error.get("Code") or str((response_dict or {}).get("status_code")))
 
 
 class AccountSession:
@@ -187,7 +139,7 @@ class AccountSession:
         self.account = account
         self.partition = account.partition or sessions.own_partition()
         self._lock = threading.Lock()
-        self._credentials: _Credentials | None = None
+        self._credentials: _RoleCredentials | None = None
         self._identity: Identity | None = None
 
     def open(self) -> Identity:
@@ -201,8 +153,7 @@ class AccountSession:
                 self._identity = None
             self._renew()
             if self._identity is None:
-                sts: STSClient = self.sessions.client("sts", self.partition, self._credentials)
-                answer = call("GetCallerIdentity", sts.get_caller_identity, self.sessions.stopping)
+                answer = call("GetCallerIdentity", partial(self._who_am_i, self._credentials), self.sessions.stopping)
                 self._identity = Identity(answer["Account"], answer["Arn"])
             identity = self._identity
         if identity.account_id != self.account.id:
@@ -216,12 +167,15 @@ class AccountSession:
 
     def ask(self, operation: str, question: Callable[[IAMClient], T]) -> T:
         """One IAM call. Expired credentials are renewed once. Raises AwsFailure or PassAbandoned."""
-        used: _Credentials | None = None
+        used: _RoleCredentials | None = None
 
         def attempt() -> T:
             nonlocal used
-            client, used = self._iam()
-            return question(client)
+            with self._lock:
+                self._renew()
+                used = self._credentials
+            with self._client("iam", used) as iam:
+                return question(iam)
 
         try:
             return call(operation, attempt, self.sessions.stopping, wrap=False)
@@ -234,17 +188,26 @@ class AccountSession:
                 self._credentials = None
         return call(operation, attempt, self.sessions.stopping)
 
-    def _iam(self) -> tuple[IAMClient, _Credentials | None]:
-        with self._lock:
-            self._renew()
-            return self.sessions.client("iam", self.partition, self._credentials), self._credentials
+    def _who_am_i(self, credentials: _RoleCredentials | None) -> GetCallerIdentityResponseTypeDef:
+        sts: STSClient
+        with self._client("sts", credentials) as sts:
+            return sts.get_caller_identity()
+
+    @contextmanager
+    def _client(self, service: str, credentials: _RoleCredentials | None) -> Iterator[Any]:
+        region = self.sessions.region(self.partition)
+        if credentials is None:
+            yield self.sessions.clients.own(service, region)
+            return
+        with signed_with(credentials.signing):
+            yield self.sessions.clients.of_accounts(service, region)
 
     def _renew(self) -> None:
         if self.account.role_arn is None:
             return
         if self._credentials and datetime.now(UTC) < self._credentials.expires - REFRESH_BEFORE:
             return
-        sts: STSClient = self.sessions.client("sts", self.partition, None)
+        sts: STSClient = self.sessions.clients.own("sts", self.sessions.region(self.partition))
         wanted: dict[str, Any] = {"RoleArn": self.account.role_arn, "RoleSessionName": ROLE_SESSION_NAME}
         if self.account.external_id:
             wanted["ExternalId"] = self.account.external_id
@@ -259,8 +222,8 @@ class AccountSession:
                 "(the role's trust policy, its external id, or a suspended account)",
             ) from error
         given = answer["Credentials"]
-        self._credentials = _Credentials(
-            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"]
+        self._credentials = _RoleCredentials(
+            Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]), given["Expiration"]
         )
         self._identity = None
 

@@ -1,0 +1,97 @@
+"""The boto3 clients: one for each service and partition, which all accounts share.
+
+A client of its own for each account would cost 5 ms of CPU to make, and as much again to warm up, 100 kB and a
+connection, at every pass over more accounts than fit in a cache. So a call carries the credentials that it is signed
+with, and clients are made with keys that AWS knows nothing of: a call that carries none is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+from mfa_operator import __version__
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
+
+CLIENT_CONFIG = Config(
+    # Not `standard`, whose quota of retries is the client's: an account that throttles would use up everybody's.
+    retries={"mode": "legacy", "total_max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=20,
+    # As many calls as are under way at once by default: 8 accounts, 4 users each.
+    max_pool_connections=32,
+    user_agent_extra=f"mfa-operator/{__version__}",
+)
+
+RequestCounter = Callable[[str, str, str], None]
+"""Called with service, operation and code (HTTP status, or AWS's error code) for every answer that arrives."""
+
+_signed_with: ContextVar[Credentials | None] = ContextVar("signed_with", default=None)
+
+
+@contextmanager
+def signed_with(credentials: Credentials) -> Iterator[None]:
+    """Within it, the calls of this thread on account clients are signed with these credentials."""
+    token = _signed_with.set(credentials)
+    try:
+        yield
+    finally:
+        _signed_with.reset(token)
+
+
+class Clients:
+    """Makes each client once. Safe to use from several threads."""
+
+    def __init__(self, session: boto3.Session, config: Config, count_request: RequestCounter | None) -> None:
+        self._session = session
+        self._config = config
+        self._count_request = count_request
+        self._lock = threading.Lock()
+        self._made: dict[tuple[str, str, bool], Any] = {}
+
+    def own(self, service: str, region: str) -> Any:  # noqa: ANN401 - boto3's own
+        """A client that signs with the operator's own credentials."""
+        return self._client(service, region, own=True)
+
+    def of_accounts(self, service: str, region: str) -> Any:  # noqa: ANN401 - boto3's own
+        """A client that signs with whatever `signed_with` says."""
+        return self._client(service, region, own=False)
+
+    def close(self) -> None:
+        """Close every connection. Clients are made anew where they are wanted again."""
+        with self._lock:
+            while self._made:
+                self._made.popitem()[1].close()
+
+    def _client(self, service: str, region: str, *, own: bool) -> Any:  # noqa: ANN401 - boto3's own
+        with self._lock:
+            key = (service, region, own)
+            if key not in self._made:
+                make: Callable[..., Any] = self._session.client
+                keys = {} if own else {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+                client = make(service, region_name=region, config=self._config, **keys)
+                client.meta.events.register(f"response-received.{service}", self._count)
+                if not own:
+                    client.meta.events.register(f"before-sign.{service}", _sign)
+                self._made[key] = client
+            return self._made[key]
+
+    def _count(self, event_name: str, response_dict: Any, parsed_response: Any, **rest: object) -> None:  # noqa: ANN401, ARG002 - botocore's hook
+        if self._count_request:
+            _, service, operation = event_name.split(".")
+            error = (parsed_response or {}).get("Error", {})
+            self._count_request(service, operation, error.get("Code") or str((response_dict or {}).get("status_code")))
+
+
+def _sign(request: AWSRequest, **rest: object) -> None:  # noqa: ARG001 - botocore's hook
+    signing = request.context.get("signing", {})
+    request.context["signing"] = {**signing, "request_credentials": _signed_with.get()}
