@@ -59,8 +59,9 @@ def build_reconciler(
 
     `leading`: whether no other replica can act now; to be asked, like `stopping`, before every single action.
     """
-    sessions = Sessions(stopping=stopping, count_request=metrics.count_aws_request)
-    auditor = Auditor(sessions, max_concurrent_users=settings.audit.max_concurrent_users)
+    width, depth = settings.audit.max_concurrent_accounts, settings.audit.max_concurrent_users
+    sessions = Sessions(stopping=stopping, count_request=metrics.count_aws_request, connections=width * depth)
+    auditor = Auditor(sessions, max_concurrent_users=depth)
     return Reconciler(
         cluster=cluster,
         auditor=auditor,
@@ -74,7 +75,7 @@ def build_reconciler(
             leading=leading,
             namespaces=settings.cluster.namespaces,
         ),
-        max_concurrent_accounts=settings.audit.max_concurrent_accounts,
+        max_concurrent_accounts=width,
         interval_override=settings.audit.interval_override,
         user_violation_info=settings.audit.user_violation_info,
     )

@@ -22,13 +22,13 @@ from mfa_operator import __version__
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
 
+CONNECTIONS = 32
+"""As many as calls are under way at once by default: 8 accounts, 4 users each."""
 CLIENT_CONFIG = Config(
     # Not `standard`, whose quota of retries is the client's: an account that throttles would use up everybody's.
     retries={"mode": "legacy", "total_max_attempts": 5},
     connect_timeout=5,
     read_timeout=20,
-    # As many calls as are under way at once by default: 8 accounts, 4 users each.
-    max_pool_connections=32,
     user_agent_extra=f"mfa-operator/{__version__}",
 )
 

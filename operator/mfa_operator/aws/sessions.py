@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from mfa_operator.api.policy import Account
-from mfa_operator.aws.clients import CLIENT_CONFIG, Clients, RequestCounter, signed_with
+from mfa_operator.aws.clients import CLIENT_CONFIG, CONNECTIONS, Clients, RequestCounter, signed_with
 from mfa_operator.aws.errors import (
     CALL_ERRORS,
     AwsFailure,
@@ -94,10 +94,12 @@ class Sessions:
         count_request: RequestCounter | None = None,
         session: boto3.Session | None = None,
         config: Config = CLIENT_CONFIG,
+        connections: int = CONNECTIONS,
     ) -> None:
+        """`connections`: how many are kept open to each service, best as many as calls are under way at once."""
         self.stopping = stopping or threading.Event()
         self._session = session or _session_of_the_environment()
-        self.clients = Clients(self._session, config, count_request)
+        self.clients = Clients(self._session, config.merge(Config(max_pool_connections=connections)), count_request)
         self._lock = threading.Lock()
         self._own: dict[str, Identity] = {}
 

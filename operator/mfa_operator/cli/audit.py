@@ -75,9 +75,10 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
     policies = [load_policy(path) for path in files]
     earlier = load_previous(previous) if previous else {}
     total = sum(len(accounts_to_audit(policy)) for policy in policies)
+    auditor = _auditor(max_concurrent_accounts)
     with _progress(total) as done:
         results = audit_policies(
-            policies, _auditor(), earlier, utc_now(), width=max_concurrent_accounts, done=lambda *_: done()
+            policies, auditor, earlier, utc_now(), width=max_concurrent_accounts, done=lambda *_: done()
         )
     for result in results:
         for account in result.status.accounts:
@@ -87,16 +88,17 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
     return exit_status(results)
 
 
-def _auditor() -> Auditor:
+def _auditor(width: int) -> Auditor:
     """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
     import stamina.instrumentation
 
     from mfa_operator.audit import Auditor
+    from mfa_operator.aws.collect import MAX_CONCURRENT_USERS
     from mfa_operator.aws.sessions import Sessions
 
     # A wait for the credential report is nothing to warn about.
     stamina.instrumentation.set_on_retry_hooks([])
-    return Auditor(Sessions())
+    return Auditor(Sessions(connections=width * MAX_CONCURRENT_USERS))
 
 
 @contextmanager
