@@ -19,6 +19,12 @@ COPY operator operator
 RUN /tools/bin/uv build --no-cache --wheel --python /opt/mfa-operator/bin/python --out-dir /dist \
     --build-constraints requirements/dev.txt --require-hashes \
     && /tools/bin/uv pip install --no-cache --python /opt/mfa-operator/bin/python --no-deps --compile-bytecode /dist/*.whl
+# What the image consists of; the Debian packages are those of the base, which both stages stand on.
+COPY requirements/sbom.txt requirements/
+COPY tools/sbom.py tools/
+RUN python3 -m venv --without-pip /sbom && /tools/bin/uv pip install --no-cache --python /sbom/bin/python \
+    --only-binary :all: --require-hashes --requirement requirements/sbom.txt \
+    && /sbom/bin/python tools/sbom.py /opt/mfa-operator/bin/python /mfa-operator.cdx.json
 
 FROM ${PYTHON_IMAGE}
 # Nothing that installs anything: not in the interpreter, and the environment was made without it.
@@ -26,6 +32,7 @@ RUN library="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))
     && rm -rf "$library/ensurepip" "$library"/site-packages/pip* /usr/lib/python3/dist-packages/pip* \
     /usr/share/python-wheels /usr/bin/pip* /usr/local/bin/pip*
 COPY --from=build /opt/mfa-operator /opt/mfa-operator
+COPY --from=build /mfa-operator.cdx.json /usr/share/sbom/
 ENV PATH=/opt/mfa-operator/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 ARG VERSION=unknown
 ARG REVISION=unknown

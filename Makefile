@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SOURCES := operator tests bench tools
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files image image-test lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files image image-test release-check lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
@@ -76,11 +76,15 @@ image:  ## Build the image with buildah or docker; IMAGE=name:tag, ARGS="--build
 image-test: setup  ## Build and start the image; PYTHON_IMAGE or BASE_ROOTFS name another base (see tests/image)
 	$(BIN)/pytest tests/image -s $(ARGS)
 
+release-check: setup  ## Build wheel, sdist, chart and image into dist/ and hold them to the one version; TAG=vX.Y.Z
+	$(BIN)/python -m tools.release_check $(ARGS)
+
 lock: setup  ## Resolve the dependencies anew into requirements/*.txt
 	$(UV) pip compile $(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(UV) pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(UV) pip compile $(LOCK) requirements/sbom.in -c requirements/dev.txt -o requirements/sbom.txt
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

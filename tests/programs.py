@@ -1,4 +1,4 @@
-"""Helm and promtool for the tests of what is deployed: from the PATH or an own Go build."""
+"""Helm, Prometheus and Flux's kstatus for the tests of what is deployed: from the PATH or an own Go build."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.go_build import GoBuild, required_version
 _HERE = Path(__file__).parent
 _HELM_MODULE = "helm.sh/helm/v3"
 _PROMETHEUS_MODULE = "github.com/prometheus/prometheus"
+_ACTIONLINT_MODULE = "github.com/rhysd/actionlint"
 
 
 def _helm_ldflags() -> str:
@@ -42,6 +43,32 @@ PROMTOOL = GoBuild(
     # Without the clients of every cloud, which only `promtool check service-discovery` needs.
     tags="remove_all_sd",
 )
+PROMETHEUS = GoBuild(
+    label="prometheus",
+    module=_HERE / "promtool",
+    packages=(f"{_PROMETHEUS_MODULE}/cmd/prometheus",),
+    names=("prometheus",),
+    versions={"prometheus": _PROMETHEUS_MODULE},
+    announcement="Prometheus (once; some 5 minutes, seconds when Go's caches are warm)",
+    # Targets come from its configuration alone. Without the tag builtinassets it has no pages, only the API.
+    tags="remove_all_sd",
+)
+KSTATUS = GoBuild(
+    label="kstatus",
+    module=_HERE / "kstatus",
+    packages=(".",),
+    names=("kstatus",),
+    versions={"kstatus": "github.com/fluxcd/cli-utils", "runtime": "github.com/fluxcd/pkg/runtime"},
+    announcement="kstatus (once; a minute or two, seconds when Go's caches are warm)",
+)
+ACTIONLINT = GoBuild(
+    label="actionlint",
+    module=_HERE / "actionlint",
+    packages=(f"{_ACTIONLINT_MODULE}/cmd/actionlint",),
+    names=("actionlint",),
+    versions={"actionlint": _ACTIONLINT_MODULE},
+    announcement="actionlint (once; some 10 seconds)",
+)
 
 
 def find_helm() -> Path:
@@ -52,3 +79,18 @@ def find_helm() -> Path:
 def find_promtool() -> Path:
     """The program, from the PATH where it is there. Raises BinariesUnavailable."""
     return Path(shutil.which("promtool") or PROMTOOL.find() / "promtool")
+
+
+def find_prometheus() -> Path:
+    """The server, from the PATH where it is there. Raises BinariesUnavailable."""
+    return Path(shutil.which("prometheus") or PROMETHEUS.find() / "prometheus")
+
+
+def find_kstatus() -> Path:
+    """tests/kstatus, which says what Flux says of an object. Raises BinariesUnavailable."""
+    return KSTATUS.find() / "kstatus"
+
+
+def find_actionlint() -> Path:
+    """The program; always our own build, so that every machine has the same rules. Raises BinariesUnavailable."""
+    return ACTIONLINT.find() / "actionlint"

@@ -12,9 +12,14 @@ import yaml
 from tests.chart.cluster import POLICY_CRD, REPORT_CRD, RESTRICTED, monitoring_crd
 from tests.chart.helm import NAMESPACE, RELEASE, Helm
 from tests.controlplane import BinariesUnavailable, ControlPlane, Kubectl
-from tests.programs import find_helm, find_promtool
+from tests.programs import find_helm, find_kstatus, find_prometheus, find_promtool
 
-PROGRAMS: dict[str, Callable[[], Path]] = {"helm_program": find_helm, "promtool": find_promtool}
+PROGRAMS: dict[str, Callable[[], Path]] = {
+    "helm_program": find_helm,
+    "kstatus": find_kstatus,
+    "prometheus_program": find_prometheus,
+    "promtool": find_promtool,
+}
 FOUND = pytest.StashKey[dict[str, Path | BinariesUnavailable]]()
 
 
@@ -57,6 +62,16 @@ def helm_program(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def promtool(pytestconfig: pytest.Config) -> Path:
     return _program(pytestconfig, "promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus_program(pytestconfig: pytest.Config) -> Path:
+    return _program(pytestconfig, "prometheus_program")
+
+
+@pytest.fixture(scope="session")
+def kstatus(pytestconfig: pytest.Config) -> Path:
+    return _program(pytestconfig, "kstatus")
 
 
 @pytest.fixture(scope="session")

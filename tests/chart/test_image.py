@@ -41,18 +41,19 @@ def test_it_runs_the_operator_as_a_user_that_the_kubelet_knows_not_to_be_root() 
 def test_everything_that_is_installed_is_held_to_a_hash() -> None:
     commands = DOCKERFILE.replace("\\\n", " ").splitlines()
     installs = [each for each in commands if re.search(r"pip install|uv build", each)]
-    assert len(installs) == 3
+    assert len(installs) == 4
     for each in installs:
         assert "--require-hashes" in each
     # The wheel that was just built is the only thing without one.
-    assert sum(each.count("pip install") for each in installs) - DOCKERFILE.count("--no-deps") == 2
+    assert sum(each.count("pip install") for each in installs) - DOCKERFILE.count("--no-deps") == 3
 
 
 def test_what_is_copied_is_let_in_by_dockerignore() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
-    names = {name.split("/")[0] if not name.startswith("deploy") else name for line in copied for name in line.split()}
+    whole = ("deploy", "tools")
+    names = {name if name.startswith(whole) else name.split("/")[0] for line in copied for name in line.split()}
     assert names == allowed
     assert "*" in ignored
 
