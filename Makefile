@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 SOURCES := operator tests bench tools
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files image image-test release-check lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image image-test release-check lock clean
 
 help:  ## Show this help
-	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## Create .venv with everything; the command is then .venv/bin/mfa-operator
 
@@ -66,6 +66,9 @@ cluster: setup  ## Start a real Kubernetes control plane with the CRDs and print
 chart-files:  ## Copy the CRDs, alerts and dashboard into the chart, which can hold nothing from outside
 	cp deploy/crds/*.yaml deploy/helm/mfa-operator/files/crds/
 	cp deploy/prometheus/rules.yaml deploy/grafana/mfa-operator.json deploy/helm/mfa-operator/files/
+
+dashboard-picture: $(VENV)/.installed-bench  ## Draw docs/images/dashboard.png: the dashboard's queries on a real Prometheus with sample data
+	$(BIN)/python -m tools.dashboard_picture
 
 IMAGE ?= mfa-operator:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/mfa_operator/__init__.py)
 BUILDER ?= $(shell command -v buildah || command -v docker || echo docker)

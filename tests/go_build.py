@@ -70,11 +70,13 @@ class GoBuild:
         return required_version(self.module, module)
 
     def cache_directory(self) -> Path:
-        """Where the build belongs; its name changes with go.mod, go.sum and the flags."""
+        """Where the build belongs; its name changes with go.mod, go.sum, the module's own code and the flags."""
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         digest = hashlib.sha256(
             (self.module / "go.sum").read_bytes()
             + (self.module / "go.mod").read_bytes()
+            # Of a module that has a program of its own.
+            + b"".join(path.read_bytes() for path in sorted(self.module.glob("*.go")))
             + self.ldflags.encode()
             + self.tags.encode()
         ).hexdigest()

@@ -144,6 +144,7 @@ def test_whoever_may_view_or_edit_a_namespace_may_do_so_with_policies(installer:
             "! Remediation: switched off by remediation=off, although access rules allow up to QuarantineUntilMfa.",
         ),
         ({"watchNamespaces": ["security"]}, "Policies are served in: security; anywhere else"),
+        ({}, "a second release in another namespace would act on the same ones"),
         ({"image": {"repository": "registry.example.com/mfa"}}, "1. Wait for it"),
     ],
     ids=lambda each: "" if isinstance(each, str) else "-".join(each),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -19,15 +18,10 @@ from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.figures import AccountFigures, PolicyFigures
 from mfa_operator.metrics import Metrics
+from tests.chart.dashboard import DASHBOARD, PANELS, TARGETS, filled
 
-DASHBOARD: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "deploy" / "grafana" / "mfa-operator.json").read_text(encoding="utf-8")
-)
-PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-TARGETS = {f"{panel['title']}-{each['refId']}": (panel, each) for panel in PANELS for each in panel["targets"]}
-VARIABLES = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
-# What Grafana puts in, with everything chosen.
-GRAFANA = {"$__rate_interval": "10m", "$__range": "1h", **{f"${name}": ".*" for name in VARIABLES}}
+# What Grafana puts in.
+GRAFANA = {"interval": "5m", "rate_interval": "10m", "range_": "1h"}
 NOW = datetime(1970, 1, 1, 2, tzinfo=UTC)
 COUNTS = Counts(users=20, compliant=6, violating=3, overdue=2, exempt=5, unknown=1, quarantined=1)
 # Labels that PromQL or the scrape adds.
@@ -35,12 +29,7 @@ ADDED_LABELS = {"le"}
 
 
 def query(target: dict[str, Any]) -> str:
-    expr: str = target["expr"]
-    # The longer names first: $policy begins $policy_namespace.
-    for name in sorted(GRAFANA, key=len, reverse=True):
-        expr = expr.replace(name, GRAFANA[name])
-    assert "$" not in expr
-    return expr
+    return filled(target["expr"], **GRAFANA)
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +86,25 @@ def test_asks_only_for_metrics_and_labels_that_are_exported(exported: Metrics, n
 
 def test_each_query_finds_something(exported: Metrics, promtool: Path, tmp_path: Path) -> None:
     """promtool evaluates each over two hours of the operator's own metrics, counters counting."""
-    case = {
-        "interval": "1m",
-        "input_series": list(_input_series(exported)),
-        "promql_expr_test": [
-            {
-                "expr": f"count({query(target)}) > bool 0",
-                "eval_time": "2h",
-                "exp_samples": [{"labels": "{}", "value": 1}],
-            }
-            for _, target in TARGETS.values()
-        ],
-    }
+    expected = [(f"count({query(target)}) > bool 0", "2h", {"{}": 1.0}) for _, target in TARGETS.values()]
+    evaluate(promtool, tmp_path, list(_input_series(exported)), expected)
+
+
+Expected = tuple[str, str, dict[str, float]]
+"""A query, when it is asked, and the values by labels that it must give."""
+
+
+def evaluate(promtool: Path, tmp_path: Path, series: list[dict[str, str]], expected: Iterable[Expected]) -> None:
+    """Have promtool ask queries of series that have a sample a minute."""
+    asked = [
+        {
+            "expr": expr,
+            "eval_time": at,
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in values.items()],
+        }
+        for expr, at, values in expected
+    ]
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": asked}
     file = tmp_path / "queries.yaml"
     file.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [case]}))
     done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
@@ -130,17 +126,74 @@ def test_compliance_leaves_exempt_users_out_and_counts_unknown_ones_against_it(
     exported: Metrics, promtool: Path, tmp_path: Path
 ) -> None:
     _, target = TARGETS["Compliance-A"]
-    case = {
-        "interval": "1m",
-        "input_series": list(_input_series(exported)),
-        "promql_expr_test": [
-            {"expr": query(target), "eval_time": "2h", "exp_samples": [{"labels": "{}", "value": 6 / (6 + 3 + 2 + 1)}]}
-        ],
-    }
-    file = tmp_path / "ratio.yaml"
-    file.write_text(yaml.safe_dump({"tests": [case]}))
-    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    evaluate(promtool, tmp_path, list(_input_series(exported)), [(query(target), "2h", {"{}": 6 / (6 + 3 + 2 + 1)})])
+
+
+COUNTERS = {
+    "Remediations-A": (
+        'mfa_policy_remediations_total{policy_namespace="s",policy="p",account_id="1",action="a",result="done"}',
+        '{action="a",result="done"}',
+    ),
+    "AWS throttles and errors-A": (
+        'mfa_aws_requests_total{service="iam",operation="ListUsers",code="Throttling"}',
+        '{code="Throttling"}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+@pytest.mark.parametrize(
+    ("samples", "drawn"),
+    [
+        # Minutes 31 and 45: a series begins with its first event, in the middle of a step and at its end.
+        ("_x31 2x90", (None, 2, 0, 0, 0)),
+        ("_x45 2x76", (None, 2, 0, 0, 0)),
+        # A series that is there already, over a restart of the operator too.
+        ("3x20 4x20 0x80", (1 * 16 / 15, 0, 0, 0, 0)),
+        # Prometheus did not scrape for forty minutes.
+        ("3x20 _x40 3x60", (0, None, None, 0, 0)),
+    ],
+    ids=["new", "new at the end of a step", "known", "gap"],
+)
+def test_each_event_is_drawn_once(
+    promtool: Path, tmp_path: Path, name: str, samples: str, drawn: tuple[float | None, ...]
+) -> None:
+    """At the step of the panel, with what Grafana makes of it at a scrape interval of one minute."""
+    panel, target = TARGETS[name]
+    assert panel["interval"] == "15m"
+    expr = filled(target["expr"], interval="15m", rate_interval="16m", range_="1d")
+    series, labels = COUNTERS[name]
+    expected = [
+        (expr, f"{minute}m", {} if value is None else {labels: float(value)})
+        for minute, value in zip((30, 45, 60, 75, 90), drawn, strict=True)
+    ]
+    evaluate(promtool, tmp_path, [{"series": series, "values": samples}], expected)
+
+
+def test_one_failure_is_listed(promtool: Path, tmp_path: Path) -> None:
+    """The account's policy is new, and its first pass failed."""
+    labels = '{policy_namespace="s",policy="p",account_id="1",reason="timeout"}'
+    _, target = TARGETS["Why: failures in this range-A"]
+    series = [{"series": f"mfa_policy_errors_total{labels}", "values": "_x10 1x60"}]
+    evaluate(promtool, tmp_path, series, [(query(target), "30m", {labels: 1.0})])
+
+
+@pytest.mark.parametrize("name", ["Pass duration-A", "Pass duration-B"])
+def test_a_pass_every_quarter_of_an_hour_suffices_for_the_duration(promtool: Path, tmp_path: Path, name: str) -> None:
+    """The panel's step is long enough for the default interval: with a shorter one there were gaps."""
+    panel, target = TARGETS[name]
+    expr = filled(target["expr"], interval=panel["interval"], rate_interval=panel["interval"], range_="1d")
+    labels = 'policy_namespace="s",policy="p"'
+    series = [
+        {
+            "series": f'mfa_policy_pass_duration_seconds_bucket{{le="{le}",{labels}}}',
+            "values": " ".join(f"{count}x14" for count in range(10)),
+        }
+        for le in ("5.0", "+Inf")
+    ]
+    # A comparison drops what is no number.
+    expected = [(f"count({expr} >= 0)", f"{minute}m", {"{}": 1.0}) for minute in range(75, 90)]
+    evaluate(promtool, tmp_path, series, expected)
 
 
 def test_every_exported_metric_is_shown(exported: Metrics) -> None:

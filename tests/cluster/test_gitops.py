@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from mfa_operator.sandbox.aws import EmbeddedAws
-from tests.controlplane import Kubectl
-from tests.fixtures.operator import Policies, StartOperator
+from tests.chart.test_gitops import argo_health
+from tests.chart.test_kstatus import ask, documented
+from tests.controlplane import BinariesUnavailable, Kubectl
+from tests.fixtures.operator import Policies, StartOperator, eventually
+from tests.programs import find_kstatus
 
 MINIMAL = Path(__file__).parents[2] / "deploy" / "examples" / "minimal.yaml"
 ID = "111122223333"
@@ -37,3 +41,46 @@ def test_a_policy_synced_twice_shows_no_drift(
     stored = kubectl("-n", namespace, "get", "mfap", "console-mfa", "-o", "json", "--show-managed-fields").stdout
     owners = {(each["manager"], each.get("subresource")) for each in json.loads(stored)["metadata"]["managedFields"]}
     assert {name for name, subresource in owners if subresource != "status"} == {manager}
+
+
+@pytest.fixture
+def kstatus() -> Path:
+    try:
+        return find_kstatus()
+    except BinariesUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(f"NO PROGRAM: {error}")
+
+
+def test_argo_cd_and_flux_read_what_the_operator_really_writes(
+    aws: EmbeddedAws, start_operator: StartOperator, policies: Policies, kstatus: Path
+) -> None:
+    """The cases of tests/chart/test_gitops.py and test_kstatus.py are made by hand; these are from the API server."""
+    account = aws.world.account(ID)
+    account.user("alice", password=True)
+    accounts = [{"id": ID, "roleArn": account.role_arn}]
+    [check] = documented()["healthCheckExprs"]
+    expressions = {name: check[name] for name in ("current", "failed")}
+
+    def seen() -> tuple[str, str, str]:
+        """What Argo CD says, what kstatus says, and what Flux says with the documented expressions."""
+        body = policies.get("p")
+        return argo_health(body)["status"], ask(kstatus, body)["status"], ask(kstatus, body, expressions)["status"]
+
+    def ready(reason: str) -> bool:
+        conditions = {each["type"]: each["reason"] for each in policies.status("p").get("conditions", ())}
+        return conditions.get("Ready") == reason
+
+    policies.apply("p", accounts=accounts)
+    assert seen() == ("Progressing", "Current", "Unknown")
+    start_operator()
+    policies.wait_for_pass("p")
+    assert seen() == ("Healthy", "Current", "Current")
+    policies.apply("p", accounts=accounts, suspend=True)
+    eventually(lambda: ready("Suspended"), "the suspension is told")
+    assert seen() == ("Suspended", "InProgress", "Current")
+    account.suspended = True
+    policies.apply("p", accounts=accounts, suspend=False)
+    eventually(lambda: ready("AccountsFailed"), "the failed account is told")
+    assert seen() == ("Degraded", "InProgress", "Failed")
