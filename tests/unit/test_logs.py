@@ -71,9 +71,7 @@ def test_kopfs_settings_are_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = configured(monkeypatch, "json")
     body = kopf.Body({"metadata": {"name": "console-mfa"}})
     ObjectLogger(body=body, settings=kopf.OperatorSettings()).warning("a warning")
-    assert json.loads(stream.getvalue()).keys() == {"timestamp", "level", "logger", "message", "taskName"} - (
-        {"taskName"} if sys.version_info < (3, 12) else set()
-    )
+    assert json.loads(stream.getvalue()).keys() == {"timestamp", "level", "logger", "message"}
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
