@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import accounts, calls, imports, operator_process, peers, readme
+from bench import accounts, calls, imports, operator_process, peers, readme, verdicts
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -19,6 +19,7 @@ SCENARIOS: Mapping[str, Callable[[], object]] = {
     "calls": calls.measure,
     "imports": imports.measure,
     "peers": peers.measure,
+    "verdicts": verdicts.measure,
     "accounts": accounts.measure,
     "writes": operator_process.writes,
     "start": operator_process.start,
