@@ -68,6 +68,8 @@ class Remediation(RuleBasedStateMachine):
         self._removals: list[tuple[str, datetime | None]] = []
         self._to_be_on_record: set[tuple[PolicyRef, str, str]] = set()
         """Policy, its uid, and user: whoever lost the password to us and has got no other since."""
+        self._changed: dict[str, int] = {}
+        """How many calls there were when somebody last touched a user's password: deeds are checked only later."""
         self._running: PolicyRef | None = None
         self._checked = 0
         self._step, self._stage.step = self._stage.step, self._watched_step  # type: ignore[method-assign]  # to look on
@@ -219,7 +221,8 @@ class Remediation(RuleBasedStateMachine):
             assert record is not None
             self._removals.append((user, record.profile_created))
             uid = next(one.owner_uid for one in reversed(cluster.published) if one.ref == truth.policy)
-            self._to_be_on_record.add((truth.policy, uid, user))
+            if index >= self._changed.get(user, 0):
+                self._to_be_on_record.add((truth.policy, uid, user))
 
     @invariant()
     def first_seen_never_moves(self) -> None:
@@ -287,6 +290,7 @@ class Remediation(RuleBasedStateMachine):
         user = self._user(name)
         if what != "mfa":
             self._to_be_on_record = {entry for entry in self._to_be_on_record if entry[2] != name}
+            self._changed[name] = len(self._aws.calls)
         # A second later, or nothing could tell a new user or password from the one before.
         self._stage.clock.advance(timedelta(seconds=1))
         match what:
