@@ -237,7 +237,8 @@ class Remediation(RuleBasedStateMachine):
         self._aws.faults.clear()
         stage.start()
         running = [ref for ref, body in stage.cluster.policies.items() if not body["spec"].get("suspend")]
-        for _ in range(3):
+        # Published first; then each pass may be limited to one of them.
+        for _ in range(2 + len(USERS)):
             for ref in running:
                 self._run(ref.name, GRACE + MINUTE)
         self.every_deed_was_announced_due_and_right()
