@@ -33,24 +33,14 @@ HELM = GoBuild(
     announcement="Helm (once; some 3 minutes, seconds when Go's caches are warm)",
     ldflags=_helm_ldflags(),
 )
-PROMTOOL = GoBuild(
-    label="promtool",
-    module=_HERE / "promtool",
-    packages=(f"{_PROMETHEUS_MODULE}/cmd/promtool",),
-    names=("promtool",),
-    versions={"prometheus": _PROMETHEUS_MODULE},
-    announcement="promtool (once; some 4 minutes, seconds when Go's caches are warm)",
-    # Without the clients of every cloud, which only `promtool check service-discovery` needs.
-    tags="remove_all_sd",
-)
 PROMETHEUS = GoBuild(
     label="prometheus",
     module=_HERE / "promtool",
-    packages=(f"{_PROMETHEUS_MODULE}/cmd/prometheus",),
-    names=("prometheus",),
+    packages=(f"{_PROMETHEUS_MODULE}/cmd/prometheus", f"{_PROMETHEUS_MODULE}/cmd/promtool"),
+    names=("prometheus", "promtool"),
     versions={"prometheus": _PROMETHEUS_MODULE},
-    announcement="Prometheus (once; some 5 minutes, seconds when Go's caches are warm)",
-    # Targets come from its configuration alone. Without the tag builtinassets it has no pages, only the API.
+    announcement="Prometheus and promtool (once; some 5 minutes, seconds when Go's caches are warm)",
+    # Without the clients of every cloud, which find targets; and, without builtinassets, with no pages but the API.
     tags="remove_all_sd",
 )
 KSTATUS = GoBuild(
@@ -78,7 +68,7 @@ def find_helm() -> Path:
 
 def find_promtool() -> Path:
     """The program, from the PATH where it is there. Raises BinariesUnavailable."""
-    return Path(shutil.which("promtool") or PROMTOOL.find() / "promtool")
+    return Path(shutil.which("promtool") or PROMETHEUS.find() / "promtool")
 
 
 def find_prometheus() -> Path:

@@ -65,6 +65,13 @@ def reasons(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {user["user"]: user.get("reason", "") for user in users}
 
 
+def audited(run: Run, policy: Path, directory: Path) -> Path:
+    """The JSON of an audit now, for --previous."""
+    previous = directory / "previous.json"
+    previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+    return previous
+
+
 def quarantine(aws: EmbeddedAws, account: Account, *users: str, tagged: bool = True) -> None:
     """As the operator does it, or, without the tag, as somebody else might."""
     iam = aws.iam(account.admin_credentials)
@@ -91,8 +98,7 @@ class TestPlan:
         assert first.returncode == 1
         assert reasons(first) == {"alice": "NotPublishedYet", "bob": "NotPublishedYet", "sealed": "Exempt"}
 
-        previous = tmp_path / "previous.json"
-        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        previous = audited(run, policy, tmp_path)
         done = run("plan", "-f", policy, "--config", rules, "--previous", previous, "-o", "json")
         assert reasons(done) == {"alice": "", "bob": "LimitReached", "sealed": "Exempt"}
         assert [call.operation for call in aws.calls if not call.operation.startswith(READING)] == []
@@ -105,8 +111,7 @@ class TestPlan:
         self, account: Account, run: Run, policy: Path, tmp_path: Path
     ) -> None:
         account.user("alice", password=True)
-        previous = tmp_path / "previous.json"
-        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        previous = audited(run, policy, tmp_path)
         assert reasons(run("plan", "-f", policy, "--previous", previous, "-o", "json")) == {"alice": "NotAllowed"}
 
     def test_nobody_violates_is_status_0_and_a_dry_run_is_named(
@@ -116,8 +121,7 @@ class TestPlan:
         assert run("plan", "-f", policy, "--config", rules).returncode == 0
         account.user("alice", password=True)
         policy.write_text(policy.read_text().replace("dryRun: false", "dryRun: true"))
-        previous = tmp_path / "previous.json"
-        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        previous = audited(run, policy, tmp_path)
         done = run("plan", "-f", policy, "--config", rules, "--previous", previous, "-o", "json")
         assert reasons(done) == {"alice": "DryRun"}
 
@@ -128,8 +132,7 @@ class TestPlan:
             account.user(name, password=True)
         quarantine(aws, account, "alice")
         policy.write_text(policy.read_text().replace("RemoveConsoleAccess", "QuarantineUntilMfa"))
-        previous = tmp_path / "previous.json"
-        previous.write_text(run("audit", "-f", policy, "-o", "json").stdout)
+        previous = audited(run, policy, tmp_path)
         done = run("plan", "-f", policy, "--config", rules, "--previous", previous, "-o", "json")
         assert reasons(done) == {"bob": ""}
 

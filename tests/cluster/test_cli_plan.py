@@ -33,13 +33,7 @@ def test_the_plan_is_what_the_next_pass_does(
     start_operator(f"--config={config}")
     policies.apply("p", **spec)
     policies.wait_for_pass("p")
-    body = {
-        "apiVersion": "mfa-operator.io/v1alpha1",
-        "kind": "MfaPolicy",
-        "metadata": {"name": "p", "namespace": policies.namespace},
-        "spec": spec,
-    }
-    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(body))
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policies.manifest("p", spec)))
 
     def plan(*args: object) -> dict[str, str]:
         command = [str(COMMAND), "plan", "-f", str(tmp_path / "policy.yaml"), f"--config={config}", "-o", "json"]

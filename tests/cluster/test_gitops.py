@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from tests.chart.test_gitops import argo_health
 from tests.chart.test_kstatus import ask, documented
 from tests.controlplane import BinariesUnavailable, Kubectl
 from tests.fixtures.operator import Policies, StartOperator, eventually
+from tests.not_run import cannot_run
 from tests.programs import find_kstatus
 
 MINIMAL = Path(__file__).parents[2] / "deploy" / "examples" / "minimal.yaml"
@@ -48,9 +48,7 @@ def kstatus() -> Path:
     try:
         return find_kstatus()
     except BinariesUnavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(f"NO PROGRAM: {error}")
+        cannot_run(f"NO PROGRAM: {error}")
 
 
 def test_argo_cd_and_flux_read_what_the_operator_really_writes(
