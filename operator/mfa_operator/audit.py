@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mfa_operator.api.enums import FindingState
 from mfa_operator.api.policy import Account, PolicySpec
@@ -14,6 +14,7 @@ from mfa_operator.api.status import Finding, ReportStatus
 from mfa_operator.aws.collect import MAX_CONCURRENT_USERS, Collector
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import Sessions
+from mfa_operator.clock import utc_moment
 from mfa_operator.evaluate import Case, Verdict, evaluate, needs_of, wants_tags
 from mfa_operator.report import account_report
 from mfa_operator.snapshot import Snapshot
@@ -59,7 +60,7 @@ class Auditor:
         where the operator is stopping.
         """
         collector = self.collector(account)
-        moment = datetime.now(UTC)
+        moment = utc_moment()
         findings = {finding.user: finding for finding in previous.findings} if previous else {}
         failures: list[AwsFailure] = []
         needs = needs_of(spec)

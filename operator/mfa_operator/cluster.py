@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from kubernetes.client import ApiClient
 
 from mfa_operator.api.objects import report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus
+from mfa_operator.clock import utc_moment
 from mfa_operator.cluster_errors import ClusterError, ClusterUnavailable, ObjectGone, ReadRefused, WriteRefused
 from mfa_operator.cluster_objects import (
     ObjectMeta,
@@ -66,10 +68,15 @@ class Cluster(ClusterReader):
         reporting_instance: str,
         stopping: threading.Event | None = None,
         backoff: Backoff | None = None,
+        clock: Callable[[], datetime] = utc_moment,
     ) -> None:
-        """`reporting_instance` says in Events which replica speaks; `stopping`, once set, ends all trying again."""
+        """`reporting_instance` says in Events which replica speaks; `stopping`, once set, ends all trying again.
+
+        `clock` gives the time that an Event bears.
+        """
         super().__init__(api, stopping=stopping or threading.Event(), backoff=backoff or Backoff())
         self._reporting_instance = reporting_instance
+        self._clock = clock
 
     def write_report(self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None) -> StoredReport:
         """Replace the whole status of the account's report, and create the report where the policy has none.
@@ -122,11 +129,11 @@ class Cluster(ClusterReader):
         also = frozenset({CONFLICT, INVALID})
         self._persistence.run(attempt, name=f"MfaPolicy {policy.ref}", write=True, also=also)
 
-    def emit(self, regarding: PolicyObject, event: EventNote, now: datetime) -> None:
+    def emit(self, regarding: PolicyObject, event: EventNote) -> None:
         """Write an Event about the policy. A failure is logged and nothing more: it must not stop a pass."""
         # A name of our own, so that a second try after a lost answer makes no second Event.
         name = f"{regarding.ref.name}.{secrets.token_hex(8)}"
-        body = event_body(regarding, event, now, name=name, instance=self._reporting_instance)
+        body = event_body(regarding, event, self._clock(), name=name, instance=self._reporting_instance)
 
         def attempt() -> None:
             try:

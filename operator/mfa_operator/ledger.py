@@ -269,7 +269,7 @@ class Ledger:
 
     def _emit(self, reason: EventReason, note: str) -> None:
         warning = reason is not EventReason.QUARANTINE_LIFTED
-        self.around.cluster.emit(self.policy, EventNote(reason, warning, "Remediate", note), self.around.clock())
+        self.around.cluster.emit(self.policy, EventNote(reason, warning, "Remediate", note))
 
     def count(self, action: RemediationAction, result: str) -> None:
         self.around.metrics.count_remediation(self.policy.ref, self.account.id, action, result)

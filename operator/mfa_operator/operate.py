@@ -20,7 +20,7 @@ from mfa_operator import __version__, leader, logs
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.audit import Auditor
 from mfa_operator.aws.sessions import Sessions
-from mfa_operator.clock import utc_now
+from mfa_operator.clock import utc_moment
 from mfa_operator.cluster import Cluster
 from mfa_operator.cluster_errors import ClusterError
 from mfa_operator.health import HealthServer
@@ -242,7 +242,7 @@ class Operator:
         runner = self._build_reconciler(settings, cluster, metrics, access, self._stopping, leading=self._leading)
         self._scheduler = Scheduler(
             runner,
-            clock=utc_now,
+            clock=utc_moment,
             settings=settings.scheduler,
             stopping=self._stopping,
             interval_override=settings.audit.interval_override,

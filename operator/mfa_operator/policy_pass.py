@@ -143,7 +143,7 @@ class PolicyPass:
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
         for note in finding_events(before, report):
-            self._cluster.emit(self.policy, note, self._now)
+            self._cluster.emit(self.policy, note)
         return report
 
     def _not_allowed(

@@ -19,7 +19,7 @@ from mfa_operator.api.objects import Policy, PolicyRef, known_status, read_polic
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.audit import Auditor
-from mfa_operator.clock import utc_now
+from mfa_operator.clock import utc_moment
 from mfa_operator.cluster import Cluster, PolicyIdentity
 from mfa_operator.events import EventNote
 from mfa_operator.metrics import Metrics
@@ -48,7 +48,7 @@ class Reconciler:
         max_concurrent_accounts: int = 8,
         interval_override: timedelta | None = None,
         user_violation_info: bool = False,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] = utc_moment,
         chance: random.Random | None = None,
     ) -> None:
         """`access` gives the rules in force now; `interval_override` replaces every spec.interval."""
@@ -74,7 +74,9 @@ class Reconciler:
         Raises ClusterError where nothing can be read or published, PassAbandoned where the operator is stopping.
         """
         started = time.monotonic()
-        now = self._clock()
+        begun = self._clock()
+        # As Kubernetes objects hold times.
+        now = begun.replace(microsecond=0)
         body = self._cluster.get_policy(ref)
         if body is None:
             self.forget(ref)
@@ -103,7 +105,7 @@ class Reconciler:
         )
         outcomes = one_pass.run(self._accounts, self._width)
         reports = {outcome.status.id: outcome.report for outcome in outcomes if outcome.report}
-        due = next_due(now, self._interval_override or policy.spec.interval.delta, self._chance.random())
+        due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
         status = policy_status(
             policy.spec, policy.generation, [outcome.status for outcome in outcomes], reports, policy.status, now, due
@@ -113,7 +115,7 @@ class Reconciler:
         self._cluster.write_policy_status(policy, status)
         for outcome in outcomes:
             for note in outcome.notes:
-                self._cluster.emit(policy, note, now)
+                self._cluster.emit(policy, note)
         self._show(policy, status, reports, now)
         self._metrics.observe_pass(ref, time.monotonic() - started)
         self._prune()
@@ -140,7 +142,7 @@ class Reconciler:
         if identity and quarantined:
             # In a thread: forget is called in the event loop.
             event = _quarantines_left(quarantined, "the policy is gone")
-            self._accounts.submit(self._cluster.emit, identity, event, self._clock())
+            self._accounts.submit(self._cluster.emit, identity, event)
 
     def _prune(self) -> None:
         with self._lock:
@@ -157,7 +159,7 @@ class Reconciler:
             known = before.condition(ConditionType.READY)
             changed = known is None or (known.reason, known.message) != (reason, status.conditions[0].message)
             if reason is ConditionReason.INVALID_SPEC and changed:
-                self._cluster.emit(identity, EventNote(EventReason.INVALID_SPEC, True, "Validate", message), now)
+                self._cluster.emit(identity, EventNote(EventReason.INVALID_SPEC, True, "Validate", message))
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
 
@@ -171,7 +173,7 @@ class Reconciler:
                     self._cluster.delete_report(stored)
                     if quarantined := stored.status.summary.quarantined:
                         why = f"the policy does not name account {account.id} any more"
-                        self._cluster.emit(policy, _quarantines_left(quarantined, why, account.id), self._clock())
+                        self._cluster.emit(policy, _quarantines_left(quarantined, why, account.id))
 
     def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
         figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)

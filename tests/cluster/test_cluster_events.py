@@ -32,7 +32,7 @@ def client(service_account: Path) -> Iterator[ApiClient]:
 
 @pytest.fixture
 def cluster(client: ApiClient) -> Cluster:
-    return Cluster(client, reporting_instance="mfa-operator-7d9f-x2x4k", backoff=Backoff(first=0.01))
+    return Cluster(client, reporting_instance="mfa-operator-7d9f-x2x4k", backoff=Backoff(first=0.01), clock=lambda: NOW)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ class TestReading:
 
 class TestEvents:
     def test_are_seen_by_kubectl(self, cluster: Cluster, policy: PolicyIdentity, policies: Policies) -> None:
-        cluster.emit(policy, NOTE, NOW)
+        cluster.emit(policy, NOTE)
         here = ("-n", policies.namespace)
         table = policies.kubectl(*here, "get", "events").stdout
         for shown in ("Warning", "NewViolations", f"mfapolicy/{NAME}", NOTE.note):
@@ -86,8 +86,8 @@ class TestEvents:
     def test_have_every_field_that_tools_filter_by(
         self, cluster: Cluster, policy: PolicyIdentity, policies: Policies
     ) -> None:
-        cluster.emit(policy, NOTE, NOW)
-        cluster.emit(policy, replace(NOTE, reason=EventReason.VIOLATIONS_RESOLVED, warning=False), NOW)
+        cluster.emit(policy, NOTE)
+        cluster.emit(policy, replace(NOTE, reason=EventReason.VIOLATIONS_RESOLVED, warning=False))
         kinds = {event["reason"]: event["type"] for event in policies.events()}
         assert kinds == {"NewViolations": "Warning", "ViolationsResolved": "Normal"}
         [event] = policies.events("NewViolations")
@@ -103,9 +103,20 @@ class TestEvents:
         assert event["reportingInstance"] == "mfa-operator-7d9f-x2x4k"
         assert event["action"] == "Audit"
 
+    def test_within_one_second_their_times_tell_their_order(
+        self, client: ApiClient, policy: PolicyIdentity, policies: Policies
+    ) -> None:
+        cluster = Cluster(client, reporting_instance="a")
+        notes = [f"note {number}" for number in range(5)]
+        for note in notes:
+            cluster.emit(policy, replace(NOTE, note=note))
+        events = policies.events()
+        assert [event["note"] for event in events] == notes
+        assert len({event["eventTime"] for event in events}) == len(notes)
+
     @pytest.mark.parametrize("note", ["x" * 1024, "x" * 1025, "ü" * 600, "🔑" * 3000], ids=len)
     def test_long_notes_are_cut(self, cluster: Cluster, policy: PolicyIdentity, policies: Policies, note: str) -> None:
-        cluster.emit(policy, replace(NOTE, note=note), NOW)
+        cluster.emit(policy, replace(NOTE, note=note))
         [event] = policies.events()
         kept = event["note"].removesuffix("…")
         assert note.startswith(kept)
@@ -114,7 +125,7 @@ class TestEvents:
 
     def test_the_longest_names_are_no_obstacle(self, client: ApiClient, policies: Policies) -> None:
         policy = PolicyIdentity.of(policies.apply("p" * 63, **SPEC))
-        Cluster(client, reporting_instance="i" * 253).emit(policy, NOTE, NOW)
+        Cluster(client, reporting_instance="i" * 253).emit(policy, NOTE)
         [event] = policies.events()
         assert event["reportingInstance"] == "i" * 128
 
@@ -123,6 +134,6 @@ class TestEvents:
     ) -> None:
         elsewhere = PolicyIdentity(PolicyRef("no-such-namespace", NAME), policy.uid)
         with caplog.at_level(logging.WARNING):
-            cluster.emit(elsewhere, NOTE, NOW)
+            cluster.emit(elsewhere, NOTE)
         assert f"no-such-namespace/{NAME}" in caplog.text
         assert "NewViolations" in caplog.text

@@ -242,7 +242,7 @@ class TestPolicyStatus:
         before = policies.get(NAME)
         cluster.write_policy_status(policy, FULL_POLICY)
         cluster.write_report(policy, FULL_REPORT, None)
-        cluster.emit(policy, NOTE, NOW)
+        cluster.emit(policy, NOTE)
         after = policies.get(NAME)
         assert after["spec"] == before["spec"]
         changing = {"managedFields", "resourceVersion"}

@@ -114,4 +114,4 @@ READS = {
     "get report": Operation("get", "mfareports", "", lambda cluster, _: cluster.get_report(REF, ACCOUNT)),
     "list reports": Operation("list", "mfareports", "", lambda cluster, _: cluster.list_reports(REF)),
 }
-EMIT = Operation("create", "events", "", lambda cluster, policy: cluster.emit(policy, NOTE, NOW))
+EMIT = Operation("create", "events", "", lambda cluster, policy: cluster.emit(policy, NOTE))

@@ -25,7 +25,7 @@ from mfa_operator.cluster import (
 from mfa_operator.kubernetes_client import CONNECTIONS, connect
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
 from mfa_operator.sandbox.kubernetes.faults import Failure
-from tests.kube.operations import EMIT, NOTE, NOW, QUICK, READS, REF, TRIES, WRITES, Operation, report_status, users_of
+from tests.kube.operations import EMIT, NOTE, QUICK, READS, REF, TRIES, WRITES, Operation, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]
 EVERY = WRITES | READS
@@ -213,7 +213,7 @@ class TestEvents:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         EMIT.fails(kube, "reset", applied=True)
-        cluster.emit(policy, NOTE, NOW)
+        cluster.emit(policy, NOTE)
         assert [event["note"] for event in kube.list("events")] == ["alice has no MFA"]
         assert caplog.records == []
 
@@ -228,7 +228,7 @@ class TestEvents:
         requests: int,
     ) -> None:
         EMIT.fails(kube, status, times=None)
-        cluster.emit(policy, NOTE, NOW)
+        cluster.emit(policy, NOTE)
         assert EMIT.requests(kube) == requests
         [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
         assert "default/console-mfa" in record.getMessage()

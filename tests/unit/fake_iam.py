@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -41,8 +41,8 @@ class Clock:
     def __init__(self, moment: datetime = NOW) -> None:
         self.moment = moment
 
-    def now(self, tz: tzinfo | None = None) -> datetime:
-        return self.moment.astimezone(tz)
+    def utc_moment(self) -> datetime:
+        return self.moment
 
     def utc_now(self) -> datetime:
         return self.moment.replace(microsecond=0)
@@ -54,8 +54,8 @@ class Clock:
     def everywhere(self) -> Iterator[None]:
         """Have the shell around the judging read this clock."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mfa_operator.audit.datetime", self)
-            patch.setattr("mfa_operator.aws.collect.datetime", self)
+            patch.setattr("mfa_operator.audit.utc_moment", self.utc_moment)
+            patch.setattr("mfa_operator.aws.collect.utc_moment", self.utc_moment)
             patch.setattr("mfa_operator.aws.collect.utc_now", self.utc_now)
             patch.setattr("mfa_operator.aws.lookups.utc_now", self.utc_now)
             yield

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mfa_operator.api.enums import AccountReason, FindingReason
 from mfa_operator.aws import credential_reports, lookups
 from mfa_operator.aws.errors import AwsFailure, Denied, NotFound, ReportFailed
 from mfa_operator.aws.sessions import AccountSession, Identity
-from mfa_operator.clock import utc_now
+from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.credential_report import CredentialReport
 from mfa_operator.knowledge import Needs, Question, next_question, sweep
 from mfa_operator.memory import Memory, forget, recall, remember
@@ -75,7 +75,7 @@ class Collector:
             return self._judge_suspects(pool, self._bulk, needs, now, deadlines, count_error)
 
     def _fetch(self, pool: ThreadPoolExecutor, now: datetime) -> _Bulk:
-        taken_at = datetime.now(UTC)
+        taken_at = utc_moment()
         identity = self.session.open()
         notes: list[str] = []
         users = pool.submit(lookups.list_users, self.session)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +31,7 @@ from mfa_operator.aws.errors import (
     expired,
     failure,
 )
+from mfa_operator.clock import utc_moment
 from mfa_operator.schedule import PassAbandoned
 from mfa_operator.settings import SettingsError
 
@@ -207,7 +208,7 @@ class AccountSession:
     def _renew(self) -> None:
         if self.account.role_arn is None:
             return
-        if self._credentials and datetime.now(UTC) < self._credentials.expires - REFRESH_BEFORE:
+        if self._credentials and utc_moment() < self._credentials.expires - REFRESH_BEFORE:
             return
         sts: STSClient = self.sessions.clients.own("sts", self.sessions.region(self.partition))
         wanted: dict[str, Any] = {"RoleArn": self.account.role_arn, "RoleSessionName": ROLE_SESSION_NAME}
