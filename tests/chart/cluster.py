@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.controlplane import Kubectl
+from tests.fixtures.operator import eventually
+
 RESTRICTED = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("enforce", "warn")]
 POLICY_CRD = "mfapolicies.mfa-operator.io"
 REPORT_CRD = "mfareports.mfa-operator.io"
+
+
+def wait_until_served(kubectl: Kubectl, *crds: str) -> None:
+    """Until these kinds, or both of ours, can be listed.
+
+    A CRD that is deleted before can hang in its finalizer for minutes.
+    """
+    crds = crds or (POLICY_CRD, REPORT_CRD)
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{crd}" for crd in crds))
+
+    def unserved() -> list[str]:
+        paths = [f"/apis/{group}/v1alpha1/{plural}" for plural, _, group in (crd.partition(".") for crd in crds)]
+        return [path for path in paths if kubectl("get", "--raw", path, check=False).returncode]
+
+    eventually(lambda: not unserved(), f"{', '.join(crds)} can be listed")
 
 
 def monitoring_crd(kind: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.cluster import POLICY_CRD, REPORT_CRD, RESTRICTED, monitoring_crd
+from tests.chart.cluster import POLICY_CRD, REPORT_CRD, RESTRICTED, monitoring_crd, wait_until_served
 from tests.chart.helm import NAMESPACE, RELEASE, Helm
 from tests.controlplane import BinariesUnavailable, ControlPlane, Kubectl
 from tests.not_run import cannot_run
@@ -111,6 +111,5 @@ def installer(helm: Helm, bare_cluster: ControlPlane, kubectl: Kubectl) -> Itera
         installer("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
     crds = [f"crd/{name}" for name in (POLICY_CRD, REPORT_CRD)]
     if left := kubectl("get", *crds, "--ignore-not-found", "-o", "name").stdout.split():
-        # Deleted before it is served, a CRD can hang in its finalizer for minutes.
-        kubectl("wait", "--for=condition=Established", "--timeout=60s", *left)
+        wait_until_served(kubectl, *(name.split("/")[1] for name in left))
         kubectl("delete", *left)

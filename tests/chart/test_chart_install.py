@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.cluster import POLICY_CRD
+from tests.chart.cluster import POLICY_CRD, wait_until_served
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Helm, HelmError
 from tests.chart.value_sets import VALUE_SETS
 from tests.controlplane import ControlPlane, Kubectl
@@ -68,7 +68,7 @@ def test_the_policy_in_the_notes_is_one_that_the_cluster_takes(installer: Helm, 
 
 def test_upgrade_from_an_older_chart_rollback_and_uninstall(installer: Helm, kubectl: Kubectl, tmp_path: Path) -> None:
     installer("install", RELEASE, str(older_chart(tmp_path)), "-n", NAMESPACE)
-    kubectl("wait", "--for=condition=Established", f"crd/{POLICY_CRD}", "--timeout=60s")
+    wait_until_served(kubectl)
     assert "suspend" not in policy_fields(kubectl)
     kubectl("apply", "-f", "-", input=yaml.safe_dump(POLICY))
 
@@ -98,7 +98,7 @@ def test_upgrade_from_an_older_chart_rollback_and_uninstall(installer: Helm, kub
 def test_crds_that_are_not_to_be_kept_go_with_the_release(installer: Helm, kubectl: Kubectl) -> None:
     notes = installer("install", RELEASE, str(CHART), "-n", NAMESPACE, values={"crds": {"keep": False}})
     assert "crds.keep=false: uninstalling deletes the CRDs" in notes
-    kubectl("wait", "--for=condition=Established", f"crd/{POLICY_CRD}", "--timeout=60s")
+    wait_until_served(kubectl)
     installer("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
     assert POLICY_CRD not in kubectl("get", "crd", "-o", "name").stdout
 

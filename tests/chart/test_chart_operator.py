@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from tests.chart.cluster import wait_until_served
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Helm, Object
 from tests.controlplane import ControlPlane, Kubectl
 from tests.fixtures.operator import Launcher, OperatorProcess, Policies, eventually
@@ -63,8 +64,7 @@ def run(
     def start(values: Object | None = None) -> tuple[OperatorProcess, Pod]:
         if values is not None:
             installer("install", RELEASE, str(CHART), "-n", NAMESPACE, values={"replicas": 0, **values})
-            for crd in ("mfapolicies", "mfareports"):
-                kubectl("wait", "--for=condition=Established", f"crd/{crd}.mfa-operator.io", "--timeout=60s")
+            wait_until_served(kubectl)
             bare_cluster.service_account_kubeconfig(NAMESPACE, RELEASE, kubeconfig)
             pod.update()
         environment = {"POD_NAMESPACE": NAMESPACE, "POD_NAME": "mfa-operator-0"}
