@@ -14,10 +14,13 @@ import urllib3
 import yaml
 from kubernetes import client
 
+from mfa_operator.cluster import Cluster
+from mfa_operator.kubernetes_client import connect
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
 from tests.controlplane.binaries import cache_directory
-
-Object = dict[str, Any]
+from tests.kube.objects import POLICIES, Object
+from tests.kube.operations import QUICK
+from tests.not_run import cannot_run
 
 CRDS = [
     yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -88,6 +91,26 @@ def new_policy() -> Callable[..., Object]:
 
 
 @pytest.fixture
+def policy(objects: Any, new_policy: Callable[..., Object]) -> Object:
+    """One that a client has created."""
+    created: Object = objects.create_namespaced_custom_object(*POLICIES, new_policy())
+    return created
+
+
+@pytest.fixture
+def connected(kube: EmbeddedKubernetes, tmp_path: Path) -> Iterator[client.ApiClient]:
+    """The client as the operator connects it: its own way of trying again must not multiply ours."""
+    made, _ = connect(str(kube.write_kubeconfig(tmp_path / "kubeconfig")), None)
+    with made:
+        yield made
+
+
+@pytest.fixture
+def cluster(connected: client.ApiClient) -> Cluster:
+    return Cluster(connected, reporting_instance="mfa-operator-0", backoff=QUICK)
+
+
+@pytest.fixture
 def eventually() -> Callable[..., None]:
     """Waits until a condition holds; fails with the text when it does not within the seconds given."""
 
@@ -108,7 +131,7 @@ def start_kubectl(kube: EmbeddedKubernetes, tmp_path: Path) -> Iterator[Callable
     built = Path(os.environ.get("KUBEBUILDER_ASSETS") or cache_directory()) / "kubectl"
     program = shutil.which("kubectl") or shutil.which(str(built))
     if program is None:
-        pytest.skip("NO kubectl, neither on the PATH nor built: what people do with it by hand goes untested here")
+        cannot_run("NO kubectl, neither on the PATH nor built: what people do with it by hand goes untested here")
     kubeconfig = kube.write_kubeconfig(tmp_path / "kubeconfig")
     started = []
 

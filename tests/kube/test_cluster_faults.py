@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +21,10 @@ from mfa_operator.cluster import (
     ReadRefused,
     WriteRefused,
 )
-from mfa_operator.kubernetes_client import CONNECTIONS, connect
+from mfa_operator.kubernetes_client import CONNECTIONS
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
 from mfa_operator.sandbox.kubernetes.faults import Failure
-from tests.kube.operations import EMIT, NOTE, QUICK, READS, REF, TRIES, WRITES, Operation, report_status, users_of
+from tests.kube.operations import EMIT, NOTE, READS, REF, TRIES, WRITES, Operation, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]
 EVERY = WRITES | READS
@@ -33,19 +32,6 @@ writes = pytest.mark.parametrize("operation", WRITES.values(), ids=WRITES)
 reads = pytest.mark.parametrize("operation", READS.values(), ids=READS)
 every = pytest.mark.parametrize("operation", EVERY.values(), ids=EVERY)
 statuses = pytest.mark.parametrize("name", ["policy status", "report status"])
-
-
-@pytest.fixture
-def connected(kube: EmbeddedKubernetes, tmp_path: Path) -> Iterator[ApiClient]:
-    """The client as the operator connects it: its own way of trying again must not multiply ours."""
-    client, _ = connect(str(kube.write_kubeconfig(tmp_path / "kubeconfig")), None)
-    with client:
-        yield client
-
-
-@pytest.fixture
-def cluster(connected: ApiClient) -> Cluster:
-    return Cluster(connected, reporting_instance="mfa-operator-0", backoff=QUICK)
 
 
 @pytest.fixture

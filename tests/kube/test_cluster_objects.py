@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiClient
 
 from mfa_operator import cluster_reader
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import API_VERSION
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.cluster import Cluster, ClusterUnavailable, ObjectGone, PolicyIdentity, WriteRefused
-from mfa_operator.kubernetes_client import connect
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-from tests.kube.operations import ACCOUNT, QUICK, REF, REPORT, TRIES, WRITES, report_status, users_of
+from tests.kube.operations import ACCOUNT, REF, REPORT, TRIES, WRITES, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def connected(kube: EmbeddedKubernetes, tmp_path: Path) -> Iterator[ApiClient]:
-    """The client as the operator connects it: its own way of trying again must not multiply ours."""
-    client, _ = connect(str(kube.write_kubeconfig(tmp_path / "kubeconfig")), None)
-    with client:
-        yield client
-
-
-@pytest.fixture
-def cluster(connected: ApiClient) -> Cluster:
-    return Cluster(connected, reporting_instance="mfa-operator-0", backoff=QUICK)
 
 
 @pytest.fixture

@@ -1,39 +1,13 @@
 """What the embedded Kubernetes makes of changes, as the API server does: versions, conflicts, patches of every kind."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import urllib3
 from kubernetes import client
 
 from mfa_operator.sandbox.kubernetes import ApiError, EmbeddedKubernetes
-
-Object = dict[str, Any]
-Patch = Callable[..., urllib3.BaseHTTPResponse]
-
-POLICIES = ("mfa-operator.io", "v1alpha1", "default", "mfapolicies")
-NAMED = (*POLICIES, "console-mfa")
-READY = {"conditions": [{"type": "Ready", "status": "True"}]}
-
-
-@pytest.fixture
-def policy(objects: Any, new_policy: Callable[..., Object]) -> Object:
-    created: Object = objects.create_namespaced_custom_object(*POLICIES, new_policy())
-    return created
-
-
-def refusal(error: pytest.ExceptionInfo[client.ApiException]) -> Object:
-    """The Status object of a refusal, which has to agree with the HTTP status."""
-    status: Object = json.loads(str(error.value.body))
-    assert (status["kind"], status["apiVersion"], status["status"]) == ("Status", "v1", "Failure")
-    assert status["code"] == error.value.status
-    return status
-
-
-def version(body: Object) -> int:
-    return int(body["metadata"]["resourceVersion"])
+from tests.kube.objects import NAMED, READY, Object, Patch, refusal, version
 
 
 def test_versions_rise_over_all_resources(

@@ -7,36 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import urllib3
 from kubernetes import client
 
 from mfa_operator.sandbox.kubernetes import ApiError, EmbeddedKubernetes
-
-Object = dict[str, Any]
-Http = Callable[..., urllib3.BaseHTTPResponse]
-Patch = Callable[..., urllib3.BaseHTTPResponse]
-
-POLICIES = ("mfa-operator.io", "v1alpha1", "default", "mfapolicies")
-POLICIES_PATH = "/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies"
-READY = {"conditions": [{"type": "Ready", "status": "True"}]}
-
-
-@pytest.fixture
-def policy(objects: Any, new_policy: Callable[..., Object]) -> Object:
-    created: Object = objects.create_namespaced_custom_object(*POLICIES, new_policy())
-    return created
-
-
-def refusal(error: pytest.ExceptionInfo[client.ApiException]) -> Object:
-    """The Status object of a refusal, which has to agree with the HTTP status."""
-    status: Object = json.loads(str(error.value.body))
-    assert (status["kind"], status["apiVersion"], status["status"]) == ("Status", "v1", "Failure")
-    assert status["code"] == error.value.status
-    return status
-
-
-def version(body: Object) -> int:
-    return int(body["metadata"]["resourceVersion"])
+from tests.kube.objects import POLICIES, POLICIES_PATH, READY, Http, Object, Patch, refusal, version
 
 
 def test_a_new_object_gets_its_metadata(policy: Object) -> None:

@@ -9,17 +9,10 @@ import urllib3
 from kubernetes import client, watch
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-
-Object = dict[str, Any]
-Http = Callable[..., urllib3.BaseHTTPResponse]
+from tests.kube.objects import Http, Object
 
 GROUP = ("mfa-operator.io", "v1alpha1")
 PATH = "/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies/console-mfa"
-
-
-@pytest.fixture
-def policy(kube: EmbeddedKubernetes, new_policy: Callable[..., Object]) -> Object:
-    return kube.apply(new_policy())
 
 
 def report(name: str, *owners: Object) -> Object:

@@ -9,8 +9,7 @@ from kubernetes import client
 from kubernetes.dynamic import DynamicClient
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-
-Object = dict[str, Any]
+from tests.kube.objects import Object
 
 
 def test_groups_and_versions(api: client.ApiClient) -> None:

@@ -11,13 +11,9 @@ import urllib3
 from kubernetes import client, config
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from tests.kube.objects import NAMED, POLICIES, Http, Object
 
-Object = dict[str, Any]
-Http = Callable[..., urllib3.BaseHTTPResponse]
-
-POLICIES = ("mfa-operator.io", "v1alpha1", "default", "mfapolicies")
 PATH = "/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies"
-NAMED = (*POLICIES, "console-mfa")
 
 
 @pytest.fixture(autouse=True)

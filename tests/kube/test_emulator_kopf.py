@@ -10,8 +10,8 @@ import kopf
 import pytest
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from tests.kube.objects import Object
 
-Object = dict[str, Any]
 Eventually = Callable[..., None]
 
 Seen = list[tuple[str | None, str, str]]

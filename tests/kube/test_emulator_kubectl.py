@@ -4,20 +4,14 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from tests.kube.objects import Object
 
-Object = dict[str, Any]
 Kubectl = Callable[..., str]
 Eventually = Callable[..., None]
-
-
-@pytest.fixture
-def policy(kube: EmbeddedKubernetes, new_policy: Callable[..., Object]) -> Object:
-    return kube.apply(new_policy())
 
 
 @pytest.fixture

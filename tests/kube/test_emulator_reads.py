@@ -6,17 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import urllib3
 from kubernetes import client
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
 from mfa_operator.sandbox.kubernetes.tables import age
-
-Object = dict[str, Any]
-Http = Callable[..., urllib3.BaseHTTPResponse]
+from tests.kube.objects import POLICIES, Http, Object
 
 GROUP = ("mfa-operator.io", "v1alpha1")
-POLICIES = (*GROUP, "default", "mfapolicies")
 PATH = "/apis/mfa-operator.io/v1alpha1/mfapolicies"
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
 

@@ -5,25 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import urllib3
 
-Object = dict[str, Any]
-Http = Callable[..., urllib3.BaseHTTPResponse]
-Patch = Callable[..., urllib3.BaseHTTPResponse]
-
-POLICIES = ("mfa-operator.io", "v1alpha1", "default", "mfapolicies")
-POLICIES_PATH = "/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies"
-READY = {"conditions": [{"type": "Ready", "status": "True"}]}
-
-
-@pytest.fixture
-def policy(objects: Any, new_policy: Callable[..., Object]) -> Object:
-    created: Object = objects.create_namespaced_custom_object(*POLICIES, new_policy())
-    return created
-
-
-def version(body: Object) -> int:
-    return int(body["metadata"]["resourceVersion"])
+from tests.kube.objects import POLICIES_PATH, READY, Http, Object, Patch, version
 
 
 def as_put(http: Http, patch: Patch, change: Object, path: str) -> Any:

@@ -10,8 +10,8 @@ import urllib3
 from kubernetes import client, watch
 
 from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from tests.kube.objects import Object
 
-Object = dict[str, Any]
 Eventually = Callable[..., None]
 
 GROUP = ("mfa-operator.io", "v1alpha1")

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from mfa_operator.api.conversion import rfc3339, to_dict
+from mfa_operator.cli import options
 from mfa_operator.clock import utc_now
 from mfa_operator.offline import (
     PolicyResult,
@@ -36,30 +37,9 @@ Exit status:
 
 
 @click.command("audit", epilog=EXIT_STATUSES)
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    help="A YAML file with one MfaPolicy; may be given several times.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="Form of the report on stdout.",
-)
-@click.option(
-    "--previous",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="JSON of an earlier audit: violations keep the firstSeen they have there.",
-)
+@options.policy_files()
+@options.output_form("csv")
+@options.previous("violations keep the firstSeen they have there")
 @click.option(
     "--max-concurrent-accounts",
     type=click.IntRange(1, 64),

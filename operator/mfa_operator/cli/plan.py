@@ -12,6 +12,7 @@ import msgspec
 
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import Policy
+from mfa_operator.cli import options
 from mfa_operator.clock import utc_now
 from mfa_operator.policy_files import Previous, load_policy, load_previous
 from mfa_operator.settings_file import AccessFile
@@ -34,34 +35,18 @@ without either, everything is NotPublishedYet.
 
 
 @click.command("plan", epilog=EPILOG)
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    help="A YAML file with one MfaPolicy; may be given several times.",
-)
+@options.policy_files()
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The operator's access rules.  [default: none, and nothing is ever remediated]",
 )
-@click.option(
-    "--previous",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="JSON of an earlier audit: what was published, with firstSeen and deadlines.",
-)
+@options.previous("what was published, with firstSeen and deadlines")
 @click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="For --from-cluster.")
 @click.option("--context", help="For --from-cluster: context of the kubeconfig.")
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form on stdout."
-)
+@options.output_form()
 def command(
     *,
     files: Sequence[Path],

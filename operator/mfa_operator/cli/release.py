@@ -11,6 +11,7 @@ import msgspec
 
 from mfa_operator.api.conversion import InvalidObject, from_dict
 from mfa_operator.api.policy import Account
+from mfa_operator.cli import options
 from mfa_operator.policy_files import load_policy
 from mfa_operator.settings import SettingsError
 
@@ -41,9 +42,7 @@ set the policy's remediation.action to None.
     metavar="FILE",
     help="Take role and external id from this MfaPolicy instead.",
 )
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form on stdout."
-)
+@options.output_form()
 def command(
     *,
     account_id: str,

@@ -1,0 +1,47 @@
+"""Options that several commands take, each with one name and one meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def policy_files() -> Callable[[F], F]:
+    """`-f`: the policies that the command is about, as the parameter `files`."""
+    return click.option(
+        "-f",
+        "--file",
+        "files",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        required=True,
+        metavar="FILE",
+        help="A YAML file with one MfaPolicy; may be given several times.",
+    )
+
+
+def output_form(*others: str) -> Callable[[F], F]:
+    """`-o`: table, JSON or one of the others, as the parameter `output`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json", *others]),
+        default="table",
+        show_default=True,
+        help="Form of the output.",
+    )
+
+
+def previous(use: str) -> Callable[[F], F]:
+    """`--previous`: the JSON of an earlier audit, and what it is for."""
+    return click.option(
+        "--previous",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"JSON of an earlier audit: {use}.",
+    )
