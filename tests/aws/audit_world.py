@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import botocore.loaders
 import pytest
-import stamina
 from botocore.config import Config
 
 from mfa_operator.api.conversion import from_dict
@@ -25,6 +23,7 @@ from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import Sessions, _botocore_session
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
 from mfa_operator.sandbox.aws.credential_report import Row
+from tests.fixtures.remediation_stage import without_pauses
 from tests.unit.fake_iam import Clock
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -99,18 +98,14 @@ class Auditing:
 
 @contextmanager
 def auditing(aws: EmbeddedAws, **options: Any) -> Iterator[Auditing]:
-    """An operator on the embedded AWS. No pause before a retry lasts, however often it is tried again."""
+    """An operator on the embedded AWS."""
     clock = Clock()
-    aws.world.clock = clock.utc_now
-    with ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
-        patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
-        stack.enter_context(stamina.set_testing(True, attempts=1000, cap=True))
-        stack.enter_context(clock.everywhere())
+    with without_pauses(aws, clock):
         made = Auditing(aws, clock, **options)
-        stack.callback(made.sessions.close)
-        yield made
+        try:
+            yield made
+        finally:
+            made.sessions.close()
 
 
 def states(audit: Audit) -> dict[str, UserState]:

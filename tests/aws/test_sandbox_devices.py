@@ -1,16 +1,15 @@
 """The sandbox's MFA devices: every kind, root's, nobody's, and codes that are checked on demand."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyotp
 import pytest
-from botocore.exceptions import ClientError
 
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from tests.aws.answers import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -21,13 +20,6 @@ NOON = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def stopped_clock(aws: EmbeddedAws) -> None:
     aws.world.set_time(NOON)
-
-
-def code_of(act: Callable[[], object]) -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        act()
-    response = caught.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def enable(iam: "IAMClient", user: str, serial: str, first: str = "123456", second: str = "654321") -> None:

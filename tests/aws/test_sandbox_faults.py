@@ -15,16 +15,10 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from botocore.parsers import ResponseParserError
 
 from mfa_operator.sandbox.aws import Account, EmbeddedAws, FaultKind
+from tests.aws.answers import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
-
-
-def code_of(act: Callable[[], object]) -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        act()
-    response = caught.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """The sandbox's managed policies: versions, attachments, tags and limits as AWS has them."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
 
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from tests.aws.answers import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -25,13 +24,6 @@ def stopped_clock(aws: EmbeddedAws) -> None:
 def document(action: str, **condition: object) -> str:
     statement = {"Effect": "Deny", "Action": action, "Resource": "*", **condition}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def code_of(act: Callable[[], object]) -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        act()
-    response = caught.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
 
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
 from mfa_operator.sandbox.aws.credential_report import COLUMNS, Row
+from tests.aws.answers import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -33,15 +33,8 @@ def rows_of(iam: "IAMClient") -> dict[str, Row]:
     return {row["user"]: row for row in csv.DictReader(io.StringIO(text_of(iam)))}
 
 
-def code_of(iam: "IAMClient") -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        iam.get_credential_report()
-    response = caught.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
-
-
 def test_there_is_none_until_it_is_made(iam: "IAMClient") -> None:
-    assert code_of(iam) == ("ReportNotPresent", 410)
+    assert code_of(iam.get_credential_report) == ("ReportNotPresent", 410)
     assert iam.generate_credential_report()["State"] == "STARTED"
     assert iam.generate_credential_report()["State"] == "COMPLETE"
     answer = iam.get_credential_report()
@@ -54,7 +47,7 @@ def test_it_takes_as_many_polls_as_told(account: Account, iam: "IAMClient") -> N
     assert states == ["STARTED", "INPROGRESS", "INPROGRESS", "INPROGRESS", "COMPLETE", "COMPLETE"]
     account.reports.forget()
     iam.generate_credential_report()
-    assert [code_of(iam) for _ in range(3)] == [("ReportInProgress", 404)] * 3
+    assert [code_of(iam.get_credential_report) for _ in range(3)] == [("ReportInProgress", 404)] * 3
     text_of(iam)
 
 
@@ -87,7 +80,7 @@ def test_a_new_one_comes_after_four_hours(aws: EmbeddedAws, account: Account, ia
 def test_an_old_one_expires(aws: EmbeddedAws, account: Account, iam: "IAMClient") -> None:
     account.force_report()
     aws.world.advance(timedelta(hours=4))
-    assert code_of(iam) == ("ReportExpired", 410)
+    assert code_of(iam.get_credential_report) == ("ReportExpired", 410)
     account.reports.expires_after = None
     assert iam.get_credential_report()["GeneratedTime"] == NOON
 

@@ -1,13 +1,12 @@
 """The sandbox's users: seeded in process or made through the API, the same users either way."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
 
 from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from tests.aws.answers import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -19,13 +18,6 @@ BEFORE = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def stopped_clock(aws: EmbeddedAws) -> None:
     aws.world.set_time(NOON)
-
-
-def code_of(act: Callable[[], object]) -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        act()
-    response = caught.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def test_list_users_tells_what_aws_tells(account: Account, iam: "IAMClient") -> None:
