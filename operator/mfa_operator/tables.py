@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 MAX_ADVICE = 20
 """Violations whose ways out are spelled out; the table lists all."""
 
+WIDE = 140
+"""Columns of a terminal from which on every fact has a column of its own; below, some stand under others."""
+
 _STYLES: dict[str, str] = {
     FindingState.OVERDUE: "bold red",
     FindingState.VIOLATING: "yellow",
@@ -35,14 +41,40 @@ _STYLES: dict[str, str] = {
 }
 
 
-def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """Lays itself out by the width that there is."""
+
+    layout: Callable[[bool], RenderableType]
+    """Called with whether every fact can have a column of its own."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.layout(options.max_width >= WIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One user of one account."""
+
+    account: str
+    user: str
+    cells: Sequence[Text]
+    details: str
+
+
+def accounts_table(accounts: Iterable[AccountStatus]) -> RenderableType:
     """One row an account: state and counts, the message where it was not audited."""
-    table = Table(box=SIMPLE_HEAD, title="Accounts", title_justify="left", pad_edge=False)
-    for column in ("Account", "Name", "State"):
-        table.add_column(column, no_wrap=True)
+    return _Fitting(partial(_accounts, tuple(accounts)))
+
+
+def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
+    table = _table("Accounts", wide=wide)
+    for column in ("Account", "Name", "State") if wide else ("Account", "State"):
+        table.add_column(column, overflow="fold")
     for column in ("Users", "Console", "Violating", "Overdue", "Exempt", "Unknown"):
-        table.add_column(column, justify="right")
-    table.add_column("Message", overflow="fold")
+        table.add_column(column, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("Message", overflow="fold")
     for account in accounts:
         counts = (
             account.users,
@@ -52,51 +84,87 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
             account.exempt,
             account.unknown,
         )
-        table.add_row(
-            account.id,
-            Text(account.name),
-            Text(account.state, _STYLES[account.state]),
-            *("-" if count is None else str(count) for count in counts),
-            Text(account.message),
-        )
-    return table
+        state = Text(account.state, _STYLES[account.state])
+        cells = [state, *(Text("-" if count is None else str(count)) for count in counts)]
+        if wide:
+            table.add_row(account.id, Text(account.name), *cells, Text(account.message))
+        else:
+            table.add_row(Text(f"{account.name}\n{account.id}".lstrip()), *cells)
+    if wide:
+        return table
+    messages = [
+        Text.assemble((f"{account.name or account.id}: ", "bold"), account.message)
+        for account in accounts
+        if account.message
+    ]
+    return Group(table, *messages)
 
 
-def findings_table(reports: Iterable[ReportStatus], now: datetime) -> Table:
+def findings_table(reports: Iterable[ReportStatus], now: datetime) -> RenderableType:
     """One row a finding."""
-    table = Table(box=SIMPLE_HEAD, title="Findings", title_justify="left", pad_edge=False)
-    for column in ("Account", "User", "State", "Reason", "Since", "Deadline"):
-        table.add_column(column, overflow="fold")
-    table.add_column("Details", overflow="fold")
+    return _Fitting(partial(_findings, tuple(reports), now))
+
+
+def _findings(reports: Sequence[ReportStatus], now: datetime, wide: bool) -> Table:
+    rows = []
     for report in reports:
         for finding in report.findings:
-            table.add_row(
-                Text(report.account_name or report.account_id),
-                Text(finding.path + finding.user if finding.path != "/" else finding.user),
-                Text(finding.state, _STYLES[finding.state]),
-                Text(finding.reason),
-                relative(finding.first_seen, now),
-                relative(finding.deadline, now),
-                Text(_details(finding)),
+            state, reason = Text(finding.state, _STYLES[finding.state]), Text(finding.reason)
+            times = [Text(relative(moment, now)) for moment in (finding.first_seen, finding.deadline)]
+            rows.append(
+                _Row(
+                    report.account_name or report.account_id,
+                    finding.path + finding.user if finding.path != "/" else finding.user,
+                    [state, reason, *times] if wide else [state, *times],
+                    _details(finding) if wide else f"{finding.reason}: {_details(finding)}",
+                )
             )
-    return table
+    columns = ("State", "Reason", "Since", "Deadline") if wide else ("State", "Since", "Deadline")
+    return _users("Findings", columns, "Details", rows, wide)
 
 
-def plan_table(users: Iterable[PlannedUser], now: datetime) -> Table:
+def plan_table(users: Iterable[PlannedUser], now: datetime) -> RenderableType:
     """One row a finding: what would be done, or why not."""
-    table = Table(box=SIMPLE_HEAD, title="Plan", title_justify="left", pad_edge=False)
-    for column in ("Account", "User", "State", "Deadline", "Would", "Why not"):
-        table.add_column(column, overflow="fold")
-    for user in users:
-        table.add_row(
+    rows = [
+        _Row(
             user.account_name or user.account_id,
-            Text(user.user),
-            Text(user.state, _STYLES[user.state]),
-            relative(user.deadline, now),
-            Text(str(user.action), "bold red") if user.acts else Text("nothing"),
-            Text(f"{user.reason}: {user.message}" if user.reason else ""),
+            user.user,
+            (
+                Text(user.state, _STYLES[user.state]),
+                Text(relative(user.deadline, now)),
+                Text(str(user.action), "bold red") if user.acts else Text("nothing"),
+            ),
+            f"{user.reason}: {user.message}" if user.reason else "",
         )
+        for user in users
+    ]
+    return _Fitting(partial(_users, "Plan", ("State", "Deadline", "Would"), "Why not", rows))
+
+
+def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row], wide: bool) -> Table:
+    """Account and details in columns of their own, or else the account above its users and the details below each."""
+    table = _table(title, wide=wide)
+    for column in ("Account", "User") if wide else ("User",):
+        table.add_column(column, overflow="fold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    if wide:
+        table.add_column(details, overflow="fold")
+        for row in rows:
+            table.add_row(Text(row.account), Text(row.user), *row.cells, Text(row.details))
+        return table
+    for account, users in groupby(rows, lambda row: row.account):
+        table.add_row(Text(account, "bold"))
+        for row in users:
+            table.add_row(Padding(Text(row.user), (0, 0, 0, 2)), *row.cells)
+            if row.details:
+                table.add_row(Padding(Text(row.details, "dim"), (0, 0, 0, 4)))
     return table
+
+
+def _table(title: str, *, wide: bool) -> Table:
+    padding = (0, 1) if wide else (0, 1, 0, 0)
+    return Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=padding)
 
 
 def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> Iterable[RenderableType]:

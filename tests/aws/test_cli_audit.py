@@ -183,6 +183,13 @@ def test_the_csv_has_a_row_a_finding_and_one_for_what_was_not_audited(cli: Cli) 
     assert "tried arn:aws:iam" in closed["message"]
 
 
+def test_the_table_says_itself_what_was_not_audited(cli: Cli) -> None:
+    result = cli.audit(policy(CLOSED), arguments=())
+    assert result.status == 2
+    assert "AssumeRole: AccessDenied" in result.out
+    assert result.err == ""
+
+
 def test_the_table_is_for_people_and_has_no_colours_in_a_pipe(cli: Cli) -> None:
     result = cli.audit(policy(DIRTY), arguments=())
     assert result.status == 1
@@ -287,9 +294,10 @@ def test_it_is_a_module_too_and_a_suspended_policy_is_not_audited(cli: Cli, worl
     assert len(world.calls) == before
 
 
-def test_the_bar_is_for_a_terminal_and_on_stderr_alone(cli: Cli, world: EmbeddedAws) -> None:
+@pytest.mark.parametrize("auditing", ["audit", "plan"])
+def test_the_bar_is_for_a_terminal_and_on_stderr_alone(cli: Cli, world: EmbeddedAws, auditing: str) -> None:
     out = cli.folder / "out.json"
-    command = f'exec "$0" audit -o json "$@" >{out}'
+    command = f'exec "$0" {auditing} -o json "$@" >{out}'
     world.latency_seconds = 0.05
     try:
         terminal: pexpect.spawn[str] = pexpect.spawn(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
@@ -18,9 +19,19 @@ from mfa_operator.api.enums import (
     FindingState,
     RemediationAction,
     RemediationState,
+    UserState,
 )
 from mfa_operator.api.status import AccountStatus, Condition, FindingRemediation, PolicyStatus, ReportStatus
-from mfa_operator.tables import MAX_ADVICE, accounts_table, advice, conditions_line, findings_table, relative
+from mfa_operator.offline_plan import PlannedUser
+from mfa_operator.tables import (
+    MAX_ADVICE,
+    accounts_table,
+    advice,
+    conditions_line,
+    findings_table,
+    plan_table,
+    relative,
+)
 from tests.unit.facts import DAY, HOUR, ID, MINUTE, NOW, finding
 
 ALICE = finding("alice", path="/eng/", first_seen=NOW - 3 * HOUR, deadline=NOW + 7 * DAY - timedelta(seconds=1))
@@ -113,11 +124,63 @@ def test_names_are_shown_as_they_are_and_not_taken_for_markup() -> None:
     assert "[bold] ([prod] [/x]) can sign in without MFA" in text
 
 
-def test_nothing_is_cut_off_in_a_narrow_terminal() -> None:
-    report = ReportStatus(account_id=ID, findings=(finding("a-user-of-a-very-long-name-indeed", first_seen=NOW),))
-    text = shown(findings_table([report], NOW), width=60)
+DENIAL = "AssumeRole: AccessDenied: tried arn:aws:iam::444455556666:role/mfa-operator without an external id"
+DENIED = AccountStatus(id="444455556666", name="sandbox", state=AccountState.DENIED, message=DENIAL)
+LONG = finding(
+    "somebody-of-a-very-long-name-indeed",
+    FindingState.REMEDIATED,
+    FindingReason.CONSOLE_ACCESS_REMOVED,
+    path="/engineering/",
+    first_seen=NOW - 59 * MINUTE,
+    deadline=NOW - 58 * MINUTE,
+)
+ACTED_ON = PlannedUser(
+    account_id=ID,
+    account_name="payments",
+    user="somebody-of-a-very-long-name-indeed",
+    state=UserState.OVERDUE,
+    deadline=NOW,
+    action=RemediationAction.REMOVE_CONSOLE_ACCESS,
+    acts=True,
+)
+SPARED = msgspec.structs.replace(
+    ACTED_ON, user="bob", acts=False, reason="OverLimit", message="the pass has acted on as many users as it may"
+)
+NARROW: Mapping[str, tuple[RenderableType, Sequence[str]]] = {
+    "accounts": (
+        accounts_table([AccountStatus(id=ID, name="payments-prod", state=AccountState.AUDITED, users=5000), DENIED]),
+        ["payments-prod", ID, "444455556666", "Unknown", "5000", f"sandbox: {DENIAL}"],
+    ),
+    "findings": (
+        findings_table([ReportStatus(account_id=ID, account_name="payments", findings=(ALICE, LONG))], NOW),
+        ["payments", "/eng/alice", "Violating", "3h ago", "in 7d", "NoMfa: can sign in without MFA", "59m ago"],
+    ),
+    "plan": (
+        plan_table([ACTED_ON, SPARED], NOW),
+        ["payments", ACTED_ON.user, "Overdue", "RemoveConsoleAccess", "nothing", f"{SPARED.reason}: {SPARED.message}"],
+    ),
+}
+
+
+@pytest.mark.parametrize("width", [80, 100, 139])
+@pytest.mark.parametrize("name", NARROW)
+def test_on_a_narrow_terminal_nothing_is_cut_off_and_words_stay_whole(name: str, width: int) -> None:
+    table, expected = NARROW[name]
+    text = shown(table, width=width)
     assert "…" not in text
-    assert max(len(line) for line in text.splitlines()) <= 60
+    assert max(len(line) for line in text.splitlines()) <= width
+    unwrapped = " ".join(text.split())
+    for words in expected:
+        assert words in unwrapped
+
+
+def test_on_a_narrow_terminal_an_account_stands_once_above_its_users() -> None:
+    reports = [
+        ReportStatus(account_id=ID, findings=(ALICE, LONG)),
+        ReportStatus(account_id=ID[::-1], findings=(ALICE,)),
+    ]
+    lines = [line.strip() for line in shown(findings_table(reports, NOW), width=80).splitlines()]
+    assert lines.count(ID) == lines.count(ID[::-1]) == 1
 
 
 def test_the_ways_out_are_spelled_out_for_the_first_violations_and_no_other_findings() -> None:

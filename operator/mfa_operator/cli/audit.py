@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,18 +13,12 @@ import msgspec
 
 from mfa_operator.api.conversion import rfc3339, to_dict
 from mfa_operator.cli import options
+from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor
 from mfa_operator.clock import utc_now
-from mfa_operator.offline import (
-    PolicyResult,
-    accounts_to_audit,
-    audit_policies,
-    exit_status,
-    failed_accounts,
-)
 from mfa_operator.policy_files import load_policy, load_previous
 
 if TYPE_CHECKING:
-    from mfa_operator.audit import Auditor
+    from mfa_operator.offline import PolicyResult
 
 EXIT_STATUSES = """\b
 Exit status:
@@ -43,7 +36,7 @@ Exit status:
 @click.option(
     "--max-concurrent-accounts",
     type=click.IntRange(1, 64),
-    default=8,
+    default=MAX_CONCURRENT_ACCOUNTS,
     show_default=True,
     help="Accounts audited at the same time.",
 )
@@ -52,48 +45,21 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
 
     AWS credentials and region are taken as by any AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and so on.
     """
+    from mfa_operator.offline import exit_status
+
     policies = [load_policy(path) for path in files]
     earlier = load_previous(previous) if previous else {}
-    total = sum(len(accounts_to_audit(policy)) for policy in policies)
-    auditor = _auditor(max_concurrent_accounts)
-    with _progress(total) as done:
-        results = audit_policies(
-            policies, auditor, earlier, utc_now(), width=max_concurrent_accounts, done=lambda *_: done()
-        )
-    for result in results:
-        for account in result.status.accounts:
-            if account.message:
-                click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
+    auditor = make_auditor(max_concurrent_accounts)
+    results = audit_all(
+        policies,
+        auditor,
+        earlier,
+        utc_now(),
+        max_concurrent_accounts=max_concurrent_accounts,
+        tell_failures=output != "table",
+    )
     {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results, sys.stdout)
     return exit_status(results)
-
-
-def _auditor(width: int) -> Auditor:
-    """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
-    import stamina.instrumentation
-
-    from mfa_operator.audit import Auditor
-    from mfa_operator.aws.collect import MAX_CONCURRENT_USERS
-    from mfa_operator.aws.sessions import Sessions
-
-    # A wait for the credential report is nothing to warn about.
-    stamina.instrumentation.set_on_retry_hooks([])
-    return Auditor(Sessions(connections=width * MAX_CONCURRENT_USERS))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr where that is a terminal; rich is loaded only then."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("Auditing accounts"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("accounts", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
@@ -113,6 +79,8 @@ def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
 
 def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
     """One row a finding, and one without a user for each account that was not audited."""
+    from mfa_operator.offline import failed_accounts
+
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         [

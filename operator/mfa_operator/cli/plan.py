@@ -13,6 +13,7 @@ import msgspec
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
+from mfa_operator.cli.auditing import audit_all, make_auditor
 from mfa_operator.clock import utc_now
 from mfa_operator.policy_files import Previous, load_policy, load_previous
 from mfa_operator.settings_file import AccessFile
@@ -67,22 +68,15 @@ def command(
     access = AccessFile(config).current()
     earlier: Previous = load_previous(previous) if previous else {}
 
-    from mfa_operator.audit import Auditor
-    from mfa_operator.aws.sessions import Sessions
-    from mfa_operator.offline import audit_policies, exit_status
+    from mfa_operator.offline import exit_status
     from mfa_operator.offline_plan import plan_policy, published_in_cluster
 
     if from_cluster:
         earlier = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
-    auditor = Auditor(Sessions())
+    auditor = make_auditor()
     now = utc_now()
-    results = audit_policies(policies, auditor, earlier, now, width=8, done=lambda *_: None)
-    planned: dict[str, list[PlannedUser]] = {}
-    for result in results:
-        for account in result.status.accounts:
-            if account.message:
-                click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
-        planned[str(result.policy.ref)] = plan_policy(result, auditor, access, earlier, now)
+    results = audit_all(policies, auditor, earlier, now)
+    planned = {str(result.policy.ref): plan_policy(result, auditor, access, earlier, now) for result in results}
     if output == "json":
         _print_json(policies, planned)
     else:

@@ -1,0 +1,72 @@
+"""What `audit` and `plan` have in common: the accounts of some policies audited, for somebody who looks on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from mfa_operator.api.objects import Policy
+from mfa_operator.policy_files import Previous
+
+if TYPE_CHECKING:
+    from mfa_operator.audit import Auditor
+    from mfa_operator.offline import PolicyResult
+
+MAX_CONCURRENT_ACCOUNTS = 8
+
+
+def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Auditor:
+    """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
+    import stamina.instrumentation
+
+    from mfa_operator.audit import Auditor
+    from mfa_operator.aws.collect import MAX_CONCURRENT_USERS
+    from mfa_operator.aws.sessions import Sessions
+
+    # A wait for the credential report is nothing to warn about.
+    stamina.instrumentation.set_on_retry_hooks([])
+    return Auditor(Sessions(connections=max_concurrent_accounts * MAX_CONCURRENT_USERS))
+
+
+def audit_all(
+    policies: Sequence[Policy],
+    auditor: Auditor,
+    earlier: Previous,
+    now: datetime,
+    *,
+    max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS,
+    tell_failures: bool = True,
+) -> list[PolicyResult]:
+    """Audit the accounts of all policies; a bar on stderr while it lasts.
+
+    What could not be audited is told there as well, unless the caller shows it.
+    """
+    from mfa_operator.offline import accounts_to_audit, audit_policies
+
+    with _progress(sum(len(accounts_to_audit(policy)) for policy in policies)) as done:
+        results = audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
+    for result in results if tell_failures else ():
+        for account in result.status.accounts:
+            if account.message:
+                click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
+    return results
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Gives what to call after each of `total` accounts. Nothing is shown, and rich not loaded, without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Auditing accounts"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("accounts", total=total)
+        yield lambda: progress.advance(task)
