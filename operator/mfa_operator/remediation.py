@@ -58,8 +58,8 @@ class OperatorRemediator:
         self._around = Surroundings(cluster, auditor, metrics, access, clock, leading, namespaces)
         self._lock = threading.Lock()
         self._accounts: dict[str, threading.Lock] = {}
-        self._told: dict[tuple[PolicyRef, str], str] = {}
-        """Why nothing could be planned last time, by policy and account: the same once more is no news."""
+        self._told: dict[tuple[PolicyRef, str, EventReason], str] = {}
+        """What was told last time, by policy and account."""
 
     def act(
         self, policy: Policy, account: Account, audit: Audit, stored: StoredReport | None, now: datetime
@@ -73,10 +73,17 @@ class OperatorRemediator:
             return audit.report, stored
         with self._alone_in(account.id):
             trouble = _act(ledger)
-        if trouble and self._told.get((policy.ref, account.id)) != trouble:
-            ledger.tell_of_account(EventReason.REMEDIATION_FAILED, f"nothing can be done: {trouble}")
-        self._told[policy.ref, account.id] = trouble
+            unclaimed = "" if trouble else standing_quarantines.unclaimed(ledger)
+        self._tell_once(ledger, EventReason.REMEDIATION_FAILED, trouble and f"nothing can be done: {trouble}")
+        self._tell_once(ledger, EventReason.QUARANTINES_LEFT, unclaimed)
         return ledger.report(), ledger.stored
+
+    def _tell_once(self, ledger: Ledger, reason: EventReason, message: str) -> None:
+        """Tell of the account what is news: the same message as last time is none, and an empty one nothing at all."""
+        key = ledger.policy.ref, ledger.account.id, reason
+        if message and self._told.get(key) != message:
+            ledger.tell_of_account(reason, message)
+        self._told[key] = message
 
     def _alone_in(self, account_id: str) -> threading.Lock:
         """Two policies may name one account: what one does, the other sees before it acts."""

@@ -13,7 +13,7 @@ from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.evaluate import Verdict
 from mfa_operator.ledger import Ledger
 from mfa_operator.quarantine import Variant
-from mfa_operator.wording import shortened
+from mfa_operator.wording import many, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,25 @@ def lift(ledger: Ledger) -> None:
             ledger.publish()
         elif action.brake(ledger, RemediationAction.QUARANTINE) is None:
             _release(ledger, user)
+
+
+def unclaimed(ledger: Ledger) -> str:
+    """Who is under quarantine although no report says so, in words; empty where nobody is. Raises ClusterError.
+
+    Reports can be deleted, and policies with them. Whose quarantine it was nobody knows then: another operator's,
+    perhaps, so that lifting it is for people.
+    """
+    if ledger.wanted is not RemediationAction.QUARANTINE:
+        return ""
+    carriers = ledger.quarantines.all_members() - ledger.held
+    users = sorted(carriers - ledger.held_by_others) if carriers else []
+    if not users:
+        return ""
+    flags = " ".join(f"--user {user}" for user in users)
+    return (
+        f"{many(len(users), 'user')} under quarantine, which no report accounts for; if nothing else needs it, lift it "
+        f"with `mfa-operator release --account {ledger.account.id} {flags}`"
+    )
 
 
 def _release(ledger: Ledger, user: str) -> None:

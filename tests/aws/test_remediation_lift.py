@@ -123,6 +123,25 @@ class TestLift:
         [note] = held.told(EventReason.QUARANTINE_LIFTED)
         assert "not attached any more" in note
 
+    def test_what_no_report_accounts_for_is_told_once_and_left_to_people(
+        self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient
+    ) -> None:
+        held.cluster.reports.clear()
+        alice.add_mfa("virtual")
+        for _ in range(2):
+            held.run()
+            assert alice.attached_policies == [ARN]
+            [note] = held.told(EventReason.QUARANTINES_LEFT)
+            assert "1 user under quarantine" in note
+            assert f"`mfa-operator release --account {account.id} --user alice`" in note
+        admin.detach_user_policy(UserName="alice", PolicyArn=ARN)
+        held.run()
+        assert len(held.told(EventReason.QUARANTINES_LEFT)) == 1
+
+    def test_what_another_policy_holds_is_accounted_for(self, held: Stage, account: Account) -> None:
+        held.run(held.policy(account, "other", gracePeriod="1h", remediation=QUARANTINE))
+        assert held.told(EventReason.QUARANTINES_LEFT) == []
+
     def test_a_user_made_anew_is_not_who_was_quarantined(
         self, held: Stage, account: Account, alice: SandboxUser
     ) -> None:
