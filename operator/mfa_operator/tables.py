@@ -19,6 +19,7 @@ from mfa_operator.api.enums import AccountState, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, PolicyStatus, ReportStatus
 from mfa_operator.guidance import problem, ways_out
 from mfa_operator.report import OPEN_STATES
+from mfa_operator.wording import account_label
 
 if TYPE_CHECKING:
     from mfa_operator.offline_plan import PlannedUser
@@ -56,7 +57,8 @@ class _Fitting:
 class _Row:
     """One user of one account."""
 
-    account: str
+    account_id: str
+    account_name: str
     user: str
     cells: Sequence[Text]
     details: str
@@ -113,7 +115,8 @@ def _findings(reports: Sequence[ReportStatus], now: datetime, wide: bool) -> Tab
             times = [Text(relative(moment, now)) for moment in (finding.first_seen, finding.deadline)]
             rows.append(
                 _Row(
-                    report.account_name or report.account_id,
+                    report.account_id,
+                    report.account_name,
                     finding.path + finding.user if finding.path != "/" else finding.user,
                     [state, reason, *times] if wide else [state, *times],
                     _details(finding) if wide else f"{finding.reason}: {_details(finding)}",
@@ -127,7 +130,8 @@ def plan_table(users: Iterable[PlannedUser], now: datetime) -> RenderableType:
     """One row a finding: what would be done, or why not."""
     rows = [
         _Row(
-            user.account_name or user.account_id,
+            user.account_id,
+            user.account_name,
             user.user,
             (
                 Text(user.state, _STYLES[user.state]),
@@ -151,9 +155,9 @@ def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row
     if wide:
         table.add_column(details, overflow="fold")
         for row in rows:
-            table.add_row(Text(row.account), Text(row.user), *row.cells, Text(row.details))
+            table.add_row(Text(row.account_name or row.account_id), Text(row.user), *row.cells, Text(row.details))
         return table
-    for account, users in groupby(rows, lambda row: row.account):
+    for account, users in groupby(rows, lambda row: account_label(row.account_id, row.account_name)):
         table.add_row(Text(account, "bold"))
         for row in users:
             table.add_row(Padding(Text(row.user), (0, 0, 0, 2)), *row.cells)

@@ -153,11 +153,26 @@ NARROW: Mapping[str, tuple[RenderableType, Sequence[str]]] = {
     ),
     "findings": (
         findings_table([ReportStatus(account_id=ID, account_name="payments", findings=(ALICE, LONG))], NOW),
-        ["payments", "/eng/alice", "Violating", "3h ago", "in 7d", "NoMfa: can sign in without MFA", "59m ago"],
+        [
+            f"account payments ({ID})",
+            "/eng/alice",
+            "Violating",
+            "3h ago",
+            "in 7d",
+            "NoMfa: can sign in without MFA",
+            "59m ago",
+        ],
     ),
     "plan": (
         plan_table([ACTED_ON, SPARED], NOW),
-        ["payments", ACTED_ON.user, "Overdue", "RemoveConsoleAccess", "nothing", f"{SPARED.reason}: {SPARED.message}"],
+        [
+            f"account payments ({ID})",
+            ACTED_ON.user,
+            "Overdue",
+            "RemoveConsoleAccess",
+            "nothing",
+            f"{SPARED.reason}: {SPARED.message}",
+        ],
     ),
 }
 
@@ -175,12 +190,13 @@ def test_on_a_narrow_terminal_nothing_is_cut_off_and_words_stay_whole(name: str,
 
 
 def test_on_a_narrow_terminal_an_account_stands_once_above_its_users() -> None:
+    """Whose names need not differ."""
     reports = [
-        ReportStatus(account_id=ID, findings=(ALICE, LONG)),
-        ReportStatus(account_id=ID[::-1], findings=(ALICE,)),
+        ReportStatus(account_id=account_id, account_name="payments", findings=(ALICE, LONG))
+        for account_id in (ID, ID[::-1])
     ]
     lines = [line.strip() for line in shown(findings_table(reports, NOW), width=80).splitlines()]
-    assert lines.count(ID) == lines.count(ID[::-1]) == 1
+    assert [line for line in lines if "payments" in line] == [f"account payments ({one})" for one in (ID, ID[::-1])]
 
 
 def test_the_ways_out_are_spelled_out_for_the_first_violations_and_no_other_findings() -> None:
