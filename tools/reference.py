@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mfa_operator.api.enums import ErrorReason, RemediationAction
+from mfa_operator.api.enums import ErrorReason, EventReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.figures import AccountFigures, PolicyFigures
@@ -33,8 +37,8 @@ BOUNDS = {
 
 
 def api() -> str:
-    """The API reference: every field with its type, bounds and description, and the rules between fields."""
-    parts = ["# API reference\n\nMade by `make docs` from `deploy/crds`; do not edit."]
+    """The API reference: each field with its type, bounds and description, rules between fields, and the Events."""
+    parts = ["# API reference\n\nMade by `make docs` from `deploy/crds` and the code; do not edit."]
     for path in sorted(CRDS.glob("*.yaml")):
         crd = yaml.safe_load(path.read_text(encoding="utf-8"))
         names, version = crd["spec"]["names"], crd["spec"]["versions"][0]
@@ -50,6 +54,12 @@ def api() -> str:
         rules = list(_rules("", schema))
         if rules:
             parts.append("Rules between fields:\n\n" + "\n".join(f"- `{where}`: {message}" for where, message in rules))
+    parts.append("## Events\n\nWritten on the MfaPolicy, in its namespace, when something changes.")
+    rows = ["| reason | type | when |", "|---|---|---|"]
+    meanings = _meanings(EventReason)
+    for reason in EventReason:
+        rows.append(f"| `{reason}` | {'Warning' if reason.is_warning else 'Normal'} | {meanings[reason.name]} |")
+    parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -74,6 +84,16 @@ def metrics() -> str:
     text += "`mfa_policy_account_up 0`: counts never fall to 0 because nobody could look.\n"
     text += "`mfa_policy_user_violation_info` names users and is off by default (`--user-violation-info`).\n\n"
     return text + "\n".join(rows) + "\n"
+
+
+def _meanings(enum: type[StrEnum]) -> dict[str, str]:
+    """The docstring below each member, by the member's name."""
+    meanings = {}
+    for member, below in pairwise(ast.walk(ast.parse(inspect.getsource(enum)))):
+        match member, below:
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(text))):
+                meanings[name] = inspect.cleandoc(text)
+    return meanings
 
 
 def _rows(path: str, schema: Mapping[str, Any]) -> Iterator[str]:

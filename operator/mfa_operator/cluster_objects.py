@@ -139,7 +139,7 @@ def event_body(regarding: PolicyObject, event: EventNote, now: datetime, *, name
         "reportingInstance": instance[:MAX_REPORTING_INSTANCE],
         "action": event.action,
         "reason": event.reason.value,
-        "type": "Warning" if event.warning else "Normal",
+        "type": "Warning" if event.reason.is_warning else "Normal",
         "note": cut(event.note, MAX_NOTE),
         "regarding": {
             "apiVersion": API_VERSION,

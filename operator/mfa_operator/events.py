@@ -12,7 +12,6 @@ class EventNote:
     """One Event, about a transition."""
 
     reason: EventReason
-    warning: bool
     action: str
     """What the operator was doing, machine-readable: Audit, Remediate, Validate."""
     note: str

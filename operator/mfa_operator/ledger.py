@@ -268,8 +268,7 @@ class Ledger:
         return account_label(self.account.id, self.account.name)
 
     def _emit(self, reason: EventReason, note: str) -> None:
-        warning = reason is not EventReason.QUARANTINE_LIFTED
-        self.around.cluster.emit(self.policy, EventNote(reason, warning, "Remediate", note))
+        self.around.cluster.emit(self.policy, EventNote(reason, "Remediate", note))
 
     def count(self, action: RemediationAction, result: str) -> None:
         self.around.metrics.count_remediation(self.policy.ref, self.account.id, action, result)

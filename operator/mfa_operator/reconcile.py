@@ -159,7 +159,7 @@ class Reconciler:
             known = before.condition(ConditionType.READY)
             changed = known is None or (known.reason, known.message) != (reason, status.conditions[0].message)
             if reason is ConditionReason.INVALID_SPEC and changed:
-                self._cluster.emit(identity, EventNote(EventReason.INVALID_SPEC, True, "Validate", message))
+                self._cluster.emit(identity, EventNote(EventReason.INVALID_SPEC, "Validate", message))
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
 
@@ -188,4 +188,4 @@ def _quarantines_left(count: int, why: str, account_id: str = "ID") -> EventNote
         f"{many(count, 'user')} stay under quarantine although {why}; lift them with"
         f" `mfa-operator release --account {account_id} --all`"
     )
-    return EventNote(EventReason.QUARANTINES_LEFT, True, "Remediate", note)
+    return EventNote(EventReason.QUARANTINES_LEFT, "Remediate", note)

@@ -21,11 +21,11 @@ def account_events(before: AccountStatus | None, after: AccountStatus) -> list[E
     is_audited = after.state is AccountState.AUDITED
     label = account_label(after.id, after.name)
     if is_audited and not was_audited:
-        return [EventNote(EventReason.ACCOUNT_RECOVERED, False, AUDIT, f"{label} is audited again")]
+        return [EventNote(EventReason.ACCOUNT_RECOVERED, AUDIT, f"{label} is audited again")]
     changed = before is not None and before.reason != after.reason
     if not is_audited and (was_audited or changed):
         reason = EventReason.NOT_ALLOWED if after.reason == AccountReason.NOT_ALLOWED else EventReason.ACCOUNT_FAILED
-        return [EventNote(reason, True, AUDIT, f"{label} was not audited ({after.state}): {after.message}")]
+        return [EventNote(reason, AUDIT, f"{label} was not audited ({after.state}): {after.message}")]
     return []
 
 
@@ -50,10 +50,10 @@ def finding_events(before: ReportStatus | None, after: ReportStatus) -> list[Eve
     if new:
         names = [finding.user for finding in new]
         note = f"{many(len(new), 'new violation')} in {label}: {listed(names)}. {in_brief(new[0])}"
-        events.append(EventNote(EventReason.NEW_VIOLATIONS, True, AUDIT, note))
+        events.append(EventNote(EventReason.NEW_VIOLATIONS, AUDIT, note))
     if gone:
         note = f"{many(len(gone), 'violation')} resolved in {label}: {listed(gone)}"
-        events.append(EventNote(EventReason.VIOLATIONS_RESOLVED, False, AUDIT, note))
+        events.append(EventNote(EventReason.VIOLATIONS_RESOLVED, AUDIT, note))
     return events
 
 

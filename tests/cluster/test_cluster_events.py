@@ -20,7 +20,7 @@ from tests.cluster.examples import FULL_REPORT, NAME, NOW, SPEC
 from tests.controlplane import Kubectl
 from tests.fixtures.operator import Policies
 
-NOTE = EventNote(EventReason.NEW_VIOLATIONS, True, "Audit", "2 users can sign in without MFA: alice, bob")
+NOTE = EventNote(EventReason.NEW_VIOLATIONS, "Audit", "2 users can sign in without MFA: alice, bob")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ class TestEvents:
         self, cluster: Cluster, policy: PolicyIdentity, policies: Policies
     ) -> None:
         cluster.emit(policy, NOTE)
-        cluster.emit(policy, replace(NOTE, reason=EventReason.VIOLATIONS_RESOLVED, warning=False))
+        cluster.emit(policy, replace(NOTE, reason=EventReason.VIOLATIONS_RESOLVED))
         kinds = {event["reason"]: event["type"] for event in policies.events()}
         assert kinds == {"NewViolations": "Warning", "ViolationsResolved": "Normal"}
         [event] = policies.events("NewViolations")

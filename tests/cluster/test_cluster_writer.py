@@ -33,7 +33,7 @@ from tests.cluster.examples import (
 )
 from tests.fixtures.operator import Policies, eventually
 
-NOTE = EventNote(EventReason.NEW_VIOLATIONS, True, "Audit", "alice can sign in without MFA")
+NOTE = EventNote(EventReason.NEW_VIOLATIONS, "Audit", "alice can sign in without MFA")
 
 
 @pytest.fixture

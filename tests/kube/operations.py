@@ -20,7 +20,7 @@ ACCOUNT = "111122223333"
 REPORT = f"console-mfa-{ACCOUNT}"
 TRIES = 5
 QUICK = Backoff(first=0.01, longest_asked=0.01)
-NOTE = EventNote(EventReason.NEW_VIOLATIONS, True, "Audit", "alice has no MFA")
+NOTE = EventNote(EventReason.NEW_VIOLATIONS, "Audit", "alice has no MFA")
 
 
 def report_status(*users: str) -> ReportStatus:

@@ -35,7 +35,7 @@ def test_a_cut_text_fits_and_is_the_beginning_of_the_whole(text: str, size: int)
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=2))])
 def test_an_events_time_is_a_microtime_in_utc(zone: timezone) -> None:
     now = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC).astimezone(zone)
-    body = event_body(POLICY, EventNote(EventReason.QUARANTINED, False, "Remediate", ""), now, name="e", instance="i")
+    body = event_body(POLICY, EventNote(EventReason.QUARANTINED, "Remediate", ""), now, name="e", instance="i")
     assert body["eventTime"] == "2026-05-04T03:02:01.000000Z"
 
 

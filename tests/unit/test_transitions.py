@@ -53,10 +53,10 @@ def test_an_account_is_told_of_when_it_fails_recovers_or_fails_in_another_way(
 
 def test_an_event_on_an_account_says_which_and_what_was_tried() -> None:
     [failed] = account_events(None, DENIED)
-    assert failed.warning
+    assert failed.reason.is_warning
     assert failed.note == f"account payments ({ID}) was not audited (Denied): {DENIED.message}"
     [recovered] = account_events(DENIED, AUDITED)
-    assert not recovered.warning
+    assert not recovered.reason.is_warning
     assert recovered.note == f"account payments ({ID}) is audited again"
 
 
@@ -138,7 +138,7 @@ def test_a_user_that_flickers_out_of_sight_is_told_of_once() -> None:
 
 def test_the_note_counts_all_names_the_first_and_tells_the_ways_out() -> None:
     [event] = finding_events(report(), report(*(seen(f"user-{number}") for number in range(7))))
-    assert event.warning
+    assert event.reason.is_warning
     assert event.note.startswith(
         f"7 new violations in account payments ({ID}): user-0, user-1, user-2, user-3, user-4 and 2"
     )
@@ -148,7 +148,7 @@ def test_the_note_counts_all_names_the_first_and_tells_the_ways_out() -> None:
     [one] = finding_events(report(), report(seen()))
     assert one.note.startswith("1 new violation in ")
     [gone] = finding_events(report(seen(first_seen=NOW - DAY)), report())
-    assert (gone.warning, gone.note) == (False, f"1 violation resolved in account payments ({ID}): alice")
+    assert (gone.reason.is_warning, gone.note) == (False, f"1 violation resolved in account payments ({ID}): alice")
 
 
 @pytest.mark.parametrize("name", ["u" * 63, "<root_account>"])

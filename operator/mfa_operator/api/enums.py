@@ -177,13 +177,33 @@ class EventReason(StrEnum):
     """Reasons of the Events written on a policy; transitions only."""
 
     NEW_VIOLATIONS = "NewViolations"
+    """Users of an account violate who did not at the last pass; with the ways out."""
     VIOLATIONS_RESOLVED = "ViolationsResolved"
+    """Users of an account do not violate any more."""
     ACCOUNT_FAILED = "AccountFailed"
+    """An account was not audited; told again when the reason becomes another one."""
     ACCOUNT_RECOVERED = "AccountRecovered"
+    """An account is audited again."""
     INVALID_SPEC = "InvalidSpec"
+    """The policy is not understood, and nothing is audited; told again when the reason becomes another one."""
     NOT_ALLOWED = "NotAllowed"
+    """The operator's access rules do not let the policy's namespace audit an account."""
     CONSOLE_ACCESS_REMOVED = "ConsoleAccessRemoved"
+    """A user's login profile was removed."""
     QUARANTINED = "Quarantined"
+    """A user was put under quarantine."""
     QUARANTINE_LIFTED = "QuarantineLifted"
+    """A user's quarantine was lifted, with the reason; or somebody else has lifted it."""
     REMEDIATION_FAILED = "RemediationFailed"
+    """A user could not be acted on, or an account as a whole; told again when the message becomes another one."""
     QUARANTINES_LEFT = "QuarantinesLeft"
+    """Users stay under quarantine that no policy and no report accounts for; with the command that lifts it."""
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether its Events are of type Warning: somebody may have to do something."""
+        return self not in (
+            EventReason.VIOLATIONS_RESOLVED,
+            EventReason.ACCOUNT_RECOVERED,
+            EventReason.QUARANTINE_LIFTED,
+        )
