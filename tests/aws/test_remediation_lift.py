@@ -123,6 +123,16 @@ class TestLift:
         [note] = held.told(EventReason.QUARANTINE_LIFTED)
         assert "not attached any more" in note
 
+    def test_what_stays_in_an_account_that_the_policy_drops_is_told_once(
+        self, held: Stage, account: Account, alice: SandboxUser
+    ) -> None:
+        held.policy(held.aws.world.account("444455556666"), remediation=QUARANTINE)
+        for _ in range(2):
+            held.run()
+            assert alice.attached_policies == [ARN]
+            [note] = held.told(EventReason.QUARANTINES_LEFT)
+            assert f"`mfa-operator release --account {account.id} --all`" in note
+
     def test_what_no_report_accounts_for_is_told_once_and_left_to_people(
         self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient
     ) -> None:
