@@ -73,10 +73,22 @@ class OperatorRemediator:
             return audit.report, stored
         with self._alone_in(account.id):
             trouble = _act(ledger)
-            unclaimed = "" if trouble else standing_quarantines.unclaimed(ledger)
+            if not trouble:
+                self._tell_unclaimed(ledger)
         self._tell_once(ledger, EventReason.REMEDIATION_FAILED, trouble and f"nothing can be done: {trouble}")
-        self._tell_once(ledger, EventReason.QUARANTINES_LEFT, unclaimed)
         return ledger.report(), ledger.stored
+
+    def _tell_unclaimed(self, ledger: Ledger) -> None:
+        try:
+            unclaimed = standing_quarantines.unclaimed(ledger)
+        except AwsFailure as error:
+            # What was done is to be published all the same.
+            ledger.count_error(error)
+            logger.warning(
+                "%s account %s: quarantines not looked through: %s", ledger.policy.ref, ledger.account.id, error
+            )
+            return
+        self._tell_once(ledger, EventReason.QUARANTINES_LEFT, unclaimed)
 
     def _tell_once(self, ledger: Ledger, reason: EventReason, message: str) -> None:
         """Tell of the account what is news: the same message as last time is none, and an empty one nothing at all."""

@@ -18,6 +18,8 @@ from mfa_operator.wording import many, shortened
 logger = logging.getLogger(__name__)
 
 ATTACHED_ALREADY = "the quarantine was attached already"
+MAX_TOLD = 10
+"""Users named in one Event: a command that is cut off is none. Once these are released, the next Event names others."""
 _LIFT_REASONS = {
     UserState.COMPLIANT: "an accepted MFA device is there",
     UserState.EXEMPT: "the user is exempt now",
@@ -93,7 +95,9 @@ def lift(ledger: Ledger) -> None:
 
 
 def unclaimed(ledger: Ledger) -> str:
-    """Who is under quarantine although no report says so, in words; empty where nobody is. Raises ClusterError.
+    """Who is under quarantine although no report says so, in words; empty where nobody is.
+
+    Raises AwsFailure, ClusterError.
 
     Reports can be deleted, and policies with them. Whose quarantine it was nobody knows then: another operator's,
     perhaps, so that lifting it is for people.
@@ -104,7 +108,7 @@ def unclaimed(ledger: Ledger) -> str:
     users = sorted(carriers - ledger.held_by_others) if carriers else []
     if not users:
         return ""
-    flags = " ".join(f"--user {user}" for user in users)
+    flags = " ".join(f"--user {user}" for user in users[:MAX_TOLD])
     return (
         f"{many(len(users), 'user')} under quarantine, which no report accounts for; if nothing else needs it, lift it "
         f"with `mfa-operator release --account {ledger.account.id} {flags}`"

@@ -10,6 +10,7 @@ import pytest
 from mfa_operator.access import AccessRules
 from mfa_operator.api.enums import EventReason, FindingReason, FindingState, RefusalReason, RemediationState
 from mfa_operator.cluster import ObjectGone
+from mfa_operator.cluster_objects import MAX_NOTE
 from mfa_operator.sandbox.aws import Account, SandboxUser
 from tests.fixtures.quarantined import ARN
 from tests.fixtures.remediation_stage import HOUR, MINUTE, QUARANTINE, Stage
@@ -147,6 +148,29 @@ class TestLift:
         admin.detach_user_policy(UserName="alice", PolicyArn=ARN)
         held.run()
         assert len(held.told(EventReason.QUARANTINES_LEFT)) == 1
+
+    def test_trouble_in_between_makes_it_no_news(self, held: Stage, alice: SandboxUser) -> None:
+        held.cluster.reports.clear()
+        alice.add_mfa("virtual")
+        held.run()
+        held.aws.faults.add("ListEntitiesForPolicy", "access_denied")
+        held.run()
+        held.run()
+        assert len(held.told(EventReason.REMEDIATION_FAILED)) == 1
+        assert len(held.told(EventReason.QUARANTINES_LEFT)) == 1
+
+    def test_of_many_the_first_are_told_with_a_command_that_is_whole(
+        self, held: Stage, account: Account, admin: IAMClient
+    ) -> None:
+        for number in range(12):
+            user = account.user(f"{number:02}-{'u' * 61}", password=True, mfa=["virtual"])
+            admin.attach_user_policy(UserName=user.name, PolicyArn=ARN)
+        held.run()
+        [note] = held.told(EventReason.QUARANTINES_LEFT)
+        assert "12 users under quarantine" in note
+        assert note.count("--user ") == 10
+        assert note.endswith("`")
+        assert len(note) < MAX_NOTE
 
     def test_what_another_policy_holds_is_accounted_for(self, held: Stage, account: Account) -> None:
         held.run(held.policy(account, "other", gracePeriod="1h", remediation=QUARANTINE))

@@ -87,6 +87,19 @@ class TestPut:
         assert alice.attached_policies == [ARN]
         assert document_is_ours(admin)
 
+    def test_trouble_after_a_quicker_one_costs_the_action_and_not_the_report(
+        self, ready: Stage, account: Account, admin: IAMClient
+    ) -> None:
+        def make() -> None:
+            admin.create_policy(PolicyName=Variant.CONSOLE, Path="/mfa-operator/", PolicyDocument=ANYTHING)
+            ready.aws.faults.add("GetPolicy", "access_denied", times=None)
+
+        ready.at("CreatePolicy", make)
+        ready.run()
+        assert ready.record(account, "alice").state == RemediationState.FAILED
+        [status] = next(iter(ready.cluster.policies.values()))["status"]["accounts"]
+        assert status["state"] == "Audited"
+
     @pytest.mark.parametrize("operation", ["CreatePolicy", "AttachUserPolicy"])
     def test_an_answer_that_was_lost(self, ready: Stage, account: Account, alice: SandboxUser, operation: str) -> None:
         ready.aws.faults.add(operation, "executed_answer_lost")

@@ -13,7 +13,7 @@ import msgspec
 
 from mfa_operator.api.conversion import rfc3339, to_dict
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor
+from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor, tell_failures
 from mfa_operator.clock import utc_now
 from mfa_operator.policy_files import load_policy, load_previous
 
@@ -50,14 +50,9 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
     policies = [load_policy(path) for path in files]
     earlier = load_previous(previous) if previous else {}
     auditor = make_auditor(max_concurrent_accounts)
-    results = audit_all(
-        policies,
-        auditor,
-        earlier,
-        utc_now(),
-        max_concurrent_accounts=max_concurrent_accounts,
-        tell_failures=output != "table",
-    )
+    results = audit_all(policies, auditor, earlier, utc_now(), max_concurrent_accounts=max_concurrent_accounts)
+    if output != "table":
+        tell_failures(results)
     {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results, sys.stdout)
     return exit_status(results)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -40,21 +40,20 @@ def audit_all(
     now: datetime,
     *,
     max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS,
-    tell_failures: bool = True,
 ) -> list[PolicyResult]:
-    """Audit the accounts of all policies; a bar on stderr while it lasts.
-
-    What could not be audited is told there as well, unless the caller shows it.
-    """
+    """Audit the accounts of all policies; a bar on stderr while it lasts."""
     from mfa_operator.offline import accounts_to_audit, audit_policies
 
     with _progress(sum(len(accounts_to_audit(policy)) for policy in policies)) as done:
-        results = audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
-    for result in results if tell_failures else ():
+        return audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
+
+
+def tell_failures(results: Iterable[PolicyResult]) -> None:
+    """Say on stderr what could not be audited, for output that does not show it."""
+    for result in results:
         for account in result.status.accounts:
             if account.message:
                 click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
-    return results
 
 
 @contextmanager

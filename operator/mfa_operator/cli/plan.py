@@ -13,7 +13,7 @@ import msgspec
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import audit_all, make_auditor
+from mfa_operator.cli.auditing import audit_all, make_auditor, tell_failures
 from mfa_operator.clock import utc_now
 from mfa_operator.policy_files import Previous, load_policy, load_previous
 from mfa_operator.settings_file import AccessFile
@@ -76,6 +76,7 @@ def command(
     auditor = make_auditor()
     now = utc_now()
     results = audit_all(policies, auditor, earlier, now)
+    tell_failures(results)
     planned = {str(result.policy.ref): plan_policy(result, auditor, access, earlier, now) for result in results}
     if output == "json":
         _print_json(policies, planned)
