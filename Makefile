@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
-SOURCES := operator tests bench tools
+SOURCES := operator sandbox tests bench tools
 ARGS ?=
 
 .PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image image-test release-check lock clean
@@ -15,11 +15,11 @@ help:  ## Show this help
 
 setup: $(STAMP)  ## Create .venv with everything; the command is then .venv/bin/mfa-operator
 
-$(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt operator/mfa_operator/__init__.py
+$(STAMP): pyproject.toml sandbox/pyproject.toml requirements/dev.txt requirements/uv.txt operator/mfa_operator/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . --editable sandbox
 	touch $@
 
 demo: setup  ## Run the operator on an embedded AWS and Kubernetes; ARGS=--once ends after the first pass

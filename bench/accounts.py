@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from bench import processes, worlds
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 
 COUNTS = (10, 100, 1000)
 USERS = 100

@@ -11,10 +11,10 @@ from unittest.mock import patch
 
 from bench import manifests, worlds
 from mfa_operator.api.objects import read_policy
-from mfa_operator.audit import Auditor
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_now
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_operator.passes.auditor import Auditor
+from mfa_sandbox.aws import EmbeddedAws
 
 SIZES = (100, 1000, 5000)
 ACCOUNT = "111122223333"

@@ -11,7 +11,7 @@ ROUNDS = 5
 STATEMENTS = {
     "python": "pass",
     "help": "from mfa_operator.cli import cli; cli.get_command(None, 'audit')",
-    "audit": "from mfa_operator.cli import cli; cli.get_command(None, 'audit'); import mfa_operator.audit",
+    "audit": "from mfa_operator.cli import cli; cli.get_command(None, 'audit'); import mfa_operator.passes.auditor",
 }
 
 

@@ -12,9 +12,9 @@ from bench import manifests
 from mfa_operator.api.objects import read_policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import ReportStatus
-from mfa_operator.audit import Auditor
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_now
+from mfa_operator.passes.auditor import Auditor
 
 PASSES = 3
 

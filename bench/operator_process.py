@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from bench import manifests, processes, worlds
-from mfa_operator.sandbox.aws import EmbeddedAws
-from mfa_operator.sandbox.demo.cluster import crds
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.aws import EmbeddedAws
+from mfa_sandbox.demo.cluster import crds
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.controlplane import ControlPlane
 
 IDLE_SECONDS = 60

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from bench import manifests, processes, worlds
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 
 ACCOUNT = "111122223333"
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bench import peers, processes
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 
 REPORT = {"iam:GenerateCredentialReport", "iam:GetCredentialReport"}
 TRUTH = frozenset({"violator", "new-since", "lost-since"})

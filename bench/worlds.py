@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 
 CONSOLE, VIOLATORS, SECURITY_KEYS, HARDWARE = 0.60, 0.12, 0.06, 0.02
 """Shares of an account's users: with a password; of these without MFA, with a passkey or key, with a hardware token."""

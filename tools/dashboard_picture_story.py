@@ -12,8 +12,8 @@ from mfa_operator import __version__
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
-from mfa_operator.figures import AccountFigures, PolicyFigures
-from mfa_operator.metrics import Metrics
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
 
 END = datetime(2026, 9, 30, 15, tzinfo=UTC)
 BEGIN = END - timedelta(days=90)

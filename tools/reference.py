@@ -16,8 +16,8 @@ import yaml
 from mfa_operator.api.enums import ErrorReason, EventReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
-from mfa_operator.figures import AccountFigures, PolicyFigures
-from mfa_operator.metrics import Metrics
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
 
 ROOT = Path(__file__).parents[1]
 CRDS = ROOT / "deploy" / "crds"

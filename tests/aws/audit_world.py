@@ -17,12 +17,12 @@ from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.enums import FindingReason, UserState
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Finding, ReportStatus
-from mfa_operator.audit import Audit, Auditor
 from mfa_operator.aws.clients import CLIENT_CONFIG
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import Sessions, _botocore_session
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
-from mfa_operator.sandbox.aws.credential_report import Row
+from mfa_operator.passes.auditor import Audit, Auditor
+from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws.credential_report import Row
 from tests.fixtures.remediation_stage import without_pauses
 from tests.unit.fake_iam import Clock
 

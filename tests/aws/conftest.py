@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.aws.audit_world import Auditing, auditing
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
-from mfa_operator.sandbox.aws.operations import OPERATIONS
-from mfa_operator.sandbox.aws.wire import Call, Result
+from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws.operations import OPERATIONS
+from mfa_sandbox.aws.wire import Call, Result
 from tests.aws.enroll_world import ID, SERIAL
 
 PROGRAM = (str(Path(sys.executable).with_name("mfa-operator")), "enroll")

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.cli.enroll import command
-from mfa_operator.enroll_terms import NewDevice, NotEnrolled
-from mfa_operator.sandbox.aws import Credentials, EmbeddedAws
+from mfa_operator.enroll.terms import NewDevice, NotEnrolled
+from mfa_sandbox.aws import Credentials, EmbeddedAws
 
 ID = "111122223333"
 SERIAL = f"arn:aws:iam::{ID}:mfa/alice"

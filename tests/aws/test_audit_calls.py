@@ -10,7 +10,7 @@ import pytest
 
 from mfa_operator.api.enums import UserState
 from mfa_operator.api.policy import PolicySpec
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.aws.audit_world import BULK, FIRST, HOUR, MINUTE, QUARTER, Auditing, auditing, states
 
 COMPLIANT, VIOLATING, NO_CONSOLE = UserState.COMPLIANT, UserState.VIOLATING, UserState.NO_CONSOLE

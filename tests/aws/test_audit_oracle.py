@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mfa_operator.api.enums import DeviceType, UserScope, UserState
 from mfa_operator.api.policy import PolicySpec
-from mfa_operator.sandbox.aws import Account, Credentials, EmbeddedAws
+from mfa_sandbox.aws import Account, Credentials, EmbeddedAws
 from tests.aws.audit_world import MINUTE, Auditing, auditing, states
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.enums import ROOT_USER, FindingReason, UserState
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.aws.audit_world import BULK, Auditing, auditing, finding, states
 
 COMPLIANT, VIOLATING = UserState.COMPLIANT, UserState.VIOLATING

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 
 from mfa_operator.api.enums import FindingReason, UserState
-from mfa_operator.sandbox.aws import Account, SandboxUser
-from mfa_operator.sandbox.aws.user import MfaKind
+from mfa_sandbox.aws import Account, SandboxUser
+from mfa_sandbox.aws.user import MfaKind
 from tests.aws.audit_world import BULK, FIRST, HOUR, MINUTE, Auditing, finding, states
 
 PROFILE, DEVICES = "GetLoginProfile", "ListMFADevices"

@@ -18,7 +18,7 @@ import pytest
 
 from mfa_operator.api.conversion import from_dict, rfc3339
 from mfa_operator.api.status import PolicyStatus, ReportStatus
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.aws.audit_world import READING
 from tests.unit.crd_schema import problems
 

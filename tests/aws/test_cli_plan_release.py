@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mfa_operator.quarantine import Variant, document_json, policy_arn, tag_list
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_operator.aws.quarantine_document import Variant, document_json, policy_arn, tag_list
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.fixtures.operator import COMMAND
 
 ARN = policy_arn("aws", "111122223333", Variant.CONSOLE)

@@ -9,8 +9,8 @@ import pytest
 
 from mfa_operator.api.enums import ROOT_USER, AccountReason, ErrorReason, FindingReason, UserState
 from mfa_operator.aws.errors import Denied, RoleDenied, WrongAccount
-from mfa_operator.report import account_status, failed_account
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_operator.reporting.account_report import account_status, failed_account
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.aws.audit_world import HOUR, ID, Auditing, finding, states, unknown
 
 LOOKUP_DENIED = FindingReason.LOOKUP_DENIED

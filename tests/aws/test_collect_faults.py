@@ -12,7 +12,7 @@ from botocore.config import Config
 from mfa_operator.api.enums import AccountReason, ErrorReason, FindingReason, UserState
 from mfa_operator.aws.clients import CLIENT_CONFIG
 from mfa_operator.aws.errors import AwsFailure, Throttled, TimedOut
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.aws.audit_world import ID, Auditing, auditing, finding, states, unknown
 
 ATTEMPTS = 5

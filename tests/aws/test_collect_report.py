@@ -9,8 +9,8 @@ import pytest
 from mfa_operator.api.enums import AccountReason, UserState
 from mfa_operator.aws.credential_reports import POLLS
 from mfa_operator.aws.errors import Throttled
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
-from mfa_operator.sandbox.aws.credential_report import Row
+from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws.credential_report import Row
 from tests.aws.audit_world import HOUR, QUARTER, Auditing, auditing, rewritten, states
 
 GENERATE, GET = "GenerateCredentialReport", "GetCredentialReport"

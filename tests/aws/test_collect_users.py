@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from mfa_operator.api.enums import FindingReason, UserState
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
-from mfa_operator.sandbox.aws.user import MfaKind
+from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws.user import MfaKind
 from tests.aws.audit_world import HOUR, MINUTE, Auditing, finding, states, unknown
 
 COMPLIANT, VIOLATING, NO_CONSOLE = UserState.COMPLIANT, UserState.VIOLATING, UserState.NO_CONSOLE

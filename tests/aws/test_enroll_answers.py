@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mfa_operator.sandbox.aws import EmbeddedAws
-from mfa_operator.sandbox.aws.operations import OPERATIONS
-from mfa_operator.sandbox.aws.wire import Call, DropConnectionError
+from mfa_sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws.operations import OPERATIONS
+from mfa_sandbox.aws.wire import Call, DropConnectionError
 from tests.aws.enroll_world import CREATE, DELETE, ENABLE, ID, SERIAL, Enrolling, enrolling, giving_up, wrong_codes
 
 

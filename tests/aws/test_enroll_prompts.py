@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.aws.enroll_terminal import Desk, comes_true, sitting_down
 from tests.aws.enroll_world import CREATE, ENABLE, SERIAL, codes, wrong_codes
 

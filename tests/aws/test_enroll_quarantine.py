@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from mfa_operator import quarantine
-from mfa_operator.quarantine import Variant
-from mfa_operator.sandbox.aws import Credentials, EmbeddedAws, SandboxUser
-from mfa_operator.sandbox.aws.permissions import access_denied
-from mfa_operator.sandbox.aws.principals import Principal
-from mfa_operator.sandbox.aws.wire import Call
+from mfa_operator.aws import quarantine_document
+from mfa_operator.aws.quarantine_document import Variant
+from mfa_sandbox.aws import Credentials, EmbeddedAws, SandboxUser
+from mfa_sandbox.aws.permissions import access_denied
+from mfa_sandbox.aws.principals import Principal
+from mfa_sandbox.aws.wire import Call
 from tests.aws.enroll_world import (
     CREATE,
     DELETE,
@@ -36,7 +36,7 @@ class Quarantine:
     """Takes the place of the account's permissions: dave may do what the policy's document says, and nothing else."""
 
     def __init__(self, variant: Variant, dave: SandboxUser) -> None:
-        self._document = quarantine.document("aws", ID, variant)
+        self._document = quarantine_document.document("aws", ID, variant)
         self._dave = dave
 
     def check(self, call: Call) -> None:

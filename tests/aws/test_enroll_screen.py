@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import segno
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.aws.enroll_terminal import ENTER, PROGRAM, Desk, sitting_down
 from tests.aws.enroll_world import CREATE, ENABLE, ID, SERIAL, codes
 

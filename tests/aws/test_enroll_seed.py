@@ -19,9 +19,9 @@ from mfa_operator.api.policy import Account
 from mfa_operator.aws.enroll import Enrollment
 from mfa_operator.aws.enroll_access import Access
 from mfa_operator.aws.sessions import Identity, Sessions
-from mfa_operator.enroll_terms import NewDevice, NotEnrolled
-from mfa_operator.terminal.interrupts import Interrupted
-from mfa_operator.terminal.seed import qr_lines, secret_file
+from mfa_operator.enroll.interrupts import Interrupted
+from mfa_operator.enroll.seed import qr_lines, secret_file
+from mfa_operator.enroll.terms import NewDevice, NotEnrolled
 from tests.aws.enroll_world import CREATE, ID
 
 SEED = "JBSWY3DPEHPK3PXP" * 4

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from mfa_operator.terminal.interrupts import Interrupted, Interrupts
+from mfa_operator.enroll.interrupts import Interrupted, Interrupts
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from mfa_operator.cli.enroll import command
-from mfa_operator.sandbox.aws import EmbeddedAws
-from mfa_operator.sandbox.aws.principals import Principal
+from mfa_sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws.principals import Principal
 from tests.aws.enroll_world import CREATE, ID, SERIAL, Enrolling, enrolling
 
 ROLE = f"arn:aws:iam::{ID}:role/enroller"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.fixtures.remediation_stage import MINUTE, Stage
 
 INTO_THE_SECOND = timedelta(milliseconds=900)

@@ -12,7 +12,7 @@ import pytest
 
 from mfa_operator.api.enums import FindingState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.fixtures.quarantined import ARN
 from tests.fixtures.remediation_stage import NAMESPACE, QUARANTINE, REMOVE, Stage
 

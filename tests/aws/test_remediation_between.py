@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from mfa_operator.access import AccessRules
 from mfa_operator.api.enums import EventReason, FindingState, RefusalReason, RemediationState
-from mfa_operator.cluster import ObjectGone
-from mfa_operator.sandbox.aws import Account
-from mfa_operator.schedule import PassAbandoned
+from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.kube.cluster import ObjectGone
+from mfa_operator.scheduling.due import PassAbandoned
+from mfa_sandbox.aws import Account
 from tests.fixtures.remediation_stage import MINUTE, NAMESPACE, QUARANTINE, REMOVE, Stage
 
 Change = Callable[[Stage, Account], object]

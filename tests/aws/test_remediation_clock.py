@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mfa_operator.api.enums import FindingState, RefusalReason
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.fixtures.remediation_stage import HOUR, MINUTE, Stage
 
 

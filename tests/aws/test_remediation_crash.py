@@ -11,8 +11,8 @@ import pytest
 
 from mfa_operator.api.enums import EventReason, RemediationAction, RemediationState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.quarantine import Variant, policy_arn
-from mfa_operator.sandbox.aws import Account
+from mfa_operator.aws.quarantine_document import Variant, policy_arn
+from mfa_sandbox.aws import Account
 from tests.fixtures.promises import deed_problems, lost_records, moved_dates, repeated
 from tests.fixtures.remediation_stage import QUARANTINE, READING, REMOVE, Crash, Stage
 

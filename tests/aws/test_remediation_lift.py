@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mfa_operator.access import AccessRules
 from mfa_operator.api.enums import EventReason, FindingReason, FindingState, RefusalReason, RemediationState
-from mfa_operator.cluster import ObjectGone
-from mfa_operator.cluster_objects import MAX_NOTE
-from mfa_operator.sandbox.aws import Account, SandboxUser
+from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.kube.cluster import ObjectGone
+from mfa_operator.kube.objects import MAX_NOTE
+from mfa_sandbox.aws import Account, SandboxUser
 from tests.fixtures.quarantined import ARN
 from tests.fixtures.remediation_stage import HOUR, MINUTE, QUARANTINE, Stage
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.enums import EventReason, FindingState, RemediationState
-from mfa_operator.sandbox.aws import Account, SandboxUser
+from mfa_sandbox.aws import Account, SandboxUser
 from tests.fixtures.quarantined import ARN, KEYS, KEYS_ARN
 from tests.fixtures.remediation_stage import QUARANTINE, REMOVE, Stage
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mfa_operator.api.enums import EventReason, FindingReason, FindingState, RemediationState
-from mfa_operator.quarantine import Variant, is_current
-from mfa_operator.sandbox.aws import Account, SandboxUser
-from mfa_operator.schedule import PassAbandoned
+from mfa_operator.aws.quarantine_document import Variant, is_current
+from mfa_operator.scheduling.due import PassAbandoned
+from mfa_sandbox.aws import Account, SandboxUser
 from tests.fixtures.quarantined import ARN, KEYS, KEYS_ARN
 from tests.fixtures.remediation_stage import QUARANTINE, REMOVE, Stage
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.enums import EventReason, FindingReason, FindingState, RefusalReason, RemediationState
-from mfa_operator.cluster import ClusterUnavailable, WriteRefused
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_operator.kube.cluster import ClusterUnavailable, WriteRefused
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.fixtures.remediation_stage import HOUR, MINUTE, REMOVE, Stage
 
 LIMITED = {**REMOVE, "maxPerPass": 1}

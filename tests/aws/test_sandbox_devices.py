@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyotp
 import pytest
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.aws.answers import code_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws, FaultKind
+from mfa_sandbox.aws import Account, EmbeddedAws, FaultKind
 from tests.aws.answers import code_of
 
 if TYPE_CHECKING:

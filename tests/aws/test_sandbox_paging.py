@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

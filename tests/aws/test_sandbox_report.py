@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
-from mfa_operator.sandbox.aws.credential_report import COLUMNS, Row
+from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws.credential_report import COLUMNS, Row
 from tests.aws.answers import code_of
 
 if TYPE_CHECKING:

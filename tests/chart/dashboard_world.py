@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 
 NAMESPACE = "security"
 PROD, STAGING, AGENCY, LEAVERS = "111122223333", "222233334444", "333344445555", "444455556666"

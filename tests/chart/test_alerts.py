@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mfa_operator.metrics import Metrics
+from mfa_operator.metrics.exporter import Metrics
 from tests.chart.alert_cases import ACCOUNT, ALERTS, REMEDIATION, Alert, Labels, Series, Values, remediations
 
 REPOSITORY = Path(__file__).parents[2]

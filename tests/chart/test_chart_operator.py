@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.chart.cluster import wait_until_served
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Helm, Object
 from tests.controlplane import ControlPlane, Kubectl

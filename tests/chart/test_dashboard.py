@@ -16,8 +16,8 @@ import yaml
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
-from mfa_operator.figures import AccountFigures, PolicyFigures
-from mfa_operator.metrics import Metrics
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
 from tests.chart.dashboard import DASHBOARD, PANELS, TARGETS, filled
 
 # What Grafana puts in.

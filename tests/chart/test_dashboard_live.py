@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
-from mfa_operator.sandbox.demo.cluster import crds
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.demo.cluster import crds
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.chart import dashboard_world as world
 from tests.chart.dashboard import TARGETS, VARIABLES, filled
 from tests.chart.dashboard_world import AGENCY, CLOSED, FORBIDDEN, LEAVERS, LOST, NOT_AUDITED, PROD, STAGING

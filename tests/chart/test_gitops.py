@@ -12,7 +12,7 @@ from mfa_operator.api.conversion import from_dict, to_dict
 from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
-from mfa_operator.policy_status import not_audited_status, policy_status
+from mfa_operator.reporting.policy_status import not_audited_status, policy_status
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.fixtures.operator import COMMAND, Policies, StartOperator
 
 ACCOUNT = "111122223333"

@@ -13,9 +13,9 @@ from kubernetes.client import ApiClient
 
 from mfa_operator.api.enums import EventReason
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.cluster import Backoff, Cluster, PolicyIdentity, ReadRefused, WriteRefused
-from mfa_operator.events import EventNote
-from mfa_operator.kubernetes_client import connect
+from mfa_operator.kube.cluster import Backoff, Cluster, PolicyIdentity, ReadRefused, WriteRefused
+from mfa_operator.kube.connection import connect
+from mfa_operator.reporting.events import EventNote
 from tests.cluster.examples import FULL_REPORT, NAME, NOW, SPEC
 from tests.controlplane import Kubectl
 from tests.fixtures.operator import Policies

@@ -14,9 +14,9 @@ import pytest
 from mfa_operator.api.enums import EventReason
 from mfa_operator.api.objects import read_policy
 from mfa_operator.api.status import Counts, PolicyStatus, ReportStatus
-from mfa_operator.cluster import Backoff, Cluster, ObjectGone, PolicyIdentity, WriteRefused
-from mfa_operator.events import EventNote
-from mfa_operator.kubernetes_client import connect
+from mfa_operator.kube.cluster import Backoff, Cluster, ObjectGone, PolicyIdentity, WriteRefused
+from mfa_operator.kube.connection import connect
+from mfa_operator.reporting.events import EventNote
 from tests.cluster.examples import (
     ACCOUNT,
     FULL_POLICY,

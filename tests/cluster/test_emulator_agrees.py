@@ -12,7 +12,7 @@ import pytest
 import urllib3
 import yaml
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.controlplane import ControlPlane
 
 Object = dict[str, Any]

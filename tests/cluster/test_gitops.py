@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.chart.test_gitops import argo_health
 from tests.chart.test_kstatus import ask, documented
 from tests.controlplane import BinariesUnavailable, Kubectl

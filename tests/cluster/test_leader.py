@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.controlplane import ControlPlane, Kubectl
 from tests.fixtures.operator import OperatorProcess, Policies, StartOperator, eventually
 

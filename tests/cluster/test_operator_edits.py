@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.cluster.agreement import assert_all_agree
 from tests.fixtures.operator import eventually
 from tests.fixtures.shared_operator import Bed, named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.fixtures.operator import Policies, StartOperator
 
 PROD, TEST, CLOSED = "111122223333", "222233334444", "333344445555"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mfa_operator.sandbox.aws import EmbeddedAws
+from mfa_sandbox.aws import EmbeddedAws
 from tests.controlplane import ControlPlane, Kubectl
 from tests.fixtures.operator import COMMAND, Policies, aws_environment
 from tests.not_run import cannot_run

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.cluster.agreement import assert_all_agree
 from tests.fixtures.operator import COMMAND, aws_environment, eventually
 from tests.fixtures.shared_operator import Bed, named

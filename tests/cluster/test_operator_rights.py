@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.fixtures.operator import RBAC, OperatorProcess, Policies, eventually
 from tests.fixtures.shared_operator import Bed, named
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mfa_operator.quarantine import Variant, policy_arn
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_operator.aws.quarantine_document import Variant, policy_arn
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.fixtures.operator import OperatorProcess, Policies, StartOperator, eventually
 
 ACCOUNT = "111122223333"

@@ -9,9 +9,9 @@ import pytest
 
 from mfa_operator.api.enums import RemediationState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.cluster import Cluster, PolicyIdentity
-from mfa_operator.kubernetes_client import connect
-from mfa_operator.report_size import fitted
+from mfa_operator.kube.cluster import Cluster, PolicyIdentity
+from mfa_operator.kube.connection import connect
+from mfa_operator.reporting.report_size import fitted
 from tests.fixtures.operator import Policies
 from tests.unit.facts import ID
 from tests.unit.largest_report import USERS, largest_report

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.enums import GROUP, VERSION
 from mfa_operator.api.status import ReportStatus
-from mfa_operator.sandbox.aws import CallRecord, EmbeddedAws
+from mfa_sandbox.aws import CallRecord, EmbeddedAws
 from tests.controlplane import ControlPlane
 
 PLURAL = "mfareports"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from mfa_operator.api.enums import FindingState, RemediationAction
-from mfa_operator.sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.controlplane import ControlPlane
 from tests.faults.report_history import ReportHistory, recording
 from tests.fixtures.operator import Policies, StartOperator, eventually

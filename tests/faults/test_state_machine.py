@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mfa_operator.access import AccessRules
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import ReportStatus
-from mfa_operator.cluster import ClusterUnavailable, ObjectGone, WriteRefused
-from mfa_operator.sandbox.aws import Account, EmbeddedAws, SandboxUser
-from mfa_operator.schedule import PassAbandoned
+from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.kube.cluster import ClusterUnavailable, ObjectGone, WriteRefused
+from mfa_operator.scheduling.due import PassAbandoned
+from mfa_sandbox.aws import Account, EmbeddedAws, SandboxUser
 from tests.faults.truth import Truth, truth_of
 from tests.fixtures.promises import deed_problems, lost_records, moved_dates, repeated
 from tests.fixtures.remediation_stage import EVERYTHING, NAMESPACE, QUARANTINE, REMOVE, Crash, staged

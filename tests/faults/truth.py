@@ -9,7 +9,7 @@ from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.objects import PolicyRef, report_name
 from mfa_operator.api.policy import Account as PolicyAccount
-from mfa_operator.sandbox.aws import Account
+from mfa_sandbox.aws import Account
 from tests.fixtures.remediation_stage import Stage
 
 

@@ -14,9 +14,9 @@ import urllib3
 import yaml
 from kubernetes import client
 
-from mfa_operator.cluster import Cluster
-from mfa_operator.kubernetes_client import connect
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_operator.kube.cluster import Cluster
+from mfa_operator.kube.connection import connect
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.controlplane.binaries import cache_directory
 from tests.kube.objects import POLICIES, Object
 from tests.kube.operations import QUICK

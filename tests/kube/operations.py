@@ -9,10 +9,10 @@ from typing import NamedTuple
 from mfa_operator.api.enums import EventReason, FindingState
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Finding, PolicyStatus, ReportStatus
-from mfa_operator.cluster import Backoff, Cluster, PolicyIdentity
-from mfa_operator.events import EventNote
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-from mfa_operator.sandbox.kubernetes.faults import Failure
+from mfa_operator.kube.cluster import Backoff, Cluster, PolicyIdentity
+from mfa_operator.reporting.events import EventNote
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes.faults import Failure
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 REF = PolicyRef("default", "console-mfa")

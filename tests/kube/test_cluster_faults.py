@@ -12,7 +12,7 @@ import pytest
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.status import PolicyStatus, ReportStatus
-from mfa_operator.cluster import (
+from mfa_operator.kube.cluster import (
     Backoff,
     Cluster,
     ClusterUnavailable,
@@ -21,9 +21,9 @@ from mfa_operator.cluster import (
     ReadRefused,
     WriteRefused,
 )
-from mfa_operator.kubernetes_client import CONNECTIONS
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-from mfa_operator.sandbox.kubernetes.faults import Failure
+from mfa_operator.kube.connection import CONNECTIONS
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes.faults import Failure
 from tests.kube.operations import EMIT, NOTE, READS, REF, TRIES, WRITES, Operation, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]

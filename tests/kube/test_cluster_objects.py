@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mfa_operator import cluster_reader
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import API_VERSION
 from mfa_operator.api.status import PolicyStatus, ReportStatus
-from mfa_operator.cluster import Cluster, ClusterUnavailable, ObjectGone, PolicyIdentity, WriteRefused
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_operator.kube import reader
+from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, PolicyIdentity, WriteRefused
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.operations import ACCOUNT, REF, REPORT, TRIES, WRITES, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]
@@ -95,7 +95,7 @@ class TestReading:
     def test_lists_are_paged_and_a_page_that_expired_loses_and_doubles_nothing(
         self, kube: EmbeddedKubernetes, cluster: Cluster, new_policy: NewPolicy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(cluster_reader, "POLICIES_PER_PAGE", 2)
+        monkeypatch.setattr(reader, "POLICIES_PER_PAGE", 2)
         names = [f"policy-{number}" for number in range(6)]
         for name in names[:5]:
             kube.apply(new_policy(name))
@@ -110,7 +110,7 @@ class TestReading:
     def test_lists_that_expire_again_and_again_end(
         self, kube: EmbeddedKubernetes, cluster: Cluster, new_policy: NewPolicy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(cluster_reader, "POLICIES_PER_PAGE", 1)
+        monkeypatch.setattr(reader, "POLICIES_PER_PAGE", 1)
         for name in ("first", "second"):
             kube.apply(new_policy(name))
         listing = cluster.list_policies(None)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mfa_operator import kubernetes_calls
-from mfa_operator.cluster import Cluster, ClusterError, ClusterUnavailable
-from mfa_operator.cluster_reader import MAX_RESTARTS
-from mfa_operator.kubernetes_client import connect
+from mfa_operator.kube import requests
+from mfa_operator.kube.cluster import Cluster, ClusterError, ClusterUnavailable
+from mfa_operator.kube.connection import connect
+from mfa_operator.kube.reader import MAX_RESTARTS
 from tests.kube.operations import REF, TRIES
 from tests.kube.scripted import NeverWaits, Reply, ScriptedServer
 
@@ -69,14 +69,14 @@ class TestWaiting:
         assert least <= wait <= most
 
     def test_a_server_that_never_answers_is_given_up(self, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kubernetes_calls, "TIMEOUT", (5.0, 0.05))
+        monkeypatch.setattr(requests, "TIMEOUT", (5.0, 0.05))
         cluster, server, _ = scripted(Reply(hang=True))
         with pytest.raises(ClusterUnavailable, match="ReadTimeoutError"):
             cluster.get_policy(REF)
         assert server.requests == TRIES
 
     def test_every_request_has_a_time_limit(self) -> None:
-        connecting, reading = kubernetes_calls.TIMEOUT
+        connecting, reading = requests.TIMEOUT
         assert 0 < connecting <= 5
         assert 0 < reading <= 30
 

@@ -9,10 +9,10 @@ import pytest
 import urllib3
 
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.discovery import NotListed, wait_until_listed
-from mfa_operator.kubernetes_client import connect
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-from mfa_operator.settings import Settings
+from mfa_operator.config.settings import Settings
+from mfa_operator.kube.connection import connect
+from mfa_operator.kube.discovery import NotListed, wait_until_listed
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube import test_operate
 from tests.kube.test_operate import Eventually, NewPolicy, Running
 

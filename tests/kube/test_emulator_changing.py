@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from mfa_operator.sandbox.kubernetes import ApiError, EmbeddedKubernetes
+from mfa_sandbox.kubernetes import ApiError, EmbeddedKubernetes
 from tests.kube.objects import NAMED, READY, Object, Patch, refusal, version
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from mfa_operator.sandbox.kubernetes import ApiError, EmbeddedKubernetes
+from mfa_sandbox.kubernetes import ApiError, EmbeddedKubernetes
 from tests.kube.objects import POLICIES, POLICIES_PATH, READY, Http, Object, Patch, refusal, version
 
 

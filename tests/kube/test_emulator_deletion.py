@@ -8,7 +8,7 @@ import pytest
 import urllib3
 from kubernetes import client, watch
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.objects import Http, Object
 
 GROUP = ("mfa-operator.io", "v1alpha1")

@@ -8,7 +8,7 @@ import urllib3
 from kubernetes import client
 from kubernetes.dynamic import DynamicClient
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.objects import Object
 
 

@@ -10,7 +10,7 @@ import pytest
 import urllib3
 from kubernetes import client, config
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.objects import NAMED, POLICIES, Http, Object
 
 PATH = "/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies"

@@ -9,7 +9,7 @@ from typing import Any
 import kopf
 import pytest
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.objects import Object
 
 Eventually = Callable[..., None]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.objects import Object
 
 Kubectl = Callable[..., str]

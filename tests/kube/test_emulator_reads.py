@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-from mfa_operator.sandbox.kubernetes.tables import age
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes.tables import age
 from tests.kube.objects import POLICIES, Http, Object
 
 GROUP = ("mfa-operator.io", "v1alpha1")

@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from kubernetes import client, watch
 
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.kube.objects import Object
 
 Eventually = Callable[..., None]

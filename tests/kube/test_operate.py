@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import urllib3
 
-from mfa_operator import operate
 from mfa_operator.api.objects import PolicyRef, requested_at
-from mfa_operator.cluster import Cluster
-from mfa_operator.operate import Listening, Operator
-from mfa_operator.sandbox.kubernetes import EmbeddedKubernetes
-from mfa_operator.schedule import PassEnd
-from mfa_operator.settings import ClusterSettings, LeaderSettings, ServerSettings, Settings
+from mfa_operator.config.settings import ClusterSettings, LeaderSettings, ServerSettings, Settings
+from mfa_operator.kube.cluster import Cluster
+from mfa_operator.process import operator as operator_process
+from mfa_operator.process.operator import Listening, Operator
+from mfa_operator.scheduling.due import PassEnd
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 
 Object = dict[str, Any]
 Eventually = Callable[..., None]
@@ -178,7 +178,9 @@ def test_a_watch_that_kopf_gives_up_on_ends_the_process(
 ) -> None:
     kube.faults.add(verb="watch", resource="mfapolicies", status=status, times=None)
     assert start().end() == 1
-    (error,) = (record for record in caplog.records if record.name == "mfa_operator.operate" and record.levelno >= 40)
+    (error,) = (
+        record for record in caplog.records if record.name == "mfa_operator.process.operator" and record.levelno >= 40
+    )
     assert error.getMessage().startswith("the watch of mfapolicies ended: ")
 
 
@@ -196,7 +198,7 @@ def test_a_loop_that_hangs_is_cut_off_after_an_order_to_stop(
     eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(operate, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(operator_process, "STOP_SECONDS", 0.1)
     cut_off: queue.Queue[int] = queue.Queue()
     kube.apply(new_policy())
     running = start(cut_off.put)

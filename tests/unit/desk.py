@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mfa_operator.agenda import Agenda, Job
 from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.schedule import Cause, PassEnd
+from mfa_operator.scheduling.due import Cause, PassEnd
+from mfa_operator.scheduling.queue import Agenda, Job
 
 REF = PolicyRef("security", "console-mfa")
 QUARTER = timedelta(minutes=15)

@@ -10,8 +10,8 @@ from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.enums import DeviceType, FindingReason, FindingState, UserScope
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Finding
-from mfa_operator.knowledge import Needs
-from mfa_operator.snapshot import Fact, LoginProfile, ReportRow, RootFacts, Snapshot, Source, User, UserFacts
+from mfa_operator.evaluation.facts import Fact, LoginProfile, ReportRow, RootFacts, Snapshot, Source, User, UserFacts
+from mfa_operator.evaluation.sufficiency import Needs
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

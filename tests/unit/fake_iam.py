@@ -21,9 +21,9 @@ import pytest
 from mfa_operator.api.enums import DeviceType, UserScope, UserState
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import ReportStatus
-from mfa_operator.audit import Audit, Auditor
 from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.sessions import Identity, Sessions
+from mfa_operator.passes.auditor import Audit, Auditor
 from tests.unit.facts import ID, NOW
 
 WINDOW = timedelta(hours=4)
@@ -54,7 +54,7 @@ class Clock:
     def everywhere(self) -> Iterator[None]:
         """Have the shell around the judging read this clock."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mfa_operator.audit.utc_moment", self.utc_moment)
+            patch.setattr("mfa_operator.passes.auditor.utc_moment", self.utc_moment)
             patch.setattr("mfa_operator.aws.collect.utc_moment", self.utc_moment)
             patch.setattr("mfa_operator.aws.collect.utc_now", self.utc_now)
             patch.setattr("mfa_operator.aws.lookups.utc_now", self.utc_now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mfa_operator.api.enums import FindingReason, FindingState, RefusalReason, RemediationAction, RemediationState
 from mfa_operator.api.status import Counts, Finding, FindingRemediation, ReportStatus
-from mfa_operator.wording import MAX_MESSAGE
+from mfa_operator.reporting.wording import MAX_MESSAGE
 from tests.unit.facts import DAY, ID, NOW
 
 USERS = 5_000

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfa_operator.access import AccessRules
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.policy import Account
+from mfa_operator.config.access_rules import AccessRules
 
 NONE, QUARANTINE, REMOVE = RemediationAction
 ROLE = "arn:aws:iam::111122223333:role/mfa/audit"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mfa_operator.agenda import Job
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.schedule import Cause, PassAbandoned, PassEnd
+from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
+from mfa_operator.scheduling.queue import Job
 from tests.unit.desk import QUARTER, REF, Desk, body, why
 
 

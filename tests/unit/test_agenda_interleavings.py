@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mfa_operator.agenda import Job
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
-from mfa_operator.schedule import PassEnd
+from mfa_operator.scheduling.due import PassEnd
+from mfa_operator.scheduling.queue import Job
 from tests.unit.desk import QUARTER, REF, Desk, body
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mfa_operator import quarantine
 from mfa_operator.api.enums import AccountReason
 from mfa_operator.api.objects import read_policy
-from mfa_operator.quarantine import Variant
+from mfa_operator.aws import quarantine_document
+from mfa_operator.aws.quarantine_document import Variant
 from tests.unit import iam_lint
 from tests.unit.cloudformation import load
 
@@ -81,8 +81,8 @@ def test_the_table_of_modes_is_that_of_the_templates() -> None:
 
 def test_names_and_reasons_are_those_of_the_code() -> None:
     assert all(f"`{variant}`" in TEXT for variant in Variant)
-    assert f"`{quarantine.PATH}`" in TEXT
-    assert all(f"`{key}: {value}`" in TEXT for key, value in quarantine.TAGS.items())
+    assert f"`{quarantine_document.PATH}`" in TEXT
+    assert all(f"`{key}: {value}`" in TEXT for key, value in quarantine_document.TAGS.items())
     reasons = re.findall(r"^\| `([A-Z]\w+)` \| [^|]+ \|$", TEXT, re.MULTILINE)
     assert reasons
     assert set(reasons) <= {str(reason) for reason in AccountReason}

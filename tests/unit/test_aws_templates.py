@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mfa_operator import quarantine
-from mfa_operator.quarantine import Variant
+from mfa_operator.aws import quarantine_document
+from mfa_operator.aws.quarantine_document import Variant
 from tests.unit import iam_lint
 from tests.unit.cloudformation import PSEUDO, Stack, load
 from tests.unit.iam_evaluation import Decision, Request, evaluate
@@ -111,7 +111,7 @@ def test_the_policies_of_a_role_fit(mode: str) -> None:
 @ALL_MODES
 def test_a_role_may_do_what_its_mode_needs_and_nothing_else(mode: str) -> None:
     """Every operation of IAM and STS, on everything it could be about, with every tag and policy in its favour."""
-    ours = {quarantine.policy_arn(PARTITION, ACCOUNT, variant) for variant in Variant}
+    ours = {quarantine_document.policy_arn(PARTITION, ACCOUNT, variant) for variant in Variant}
     resources = {"*", f"{IAM}user/alice", f"{IAM}user/eng/alice", f"{IAM}role/admin", f"{IAM}mfa/alice", *ours}
     tags = {"aws:RequestTag/managed-by": "mfa-operator", "aws:ResourceTag/managed-by": "mfa-operator"}
     policies = list(member_policies(mode).values())
@@ -130,8 +130,8 @@ def test_a_role_may_do_what_its_mode_needs_and_nothing_else(mode: str) -> None:
 @pytest.mark.parametrize(
     ("policy", "decision"),
     [
-        (quarantine.policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE), ALLOW),
-        (quarantine.policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE_AND_KEYS), ALLOW),
+        (quarantine_document.policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE), ALLOW),
+        (quarantine_document.policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE_AND_KEYS), ALLOW),
         (f"arn:{PARTITION}:iam::aws:policy/AdministratorAccess", NOTHING),
         (f"{IAM}policy/mfa-operator-quarantine", NOTHING),
         (f"{IAM}policy/mfa-operator/mfa-operator-quarantine-mine", NOTHING),
@@ -146,9 +146,9 @@ def test_only_our_own_policies_can_be_attached_and_detached(action: str, policy:
 
 @pytest.mark.parametrize("variant", list(Variant), ids=lambda each: str(each.name))
 def test_a_quarantine_policy_without_our_tag_is_neither_made_nor_changed(variant: Variant) -> None:
-    ours, theirs = f"{IAM}policy{quarantine.PATH}{variant}", f"{IAM}policy/{variant}"
-    request_tags = {f"aws:RequestTag/{key}": value for key, value in quarantine.TAGS.items()}
-    resource_tags = {f"aws:ResourceTag/{key}": value for key, value in quarantine.TAGS.items()}
+    ours, theirs = f"{IAM}policy{quarantine_document.PATH}{variant}", f"{IAM}policy/{variant}"
+    request_tags = {f"aws:RequestTag/{key}": value for key, value in quarantine_document.TAGS.items()}
+    resource_tags = {f"aws:ResourceTag/{key}": value for key, value in quarantine_document.TAGS.items()}
 
     def may(action: str, resource: str, context: Mapping[str, str]) -> bool:
         return evaluate(member_policies("Quarantine").values(), Request(action, resource, context)) is ALLOW

@@ -13,8 +13,8 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import EventReason
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import PolicyStatus, ReportStatus
-from mfa_operator.cluster_objects import PolicyIdentity, cut, event_body, read_report, status_body
-from mfa_operator.events import EventNote
+from mfa_operator.kube.objects import PolicyIdentity, cut, event_body, read_report, status_body
+from mfa_operator.reporting.events import EventNote
 
 POLICY = PolicyIdentity(PolicyRef("security", "console-mfa"), "uid-of-the-policy")
 

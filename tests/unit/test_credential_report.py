@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfa_operator.api.enums import ROOT_USER
-from mfa_operator.credential_report import CredentialReport, UnreadableReport, parse
+from mfa_operator.evaluation.credential_report import CredentialReport, UnreadableReport, parse
 from tests.unit.facts import NOW
 
 # The columns as the IAM User Guide lists them.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfa_operator.api.enums import DeviceType
-from mfa_operator.devices import device_type
+from mfa_operator.evaluation.devices import device_type
 
 PARTITIONS = ("aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b")
 NAMES = st.text("abcXYZ019+=,.@_-", min_size=1, max_size=64)

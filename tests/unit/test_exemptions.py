@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfa_operator.exemptions import candidates, covering, next_expiry
+from mfa_operator.evaluation.exemptions import candidates, covering, next_expiry
 from tests.unit.facts import DAY, ID, NOW, spec
 
 SECOND = timedelta(seconds=1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState
-from mfa_operator.guidance import RUNBOOK_URL, in_brief, problem, ways_out
+from mfa_operator.reporting.guidance import RUNBOOK_URL, in_brief, problem, ways_out
 from tests.unit.facts import ID, finding
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbooks" / "console-user-without-mfa.md"

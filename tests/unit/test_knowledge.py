@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfa_operator.api.enums import DeviceType, FindingReason, UserScope
-from mfa_operator.knowledge import Needs, Question, accepted_device, console_access, next_question, sweep
-from mfa_operator.snapshot import UserFacts
+from mfa_operator.evaluation.facts import UserFacts
+from mfa_operator.evaluation.sufficiency import Needs, Question, accepted_device, console_access, next_question, sweep
 from tests.unit.facts import (
     ANY,
     HOUR,

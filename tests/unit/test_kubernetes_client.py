@@ -13,7 +13,7 @@ import yaml
 from kubernetes.config import incluster_config
 
 from mfa_operator import __version__
-from mfa_operator.kubernetes_client import CONNECTIONS, ConnectionSettingsError, connect
+from mfa_operator.kube.connection import CONNECTIONS, ConnectionSettingsError, connect
 
 WriteKubeconfig = Callable[..., Path]
 
@@ -137,8 +137,9 @@ class TestClient:
             assert client.user_agent == f"mfa-operator/{__version__}"
 
     def test_what_only_judges_loads_no_client(self) -> None:
-        modules = "cluster_errors, mfa_operator.cluster_objects, mfa_operator.figures, mfa_operator.events"
-        code = f"import sys, mfa_operator.{modules}; sys.exit('kubernetes' in sys.modules)"
+        modules = "kube.errors", "kube.objects", "reporting.figures", "reporting.events"
+        imports = ", ".join(f"mfa_operator.{module}" for module in modules)
+        code = f"import sys, {imports}; sys.exit('kubernetes' in sys.modules)"
         subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -14,8 +14,8 @@ import kopf
 import pytest
 from kopf._core.actions.loggers import ObjectLogger
 
-from mfa_operator import logs
-from mfa_operator.settings import LogSettings
+from mfa_operator.config.settings import LogSettings
+from mfa_operator.process import logs
 
 Level = Any
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.enums import DeviceType, FindingReason
-from mfa_operator.memory import Memory, forget, recall, remember
-from mfa_operator.snapshot import UserFacts
+from mfa_operator.evaluation.facts import UserFacts
+from mfa_operator.evaluation.lookup_cache import Memory, forget, recall, remember
 from tests.unit.facts import (
     ANY,
     HOUR,

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
-from mfa_operator.figures import AccountFigures, PolicyFigures
-from mfa_operator.metrics import Metrics
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 REF = PolicyRef("security", "console-mfa")

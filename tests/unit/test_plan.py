@@ -22,8 +22,8 @@ from mfa_operator.api.enums import (
 )
 from mfa_operator.api.policy import Remediation
 from mfa_operator.api.status import Finding, FindingRemediation
-from mfa_operator.evaluate import Verdict
-from mfa_operator.plan import REFUSALS, Candidate, Decision, Terms, plan, record, refusal_message
+from mfa_operator.evaluation.verdicts import Verdict
+from mfa_operator.remediation.planner import REFUSALS, Candidate, Decision, Terms, plan, record, refusal_message
 from tests.unit.facts import DAY, HOUR, MINUTE, NOW, finding
 
 REMOVE, QUARANTINE = RemediationAction.REMOVE_CONSOLE_ACCESS, RemediationAction.QUARANTINE

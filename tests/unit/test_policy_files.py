@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import ReportStatus
-from mfa_operator.policy_files import InvalidInput, load_policy, load_previous
-from mfa_operator.yaml_source import NotYaml, documents
+from mfa_operator.config.yaml_source import NotYaml, documents
+from mfa_operator.offline.policy_files import InvalidInput, load_policy, load_previous
 from tests.unit.facts import ID, NOW, finding
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "examples").glob("*.yaml"))

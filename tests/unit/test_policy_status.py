@@ -18,7 +18,7 @@ from mfa_operator.api.enums import (
     FindingState,
 )
 from mfa_operator.api.status import AccountStatus, Condition, Counts, PolicyStatus, PolicySummary, ReportStatus
-from mfa_operator.policy_status import (
+from mfa_operator.reporting.policy_status import (
     compliant,
     not_audited_status,
     policy_status,

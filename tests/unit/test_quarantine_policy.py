@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfa_operator import quarantine
-from mfa_operator.quarantine import Variant
+from mfa_operator.aws import quarantine_document
+from mfa_operator.aws.quarantine_document import Variant
 from tests.unit import iam_lint
 from tests.unit.iam_evaluation import Decision, Request, evaluate
 
@@ -23,7 +23,7 @@ ALLOW, NOTHING, DENY = Decision.ALLOW, Decision.IMPLICIT_DENY, Decision.EXPLICIT
 PARTITION, ACCOUNT = "aws-us-gov", "111122223333"
 IAM = f"arn:{PARTITION}:iam::{ACCOUNT}:"
 VARIANTS = pytest.mark.parametrize("variant", list(Variant), ids=lambda each: str(each.name))
-DOCUMENTS = {each: quarantine.document(PARTITION, ACCOUNT, each) for each in Variant}
+DOCUMENTS = {each: quarantine_document.document(PARTITION, ACCOUNT, each) for each in Variant}
 
 ADMINISTRATOR: Mapping[str, Any] = {
     "Version": "2012-10-17",
@@ -100,7 +100,7 @@ def ways_out(path: str) -> Iterator[tuple[str, str]]:
     yield from ((f"iam:{name}", user) for name in ("CreateAccessKey", "UpdateAccessKey", "UpdateUser", "TagUser"))
     yield "iam:CreateServiceSpecificCredential", user
     for variant in Variant:
-        policy = quarantine.policy_arn(PARTITION, ACCOUNT, variant)
+        policy = quarantine_document.policy_arn(PARTITION, ACCOUNT, variant)
         yield from ((f"iam:{name}", policy) for name in ("CreatePolicyVersion", "SetDefaultPolicyVersion", "TagPolicy"))
     yield from ((f"sts:{name}", f"{IAM}role/admin") for name in ("AssumeRole", "TagSession"))
     yield "sts:GetFederationToken", f"arn:{PARTITION}:sts::{ACCOUNT}:federated-user/alice"
@@ -201,16 +201,16 @@ def test_whatever_is_allowed_is_spared_by_the_denial(variant: Variant) -> None:
 
 @VARIANTS
 def test_the_largest_document_fits_into_a_managed_policy(variant: Variant) -> None:
-    text = quarantine.document_json("aws-iso-b", ACCOUNT, variant)
+    text = quarantine_document.document_json("aws-iso-b", ACCOUNT, variant)
 
-    assert json.loads(text) == quarantine.document("aws-iso-b", ACCOUNT, variant)
-    assert len(text) < quarantine.MAX_CHARACTERS / 2  # room to grow without thinking of it again
+    assert json.loads(text) == quarantine_document.document("aws-iso-b", ACCOUNT, variant)
+    assert len(text) < quarantine_document.MAX_CHARACTERS / 2  # room to grow without thinking of it again
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso"])
 @VARIANTS
 def test_every_arn_is_of_the_users_partition_and_account(partition: str, variant: Variant) -> None:
-    document = quarantine.document(partition, "444455556666", variant)
+    document = quarantine_document.document(partition, "444455556666", variant)
     arns = [
         arn for each in document["Statement"] for arn in iam_lint.listed(each.get("Resource", each.get("NotResource")))
     ]
@@ -221,10 +221,10 @@ def test_every_arn_is_of_the_users_partition_and_account(partition: str, variant
 
 
 def test_names_and_arns() -> None:
-    assert quarantine.policy_arn("aws", ACCOUNT, Variant.CONSOLE) == (
+    assert quarantine_document.policy_arn("aws", ACCOUNT, Variant.CONSOLE) == (
         f"arn:aws:iam::{ACCOUNT}:policy/mfa-operator/mfa-operator-quarantine"
     )
-    assert quarantine.policy_arn("aws-cn", ACCOUNT, Variant.CONSOLE_AND_KEYS) == (
+    assert quarantine_document.policy_arn("aws-cn", ACCOUNT, Variant.CONSOLE_AND_KEYS) == (
         f"arn:aws-cn:iam::{ACCOUNT}:policy/mfa-operator/mfa-operator-quarantine-keys"
     )
     assert Variant.of(access_keys=False) is Variant.CONSOLE is Variant.CONSOLE_AND_KEYS.other
@@ -245,20 +245,20 @@ def test_names_and_arns() -> None:
     ],
 )
 def test_a_policy_is_ours_by_its_tag(tags: list[dict[str, str]] | None, ours: bool) -> None:
-    assert quarantine.is_ours(tags) is ours
+    assert quarantine_document.is_ours(tags) is ours
 
 
 def test_the_tags_we_set_are_the_tags_we_look_for() -> None:
-    assert quarantine.is_ours(quarantine.tag_list())
+    assert quarantine_document.is_ours(quarantine_document.tag_list())
 
 
 def current(found: Mapping[str, Any] | str, variant: Variant = Variant.CONSOLE) -> bool:
-    return quarantine.is_current(found, PARTITION, ACCOUNT, variant)
+    return quarantine_document.is_current(found, PARTITION, ACCOUNT, variant)
 
 
 @VARIANTS
 def test_drift_is_not_seen_where_there_is_none(variant: Variant) -> None:
-    text = quarantine.document_json(PARTITION, ACCOUNT, variant)
+    text = quarantine_document.document_json(PARTITION, ACCOUNT, variant)
 
     assert current(DOCUMENTS[variant], variant)
     assert current(text, variant)
@@ -329,8 +329,8 @@ def test_every_change_of_meaning_is_drift(variant: Variant) -> None:
     assert len(changes) > 60
     assert [what for what, document in changes.items() if current(document, variant)] == []
     assert not current(DOCUMENTS[variant], variant.other)
-    assert not quarantine.is_current(DOCUMENTS[variant], "aws", ACCOUNT, variant)
-    assert not quarantine.is_current(DOCUMENTS[variant], PARTITION, "999988887777", variant)
+    assert not quarantine_document.is_current(DOCUMENTS[variant], "aws", ACCOUNT, variant)
+    assert not quarantine_document.is_current(DOCUMENTS[variant], PARTITION, "999988887777", variant)
 
 
 @pytest.mark.parametrize(

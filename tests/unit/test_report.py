@@ -10,8 +10,14 @@ from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.enums import AccountReason, AccountState, FindingReason, FindingState
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
-from mfa_operator.evaluate import evaluate
-from mfa_operator.report import account_report, account_status, failed_account, policy_figures, unchanged
+from mfa_operator.evaluation.verdicts import evaluate
+from mfa_operator.reporting.account_report import (
+    account_report,
+    account_status,
+    failed_account,
+    policy_figures,
+    unchanged,
+)
 from tests.unit.crd_schema import problems
 from tests.unit.facts import (
     CREATED,

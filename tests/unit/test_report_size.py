@@ -8,8 +8,8 @@ import pytest
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.enums import FindingReason, FindingState, RefusalReason, RemediationState
 from mfa_operator.api.status import Finding, ReportStatus
-from mfa_operator.plan import refusal_message
-from mfa_operator.report_size import MAX_BYTES, SURELY_FITS, fitted
+from mfa_operator.remediation.planner import refusal_message
+from mfa_operator.reporting.report_size import MAX_BYTES, SURELY_FITS, fitted
 from tests.unit.crd_schema import problems
 from tests.unit.facts import DAY, ID, NOW
 from tests.unit.largest_report import ETCD_LIMIT, USERS, largest_finding, largest_report

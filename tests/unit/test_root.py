@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.enums import ROOT_USER, FindingReason, UserState
-from mfa_operator.evaluate import Verdict, evaluate
-from mfa_operator.snapshot import RootFacts
+from mfa_operator.evaluation.facts import RootFacts
+from mfa_operator.evaluation.verdicts import Verdict, evaluate
 from tests.unit.facts import NOW, snapshot, spec, violator
 
 Ruling = tuple[UserState, FindingReason | None]

@@ -12,7 +12,7 @@ from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.duration import Duration
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import PolicyStatus
-from mfa_operator.schedule import JITTER, MAX_SPREAD, Cause, Due, first_due, next_due, retry_delay
+from mfa_operator.scheduling.due import JITTER, MAX_SPREAD, Cause, Due, first_due, next_due, retry_delay
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ACCOUNTS = (Account(id="111122223333"),)

@@ -12,10 +12,10 @@ import pytest
 
 from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.objects import PolicyRef, policy_ref
-from mfa_operator.cluster_errors import ClusterUnavailable
-from mfa_operator.schedule import PassAbandoned
-from mfa_operator.scheduler import HEARTBEAT_LIMIT, Scheduler
-from mfa_operator.settings import SchedulerSettings
+from mfa_operator.config.settings import SchedulerSettings
+from mfa_operator.kube.errors import ClusterUnavailable
+from mfa_operator.scheduling.due import PassAbandoned
+from mfa_operator.scheduling.scheduler import HEARTBEAT_LIMIT, Scheduler
 from tests.unit.in_memory import (
     PATIENCE,
     PATIENT,

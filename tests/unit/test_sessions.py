@@ -20,7 +20,7 @@ from mfa_operator.api.policy import Account
 from mfa_operator.aws.clients import signed_with
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import DEFAULT_REGIONS, Identity, Sessions
-from mfa_operator.schedule import PassAbandoned
+from mfa_operator.scheduling.due import PassAbandoned
 from tests.unit.facts import ID
 
 PARTITIONS = {

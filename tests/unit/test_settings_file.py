@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mfa_operator.access import AccessRules
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.policy import Account
-from mfa_operator.settings_file import AccessFile, SettingsFileError, load_access
+from mfa_operator.config.access_file import AccessFile, SettingsFileError, load_access
+from mfa_operator.config.access_rules import AccessRules
 
 ACCOUNT = Account(id="111122223333")
 AUDIT = "access:\n- namespaces: [security]\n"

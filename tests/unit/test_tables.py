@@ -22,8 +22,8 @@ from mfa_operator.api.enums import (
     UserState,
 )
 from mfa_operator.api.status import AccountStatus, Condition, FindingRemediation, PolicyStatus, ReportStatus
-from mfa_operator.offline_plan import PlannedUser
-from mfa_operator.tables import (
+from mfa_operator.offline.plan import PlannedUser
+from mfa_operator.offline.tables import (
     MAX_ADVICE,
     accounts_table,
     advice,

@@ -10,8 +10,8 @@ import pytest
 
 from mfa_operator.api.enums import AccountReason, AccountState, EventReason, FindingReason, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, ReportStatus
-from mfa_operator.events import EventNote
-from mfa_operator.transitions import account_events, finding_events
+from mfa_operator.reporting.events import EventNote
+from mfa_operator.reporting.transitions import account_events, finding_events
 from tests.unit.facts import DAY, HOUR, ID, NOW, finding
 
 AUDITED = AccountStatus(id=ID, name="payments", state=AccountState.AUDITED)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState, RootRequirement, UserState
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Finding
-from mfa_operator.evaluate import CLOCK_SKEW, Verdict, evaluate
-from mfa_operator.snapshot import RootFacts, UserFacts
+from mfa_operator.evaluation.facts import RootFacts, UserFacts
+from mfa_operator.evaluation.verdicts import CLOCK_SKEW, Verdict, evaluate
 from tests.unit.facts import (
     DAY,
     HOUR,

@@ -13,10 +13,10 @@ from mfa_operator.aws import credential_reports, lookups
 from mfa_operator.aws.errors import AwsFailure, Denied, NotFound, ReportFailed
 from mfa_operator.aws.sessions import AccountSession, Identity
 from mfa_operator.clock import utc_moment, utc_now
-from mfa_operator.credential_report import CredentialReport
-from mfa_operator.knowledge import Needs, Question, next_question, sweep
-from mfa_operator.memory import Memory, forget, recall, remember
-from mfa_operator.snapshot import Fact, RootFacts, Snapshot, Source, User, UserFacts
+from mfa_operator.evaluation.credential_report import CredentialReport
+from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, Source, User, UserFacts
+from mfa_operator.evaluation.lookup_cache import Memory, forget, recall, remember
+from mfa_operator.evaluation.sufficiency import Needs, Question, next_question, sweep
 
 MAX_CONCURRENT_USERS = 4
 """Calls under way at once in one account: IAM throttles per account, and others use the account too."""

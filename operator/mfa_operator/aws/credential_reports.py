@@ -9,8 +9,8 @@ import stamina
 
 from mfa_operator.aws.errors import AwsFailure, Denied, ReportFailed, Throttled
 from mfa_operator.aws.sessions import AccountSession
-from mfa_operator.credential_report import CredentialReport, UnreadableReport, parse
-from mfa_operator.knowledge import REPORT_WINDOW
+from mfa_operator.evaluation.credential_report import CredentialReport, UnreadableReport, parse
+from mfa_operator.evaluation.sufficiency import REPORT_WINDOW
 
 NOT_THERE_CODES = frozenset({"ReportNotPresent", "ReportExpired"})
 IN_PROGRESS_CODES = frozenset({"ReportInProgress"})

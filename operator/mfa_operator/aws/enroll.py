@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from mfa_operator.aws.enroll_access import Access, describe, no_permission
 from mfa_operator.aws.errors import CALL_ERRORS, AwsFailure, Denied, NotFound, failure
-from mfa_operator.enroll_terms import NewDevice, NotEnrolled, Person
+from mfa_operator.enroll.terms import NewDevice, NotEnrolled, Person
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -53,7 +53,7 @@ class Enrollment:
 
     @property
     def quarantine_would_keep_it(self) -> bool:
-        """Whether a device left half made could not be deleted by this user under quarantine (quarantine.py: a user may
+        """Whether a device left half made could not be deleted by this user under quarantine (its document: a user may
         make devices of any name, but delete only one of their own)."""
         return self.identity.user_name == self.user != self.device_name
 

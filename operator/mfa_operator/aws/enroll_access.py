@@ -19,8 +19,8 @@ from mfa_operator.aws.errors import (
     failure,
 )
 from mfa_operator.aws.sessions import AccountSession, Identity, Sessions
-from mfa_operator.enroll_terms import NotEnrolled
-from mfa_operator.settings import SettingsError
+from mfa_operator.config.settings import SettingsError
+from mfa_operator.enroll.terms import NotEnrolled
 
 # A person waits for each answer and cannot interrupt the calls that change something, so they end sooner than a pass's.
 _CONFIG = CLIENT_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}, read_timeout=10))

@@ -11,8 +11,8 @@ from mfa_operator.api.enums import DeviceType
 from mfa_operator.aws.errors import NotFound
 from mfa_operator.aws.sessions import AccountSession
 from mfa_operator.clock import utc_now
-from mfa_operator.devices import device_type
-from mfa_operator.snapshot import Fact, LoginProfile, Source, User
+from mfa_operator.evaluation.devices import device_type
+from mfa_operator.evaluation.facts import Fact, LoginProfile, Source, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mfa_operator import quarantine
+from mfa_operator.aws import quarantine_document
 from mfa_operator.aws.errors import AwsFailure, NotFound
+from mfa_operator.aws.quarantine_document import Variant
 from mfa_operator.aws.sessions import AccountSession
-from mfa_operator.quarantine import Variant
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -53,7 +53,7 @@ class QuarantinePolicies:
     def foreign(self, variant: Variant) -> NotOurs | None:
         """Why the policy of that name is not ours; None where it is, or where there is none. Raises AwsFailure."""
         found = self._policy(variant)
-        if found is None or quarantine.is_ours(found.get("Tags")):  # type: ignore[arg-type]  # the same shape, by another name
+        if found is None or quarantine_document.is_ours(found.get("Tags")):  # type: ignore[arg-type]  # the same shape, by another name
             return None
         return NotOurs(
             "GetPolicy",
@@ -118,10 +118,10 @@ class QuarantinePolicies:
                 "CreatePolicy",
                 lambda iam: iam.create_policy(
                     PolicyName=variant.value,
-                    Path=quarantine.PATH,
+                    Path=quarantine_document.PATH,
                     PolicyDocument=document,
                     Description=variant.description,
-                    Tags=quarantine.tag_list(),  # type: ignore[arg-type]  # the same shape, by another name
+                    Tags=quarantine_document.tag_list(),  # type: ignore[arg-type]  # the same shape, by another name
                 ),
             )["Policy"]
         except AwsFailure as error:
@@ -133,7 +133,7 @@ class QuarantinePolicies:
         else:
             # Not asked for anew: IAM is eventually consistent.
             self._policies[variant] = made
-            made["Tags"] = quarantine.tag_list()  # type: ignore[typeddict-item]  # the same shape, by another name
+            made["Tags"] = quarantine_document.tag_list()  # type: ignore[typeddict-item]  # the same shape, by another name
             self._members[variant] = frozenset()
             self._current[variant] = True
 
@@ -144,7 +144,7 @@ class QuarantinePolicies:
             answer = self._session.ask(
                 "GetPolicyVersion", lambda iam: iam.get_policy_version(PolicyArn=arn, VersionId=version)
             )
-            self._current[variant] = quarantine.is_current(
+            self._current[variant] = quarantine_document.is_current(
                 answer["PolicyVersion"]["Document"], self._session.partition, self._account_id, variant
             )
         return self._current[variant]
@@ -169,10 +169,10 @@ class QuarantinePolicies:
         self._current[variant] = True
 
     def _document(self, variant: Variant) -> str:
-        return quarantine.document_json(self._session.partition, self._account_id, variant)
+        return quarantine_document.document_json(self._session.partition, self._account_id, variant)
 
     def _arn(self, variant: Variant) -> str:
-        return quarantine.policy_arn(self._session.partition, self._account_id, variant)
+        return quarantine_document.policy_arn(self._session.partition, self._account_id, variant)
 
 
 def _entities(arn: str, iam: IAMClient) -> list[ListEntitiesForPolicyResponseTypeDef]:

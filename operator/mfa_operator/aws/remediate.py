@@ -8,7 +8,7 @@ from enum import StrEnum
 from mfa_operator.aws import lookups
 from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.sessions import AccountSession
-from mfa_operator.snapshot import User, UserFacts
+from mfa_operator.evaluation.facts import User, UserFacts
 
 UNMODIFIABLE = "EntityTemporarilyUnmodifiable"
 """IAM's answer about an entity that was changed a moment ago: to be tried again later."""

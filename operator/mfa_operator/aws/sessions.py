@@ -32,8 +32,8 @@ from mfa_operator.aws.errors import (
     failure,
 )
 from mfa_operator.clock import utc_moment
-from mfa_operator.schedule import PassAbandoned
-from mfa_operator.settings import SettingsError
+from mfa_operator.config.settings import SettingsError
+from mfa_operator.scheduling.due import PassAbandoned
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

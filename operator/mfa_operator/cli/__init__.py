@@ -11,7 +11,7 @@ import traceback
 import click
 
 from mfa_operator import __version__
-from mfa_operator.settings import SettingsError
+from mfa_operator.config.settings import SettingsError
 
 BAD_INPUT = 3
 INTERNAL_ERROR = 70

@@ -15,10 +15,10 @@ from mfa_operator.api.conversion import rfc3339, to_dict
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor, tell_failures
 from mfa_operator.clock import utc_now
-from mfa_operator.policy_files import load_policy, load_previous
+from mfa_operator.offline.policy_files import load_policy, load_previous
 
 if TYPE_CHECKING:
-    from mfa_operator.offline import PolicyResult
+    from mfa_operator.offline.audit import PolicyResult
 
 EXIT_STATUSES = """\b
 Exit status:
@@ -45,7 +45,7 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
 
     AWS credentials and region are taken as by any AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and so on.
     """
-    from mfa_operator.offline import exit_status
+    from mfa_operator.offline.audit import exit_status
 
     policies = [load_policy(path) for path in files]
     earlier = load_previous(previous) if previous else {}
@@ -74,7 +74,7 @@ def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
 
 def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
     """One row a finding, and one without a user for each account that was not audited."""
-    from mfa_operator.offline import failed_accounts
+    from mfa_operator.offline.audit import failed_accounts
 
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -121,7 +121,7 @@ def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
 def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
     from rich.console import Console
 
-    from mfa_operator import tables
+    from mfa_operator.offline import tables
 
     console = Console(file=out, width=None if out.isatty() else 160, highlight=False)
     now = utc_now()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mfa_operator.api.objects import Policy
-from mfa_operator.policy_files import Previous
+from mfa_operator.offline.policy_files import Previous
 
 if TYPE_CHECKING:
-    from mfa_operator.audit import Auditor
-    from mfa_operator.offline import PolicyResult
+    from mfa_operator.offline.audit import PolicyResult
+    from mfa_operator.passes.auditor import Auditor
 
 MAX_CONCURRENT_ACCOUNTS = 8
 
@@ -24,9 +24,9 @@ def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Audi
     """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
     import stamina.instrumentation
 
-    from mfa_operator.audit import Auditor
     from mfa_operator.aws.collect import MAX_CONCURRENT_USERS
     from mfa_operator.aws.sessions import Sessions
+    from mfa_operator.passes.auditor import Auditor
 
     # A wait for the credential report is nothing to warn about.
     stamina.instrumentation.set_on_retry_hooks([])
@@ -42,7 +42,7 @@ def audit_all(
     max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS,
 ) -> list[PolicyResult]:
     """Audit the accounts of all policies; a bar on stderr while it lasts."""
-    from mfa_operator.offline import accounts_to_audit, audit_policies
+    from mfa_operator.offline.audit import accounts_to_audit, audit_policies
 
     with _progress(sum(len(accounts_to_audit(policy)) for policy in policies)) as done:
         return audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())

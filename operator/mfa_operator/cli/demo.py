@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mfa_operator.settings import SettingsError
+from mfa_operator.config.settings import SettingsError
 
 EXTRA = ("cheroot", "kmock", "moto")
 
@@ -36,6 +36,6 @@ def command(*, once: bool, context: str | None, kubeconfig: Path | None, metrics
         raise SettingsError(f"the demo needs {', '.join(missing)}; install them with: pip install 'mfa-operator[demo]'")
     if kubeconfig and not context:
         raise click.UsageError("--kubeconfig is of use only with --context.")
-    from mfa_operator.sandbox.demo.show import show
+    from mfa_sandbox.demo.show import show
 
     return show(once=once, kubeconfig=kubeconfig, context=context, metrics_port=metrics_port, log_level=log_level)

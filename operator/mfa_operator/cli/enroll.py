@@ -19,10 +19,10 @@ import stamina.instrumentation
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
 from mfa_operator.api.policy import EXTERNAL_ID_PATTERN, ROLE_ARN_PATTERN
 from mfa_operator.cli import BAD_INPUT
-from mfa_operator.devices import device_type
-from mfa_operator.enroll_terms import NotEnrolled
-from mfa_operator.terminal.interrupts import Interrupted, Interrupts
-from mfa_operator.terminal.sitting import Sitting, check_terminal
+from mfa_operator.enroll.interrupts import Interrupted, Interrupts
+from mfa_operator.enroll.sitting import Sitting, check_terminal
+from mfa_operator.enroll.terms import NotEnrolled
+from mfa_operator.evaluation.devices import device_type
 
 if TYPE_CHECKING:
     from mfa_operator.aws.enroll import Enrollment

@@ -15,11 +15,11 @@ from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import audit_all, make_auditor, tell_failures
 from mfa_operator.clock import utc_now
-from mfa_operator.policy_files import Previous, load_policy, load_previous
-from mfa_operator.settings_file import AccessFile
+from mfa_operator.config.access_file import AccessFile
+from mfa_operator.offline.policy_files import Previous, load_policy, load_previous
 
 if TYPE_CHECKING:
-    from mfa_operator.offline_plan import PlannedUser
+    from mfa_operator.offline.plan import PlannedUser
 
 EPILOG = """\b
 Exit status:
@@ -68,8 +68,8 @@ def command(
     access = AccessFile(config).current()
     earlier: Previous = load_previous(previous) if previous else {}
 
-    from mfa_operator.offline import exit_status
-    from mfa_operator.offline_plan import plan_policy, published_in_cluster
+    from mfa_operator.offline.audit import exit_status
+    from mfa_operator.offline.plan import plan_policy, published_in_cluster
 
     if from_cluster:
         earlier = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
@@ -102,7 +102,7 @@ def _print_json(policies: Sequence[Policy], planned: Mapping[str, Sequence[Plann
 def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
     from rich.console import Console
 
-    from mfa_operator.tables import plan_table
+    from mfa_operator.offline.tables import plan_table
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     now = utc_now()

@@ -12,8 +12,8 @@ import msgspec
 from mfa_operator.api.conversion import InvalidObject, from_dict
 from mfa_operator.api.policy import Account
 from mfa_operator.cli import options
-from mfa_operator.policy_files import load_policy
-from mfa_operator.settings import SettingsError
+from mfa_operator.config.settings import SettingsError
+from mfa_operator.offline.policy_files import load_policy
 
 EPILOG = """\b
 Exit status:
@@ -59,7 +59,7 @@ def command(
     account = _account(account_id, role_arn, external_id, policy_file)
 
     from mfa_operator.aws.sessions import Sessions
-    from mfa_operator.release import release
+    from mfa_operator.offline.release import release
 
     released = release(Sessions().account(account), None if everybody else users)
     for user in released:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 
 from mfa_operator.api.duration import Duration
-from mfa_operator.settings import (
+from mfa_operator.config.settings import (
     AccessSettings,
     Address,
     AuditSettings,
@@ -188,8 +188,8 @@ def command(
         logs=LogSettings(format=log_format, level=log_level),
     )
     # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.
-    from mfa_operator import logs
-    from mfa_operator.operate import Operator, end_process
+    from mfa_operator.process import logs
+    from mfa_operator.process.operator import Operator, end_process
 
     logs.configure(settings.logs)
     operator = Operator(settings, last_resort=end_process)

@@ -1,0 +1,239 @@
+"""Judging: facts of an account, a policy and the previous report make verdicts. Pure; `now` is an argument.
+
+A verdict comes from a chain of small rules, tried in order; the first that speaks decides:
+
+1. no login profile, seen live                  NoConsole (scope Console)
+2. a live look failed, or the facts are too old Unknown
+3. no console access                            NoConsole (scope Console)
+4. an accepted MFA device                       Compliant
+5. an exemption covers the user                 Exempt; Unknown where its tags could not be read
+6. everybody else                               Violating, or Overdue once the deadline has come
+
+Sources: CIS AWS Foundations 1.10 and Security Hub IAM.5 (scope Console), IAM.19 (scope All), CIS 1.5 and 1.6 (root).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mfa_operator.api.enums import (
+    ROOT_USER,
+    FindingReason,
+    FindingState,
+    RootRequirement,
+    UserScope,
+    UserState,
+)
+from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.status import Finding
+from mfa_operator.evaluation.exemptions import candidates, covering
+from mfa_operator.evaluation.facts import RootFacts, Snapshot, UserFacts
+from mfa_operator.evaluation.sufficiency import Needs, accepted_device, console_access
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far AWS's clock and ours may be apart before a time in the future is taken for an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement on one user."""
+
+    user: str
+    path: str
+    user_id: str
+    state: UserState
+    reason: FindingReason | None = None
+    console: bool | None = None
+    """Whether there is console access; None where it is not known."""
+    console_since: datetime | None = None
+    last_sign_in: datetime | None = None
+    created: datetime | None = None
+    first_seen: datetime | None = None
+    deadline: datetime | None = None
+    exemption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One user before the rules."""
+
+    facts: UserFacts
+    spec: PolicySpec
+    needs: Needs
+    account_id: str
+    now: datetime
+
+    @property
+    def oldest(self) -> datetime:
+        return self.needs.oldest(self.now)
+
+    @property
+    def console(self) -> bool | None:
+        return console_access(self.facts, self.oldest)
+
+    @property
+    def tags(self) -> Mapping[str, str] | None:
+        """None where they were not read, or too long ago."""
+        known = self.facts.tags
+        return known.value if known and known.at >= self.oldest else None
+
+
+Ruling = tuple[UserState, FindingReason | None, str]
+"""State, reason and the exemption's reason."""
+Rule = Callable[[Case], Ruling | None]
+
+
+def needs_of(spec: PolicySpec) -> Needs:
+    """What a policy needs to know of every account."""
+    return Needs(
+        scope=spec.requirement.users,
+        accepted=spec.requirement.accepted,
+        max_staleness=spec.max_staleness.delta,
+        interval=spec.interval.delta,
+        root=spec.requirement.root is not RootRequirement.IGNORE,
+    )
+
+
+def evaluate(spec: PolicySpec, snapshot: Snapshot, previous: Mapping[str, Finding], now: datetime) -> list[Verdict]:
+    """Verdicts on every user of the account, root among them where the policy asks for it, ordered by name.
+
+    `previous` holds the findings of the last MfaReport by user: firstSeen lives on in them.
+    """
+    needs = needs_of(spec)
+    verdicts = []
+    for facts in snapshot.users:
+        case = Case(facts, spec, needs, snapshot.account_id, now)
+        state, reason, exemption = next(ruling for rule in RULES if (ruling := rule(case)))
+        verdict = Verdict(
+            user=facts.user.name,
+            path=facts.user.path,
+            user_id=facts.user.user_id,
+            state=state,
+            reason=reason,
+            console=case.console,
+            console_since=facts.profile.value.created if facts.profile else None,
+            last_sign_in=facts.user.password_last_used,
+            created=facts.user.created,
+            exemption=exemption,
+        )
+        verdicts.append(_dated(verdict, previous.get(facts.user.name), spec, now))
+    if needs.root and snapshot.root:
+        verdicts.append(_dated(_root(snapshot.root, snapshot, spec, now), previous.get(ROOT_USER), spec, now))
+    return sorted(verdicts, key=lambda verdict: verdict.user)
+
+
+def wants_tags(case: Case) -> bool:
+    """Whether the user would violate, and only tags can tell whether an exemption covers them."""
+    if case.tags is not None or case.facts.failure:
+        return False
+    if any(rule(case) for rule in RULES[:4]):
+        return False
+    found = candidates(case.spec, case.account_id, case.facts.user.name, case.facts.user.path, case.now)
+    return bool(found) and covering(found, None) is None
+
+
+def _no_console_live(case: Case) -> Ruling | None:
+    profile = case.facts.profile
+    if case.needs.scope is UserScope.CONSOLE and profile and profile.at >= case.oldest and not profile.value.exists:
+        return UserState.NO_CONSOLE, None, ""
+    return None
+
+
+def _not_looked_at(case: Case) -> Ruling | None:
+    if case.facts.failure:
+        return UserState.UNKNOWN, case.facts.failure, ""
+    if case.needs.scope is UserScope.CONSOLE and case.console is None:
+        return UserState.UNKNOWN, FindingReason.STALE, ""
+    return None
+
+
+def _no_console(case: Case) -> Ruling | None:
+    if case.needs.scope is UserScope.CONSOLE and case.console is False:
+        return UserState.NO_CONSOLE, None, ""
+    return None
+
+
+def _compliant(case: Case) -> Ruling | None:
+    if accepted_device(case.facts, case.needs.accepted, case.oldest):
+        return UserState.COMPLIANT, None, ""
+    if case.facts.devices is None or case.facts.devices.at < case.oldest:
+        # Nobody is called a violator on the report's word alone.
+        return UserState.UNKNOWN, FindingReason.STALE, ""
+    return None
+
+
+def _exempt(case: Case) -> Ruling | None:
+    found = candidates(case.spec, case.account_id, case.facts.user.name, case.facts.user.path, case.now)
+    exemption = covering(found, case.tags)
+    if exemption:
+        return UserState.EXEMPT, _missing(case), exemption.reason
+    if case.tags is None and found:
+        return UserState.UNKNOWN, FindingReason.LOOKUP_FAILED, ""
+    return None
+
+
+def _violating(case: Case) -> Ruling | None:
+    return UserState.VIOLATING, _missing(case), ""
+
+
+def _missing(case: Case) -> FindingReason:
+    has_any = case.facts.devices is not None and case.facts.devices.value
+    return FindingReason.DEVICE_TYPE_NOT_ALLOWED if has_any else FindingReason.NO_MFA
+
+
+RULES: tuple[Rule, ...] = (_no_console_live, _not_looked_at, _no_console, _compliant, _exempt, _violating)
+
+
+def _root(root: RootFacts, snapshot: Snapshot, spec: PolicySpec, now: datetime) -> Verdict:
+    """Root is judged by the account's summary; it has no login profile to look at."""
+    verdict = Verdict(ROOT_USER, "/", "root", UserState.COMPLIANT, console=root.password)
+    nothing_to_protect = root.password is False and root.access_keys is False
+    # GovCloud's root cannot sign in: its password is `not_supported` and it has no MFA to enable.
+    if nothing_to_protect or (snapshot.partition == "aws-us-gov" and root.password is None and not root.access_keys):
+        return replace(verdict, console=False)
+    if root.failure or root.mfa is None:
+        return replace(verdict, state=UserState.UNKNOWN, reason=root.failure or FindingReason.LOOKUP_FAILED)
+    if not root.mfa:
+        reason = FindingReason.ROOT_NO_MFA
+    elif spec.requirement.root is RootRequirement.HARDWARE_MFA and root.virtual_device is not False:
+        if root.virtual_device is None:
+            return replace(verdict, state=UserState.UNKNOWN, reason=FindingReason.LOOKUP_DENIED)
+        reason = FindingReason.ROOT_NO_HARDWARE_MFA
+    else:
+        return verdict
+    found = candidates(spec, snapshot.account_id, ROOT_USER, "/", now)
+    if exemption := covering(found, {}):
+        return replace(verdict, state=UserState.EXEMPT, reason=reason, exemption=exemption.reason)
+    return replace(verdict, state=UserState.VIOLATING, reason=reason)
+
+
+def _dated(verdict: Verdict, before: Finding | None, spec: PolicySpec, now: datetime) -> Verdict:
+    """Add firstSeen and deadline. A verdict carries the firstSeen of the violation that it goes on with.
+
+    It is another violation where the user was recreated, got a new login profile, or was exempt in between.
+    """
+    if verdict.state not in (UserState.VIOLATING, UserState.EXEMPT, UserState.UNKNOWN):
+        return verdict
+    began = [verdict.created, verdict.console_since if spec.requirement.users is UserScope.CONSOLE else None]
+    begin = max((moment.replace(microsecond=0) for moment in began if moment), default=None)
+    first_seen = before.first_seen if before and _goes_on(verdict, before, begin) else None
+    if first_seen is None and verdict.state is UserState.UNKNOWN:
+        return verdict
+    if first_seen is None or first_seen > now + CLOCK_SKEW:
+        # AWS's clock may be a little ahead of ours: a violation never starts before its user and login profile.
+        first_seen = min(max(now, begin or now), now + CLOCK_SKEW)
+    if verdict.state is UserState.EXEMPT:
+        return replace(verdict, first_seen=first_seen)
+    deadline = first_seen + spec.grace_period.delta
+    if verdict.state is UserState.VIOLATING and now >= deadline:
+        verdict = replace(verdict, state=UserState.OVERDUE)
+    return replace(verdict, first_seen=first_seen, deadline=deadline)
+
+
+def _goes_on(verdict: Verdict, before: Finding, begin: datetime | None) -> bool:
+    if before.first_seen is None or before.state is FindingState.REMEDIATED:
+        return False
+    was_exempt = before.state is FindingState.EXEMPT
+    return was_exempt is (verdict.state is UserState.EXEMPT) and (begin is None or begin <= before.first_seen)

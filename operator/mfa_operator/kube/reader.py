@@ -1,0 +1,121 @@
+"""What the operator reads from Kubernetes. Safe to call from many threads at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.enums import ACCOUNT_LABEL, POLICY_LABEL
+from mfa_operator.api.objects import PolicyRef, report_name
+from mfa_operator.kube.errors import ClusterUnavailable
+from mfa_operator.kube.objects import StoredReport, read_report
+from mfa_operator.kube.requests import EXPIRED, NOT_FOUND, POLICIES, REPORTS, CallFailed, KubernetesCalls, Resource
+from mfa_operator.kube.retry import Backoff, Persistence
+
+logger = logging.getLogger(__name__)
+
+POLICIES_PER_PAGE = 100
+REPORTS_PER_PAGE = 50
+"""A report can have 1 MB."""
+MAX_RESTARTS = 5
+"""Of one list."""
+
+
+class ClusterReader:
+    """Every method raises ClusterError where the API server cannot be read."""
+
+    def __init__(self, api: ApiClient, *, stopping: threading.Event, backoff: Backoff) -> None:
+        self._calls = KubernetesCalls(api)
+        self._persistence = Persistence(backoff, stopping)
+
+    def get_policy(self, ref: PolicyRef) -> dict[str, Any] | None:
+        """The policy as it is now; None where there is none."""
+        return self._get(POLICIES, ref.namespace, ref.name)
+
+    def list_policies(self, namespaces: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+        """Every policy of the namespaces (None: of all), page by page."""
+        for namespace in [None] if namespaces is None else namespaces:
+            yield from self._list(POLICIES, namespace, limit=POLICIES_PER_PAGE)
+
+    def get_report(self, ref: PolicyRef, account_id: str) -> StoredReport | None:
+        """The report of the policy's name and the account, whoever owns it; None where there is none.
+
+        Raises InvalidObject where its status is not understood.
+        """
+        body = self._get(REPORTS, ref.namespace, report_name(ref, account_id))
+        return None if body is None else read_report(body)
+
+    def list_reports(self, ref: PolicyRef) -> list[StoredReport]:
+        """Every report with the policy's label, whoever owns it.
+
+        One that is not understood is logged and left out: it tells nothing, and a newer operator may need it.
+        """
+        return self._reports(ref.namespace, f"{POLICY_LABEL}={ref.name}")
+
+    def list_account_reports(self, account_id: str, namespaces: Sequence[str] | None) -> list[StoredReport]:
+        """Every report on the account, whichever policy it belongs to, in the namespaces (None: in all).
+
+        One that is not understood is logged and left out.
+        """
+        label = f"{ACCOUNT_LABEL}={account_id}"
+        return [
+            report
+            for namespace in ([None] if namespaces is None else namespaces)
+            for report in self._reports(namespace, label)
+        ]
+
+    def _reports(self, namespace: str | None, labels: str) -> list[StoredReport]:
+        reports = []
+        for body in self._list(REPORTS, namespace, labels=labels, limit=REPORTS_PER_PAGE):
+            try:
+                reports.append(read_report(body))
+            except InvalidObject as error:
+                meta = body["metadata"]
+                logger.warning("MfaReport %s/%s: %s", meta["namespace"], meta["name"], error)
+        return reports
+
+    def _get_once(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+        try:
+            return self._calls.get(resource, namespace, name)
+        except CallFailed as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    def _get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+        label = f"{resource.kind} {namespace}/{name}"
+        return self._persistence.run(lambda: self._get_once(resource, namespace, name), name=label)
+
+    def _list(
+        self, resource: Resource, namespace: str | None, *, limit: int, labels: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        label = f"{resource.plural} in {namespace or 'all namespaces'}"
+        token, restarts = "", 0
+        seen: set[str] = set()
+
+        def page() -> dict[str, Any]:
+            nonlocal token, restarts
+            try:
+                return self._calls.page(resource, namespace, labels=labels, limit=limit, token=token)
+            except CallFailed as error:
+                if error.status == EXPIRED:
+                    # The server has forgotten the state that this list began with: list anew, skip what was seen.
+                    token, restarts = "", restarts + 1
+                    if restarts > MAX_RESTARTS:
+                        raise ClusterUnavailable(f"{label}: changed faster than they could be read") from error
+                raise
+
+        while True:
+            answer = self._persistence.run(page, name=label, also=frozenset({EXPIRED}))
+            for body in answer["items"]:
+                if body["metadata"]["uid"] not in seen:
+                    seen.add(body["metadata"]["uid"])
+                    yield body
+            token = answer["metadata"].get("continue") or ""
+            if not token:
+                return

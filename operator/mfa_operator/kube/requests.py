@@ -1,0 +1,129 @@
+"""Single calls of the Kubernetes API, and what their failures say."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import urllib3
+from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
+from kubernetes.config import ConfigException
+
+from mfa_operator.api.enums import GROUP, VERSION
+from mfa_operator.kube.objects import REPORTING_CONTROLLER
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = (5.0, 30.0)
+"""Seconds to connect, and to wait for more of an answer, in each try."""
+NO_ANSWER = 0
+CONFLICT, INVALID, TOO_LARGE, NOT_FOUND, EXPIRED = 409, 422, 413, 404, 410
+MAX_MESSAGE = 1000
+
+
+class Resource(NamedTuple):
+    """A kind of object and where the API serves it."""
+
+    kind: str
+    plural: str
+    group: str = GROUP
+    version: str = VERSION
+
+
+POLICIES = Resource("MfaPolicy", "mfapolicies")
+REPORTS = Resource("MfaReport", "mfareports")
+EVENTS = Resource("Event", "events", "events.k8s.io", "v1")
+
+
+class CallFailed(Exception):
+    """One try failed: `status` is the HTTP status, NO_ANSWER where there was none; `retry_after` is in seconds."""
+
+    def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(f"{status or 'no answer'}: {message}")
+        self.status, self.message, self.retry_after = status, message, retry_after
+
+
+class KubernetesCalls:
+    """Each method is one request, raises CallFailed, and may be called from any thread."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._objects = CustomObjectsApi(api)
+        self._warned: set[Resource] = set()
+
+    def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        call = self._objects.get_namespaced_custom_object_with_http_info
+        return self._once(resource, call, namespace=namespace, name=name)
+
+    def page(
+        self, resource: Resource, namespace: str | None, *, labels: str, limit: int, token: str = ""
+    ) -> dict[str, Any]:
+        """One page of a list, the first where `token` is empty; namespace None: of all namespaces."""
+        query = (
+            {"limit": limit} | ({"label_selector": labels} if labels else {}) | ({"_continue": token} if token else {})
+        )
+        if namespace is None:
+            return self._once(resource, self._objects.list_cluster_custom_object_with_http_info, **query)
+        call = self._objects.list_namespaced_custom_object_with_http_info
+        return self._once(resource, call, namespace=namespace, **query)
+
+    def create(self, resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
+        namespace = body["metadata"]["namespace"]
+        call = self._objects.create_namespaced_custom_object_with_http_info
+        return self._once(resource, call, namespace=namespace, body=body, field_manager=REPORTING_CONTROLLER)
+
+    def replace_status(self, resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
+        target = {field: body["metadata"][field] for field in ("namespace", "name")}
+        call = self._objects.replace_namespaced_custom_object_status_with_http_info
+        return self._once(resource, call, **target, body=body, field_manager=REPORTING_CONTROLLER)
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete this very object: one of the same name and another uid is left alone, with a conflict."""
+        call = self._objects.delete_namespaced_custom_object_with_http_info
+        self._once(resource, call, namespace=namespace, name=name, body={"preconditions": {"uid": uid}})
+
+    def _once(self, resource: Resource, call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client has no types
+        try:
+            body, _status, headers = call(
+                group=resource.group,
+                version=resource.version,
+                plural=resource.plural,
+                _return_http_data_only=False,
+                _request_timeout=TIMEOUT,
+                **arguments,
+            )
+        except ApiException as error:
+            raise _failure(error) from error
+        except (urllib3.exceptions.HTTPError, OSError, ConfigException, json.JSONDecodeError, UnicodeError) as error:
+            raise CallFailed(NO_ANSWER, f"{type(error).__name__}: {error}") from error
+        if not isinstance(body, dict):
+            raise CallFailed(NO_ANSWER, f"the answer is no object: {str(body)[:100]!r}")
+        if warning := headers.get("Warning"):
+            self._warn(resource, warning)
+        return body
+
+    def _warn(self, resource: Resource, warning: str) -> None:
+        """Say once what the API server warns of, such as fields that an older CRD does not know and drops."""
+        if resource not in self._warned:
+            self._warned.add(resource)
+            logger.warning("the API server warns about %s: %s", resource.plural, warning[:MAX_MESSAGE])
+
+
+def _failure(error: ApiException) -> CallFailed:
+    try:
+        message = str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        message = str(error.body or error.reason)
+    status = int(error.status or NO_ANSWER)
+    # The API server's own limit has a status of its own; etcd's limit (1.5 MiB) and gRPC's (2 MiB) come as 500.
+    if status == 500 and ("request is too large" in message or "message larger than max" in message):
+        status = TOO_LARGE
+    return CallFailed(status, message[:MAX_MESSAGE], _retry_after(error))
+
+
+def _retry_after(error: ApiException) -> float:
+    try:
+        return urllib3.Retry().parse_retry_after((error.headers or {}).get("Retry-After") or "0")
+    except urllib3.exceptions.InvalidHeader:
+        return 0.0

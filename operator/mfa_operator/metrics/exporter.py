@@ -1,0 +1,135 @@
+"""Prometheus metrics over the last known state; names and labels are a contract with dashboards and alerts.
+
+A policy's series are there from its first set_policy to its forget, an account's while the policy's figures name it;
+that holds for counters and histograms too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from mfa_operator.api.enums import ErrorReason, RemediationAction
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.metrics.families import ACCOUNT, POLICY, gauge, known, policy_gauges, policy_labels, user_violations
+from mfa_operator.reporting.figures import PolicyFigures
+
+PASS_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""Seconds: from one small account to a thousand of them, throttled."""
+
+
+class MetricsServer:
+    """Answers HTTP GET with the exposition, in threads of its own."""
+
+    def __init__(self, server: WSGIServer, thread: threading.Thread) -> None:
+        self._server, self._thread = server, thread
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Metrics(Collector):
+    """Everything the operator exports. Safe to call from any thread; nothing in it is global."""
+
+    def __init__(self, *, version: str, user_violation_info: bool = False) -> None:
+        """`user_violation_info` exports names of users, which are personal data and many series."""
+        self.registry = CollectorRegistry()
+        self._lock = threading.Lock()
+        self._figures: dict[PolicyRef, PolicyFigures] = {}
+        self._version = version
+        self._leading = False
+        self._user_violation_info = user_violation_info
+        self._pass_duration = Histogram(
+            "mfa_policy_pass_duration_seconds",
+            "How long a pass over all accounts of the policy took.",
+            POLICY,
+            registry=None,
+            buckets=PASS_BUCKETS,
+        )
+        self._errors = Counter(
+            "mfa_policy_errors", "Failed tries to audit the account, by reason.", (*ACCOUNT, "reason"), registry=None
+        )
+        self._remediations = Counter(
+            "mfa_policy_remediations",
+            "Remediations of users, by action and result.",
+            (*ACCOUNT, "action", "result"),
+            registry=None,
+        )
+        self._aws_requests = Counter(
+            "mfa_aws_requests",
+            "Requests to AWS, by HTTP status or error code of the answer.",
+            ("service", "operation", "code"),
+            registry=None,
+        )
+        self.registry.register(self)
+
+    def set_policy(self, ref: PolicyRef, figures: PolicyFigures) -> None:
+        """Replace what is known of the policy; an account that is not named any more loses all its series."""
+        with self._lock:
+            before = self._figures[ref].accounts.keys() if ref in self._figures else set[str]()
+            for account_id in before - figures.accounts.keys():
+                self._drop({**policy_labels(ref), "account_id": account_id})
+            for account_id in figures.accounts.keys() - before:
+                for reason in ErrorReason:
+                    # From 0 on: an error that is a series' first sample makes no increase, and no alert.
+                    self._errors.labels(ref.namespace, ref.name, account_id, reason.value)
+            self._figures[ref] = figures
+
+    def forget(self, ref: PolicyRef) -> None:
+        """Drop every series of the policy."""
+        with self._lock:
+            self._figures.pop(ref, None)
+            self._drop(policy_labels(ref))
+            self._pass_duration.remove_by_labels(policy_labels(ref))
+
+    def observe_pass(self, ref: PolicyRef, seconds: float) -> None:
+        """Count a pass; it shows once the policy has figures."""
+        self._pass_duration.labels(ref.namespace, ref.name).observe(seconds)
+
+    def count_error(self, ref: PolicyRef, account_id: str, reason: ErrorReason) -> None:
+        """Count a failure of the account; it shows once the policy's figures name the account."""
+        self._errors.labels(ref.namespace, ref.name, account_id, reason.value).inc()
+
+    def count_remediation(self, ref: PolicyRef, account_id: str, action: RemediationAction, result: str) -> None:
+        """Count what became of one planned action; it shows once the policy's figures name the account."""
+        self._remediations.labels(ref.namespace, ref.name, account_id, action.value, result).inc()
+
+    def count_aws_request(self, service: str, operation: str, code: str) -> None:
+        """Count a request on the wire; `code` is AWS's error code, or the HTTP status where there is none."""
+        self._aws_requests.labels(service, operation, code).inc()
+
+    def set_leader(self, leading: bool) -> None:
+        self._leading = leading
+
+    def serve(self, address: tuple[str, int]) -> MetricsServer:
+        """Serve the metrics over HTTP; port 0 takes any that is free. Raises OSError where the address is in use."""
+        host, port = address
+        return MetricsServer(*start_http_server(port, addr=host, registry=self.registry))
+
+    def _drop(self, labels: dict[str, str]) -> None:
+        for counter in (self._errors, self._remediations):
+            counter.remove_by_labels(labels)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric as it is now."""
+        with self._lock:
+            figures = dict(self._figures)
+        yield from policy_gauges(figures)
+        if self._user_violation_info:
+            yield user_violations(figures)
+        for instrument in (self._pass_duration, self._errors, self._remediations):
+            yield from known(instrument.collect(), figures)
+        yield from known(self._aws_requests.collect(), figures)
+        yield gauge("mfa_operator_build_info", "1, with the version that runs.", ("version",), [((self._version,), 1)])
+        yield gauge("mfa_operator_leader", "1 where this replica acts, 0 where it waits.", (), [((), self._leading)])

@@ -1,0 +1,104 @@
+"""A pass without a cluster: policies from files, audited once. It never remediates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
+from mfa_operator.api.objects import Policy
+from mfa_operator.api.policy import Account
+from mfa_operator.api.status import AccountStatus, PolicyStatus, ReportStatus
+from mfa_operator.aws.errors import AwsFailure, Denied
+from mfa_operator.offline.policy_files import Previous
+from mfa_operator.passes.auditor import Audit, Auditor
+from mfa_operator.reporting.account_report import account_status, failed_account
+from mfa_operator.reporting.policy_status import not_audited_status, policy_status
+
+COMPLIANT, VIOLATIONS, NOT_AUDITED, BAD_INPUT = range(4)
+"""Exit statuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """One policy audited once."""
+
+    policy: Policy
+    status: PolicyStatus
+    audits: Mapping[str, Audit]
+    """By account id, of the accounts that were audited."""
+
+    @property
+    def reports(self) -> tuple[ReportStatus, ...]:
+        return tuple(audit.report for audit in self.audits.values())
+
+
+def audit_policies(
+    policies: Sequence[Policy],
+    auditor: Auditor,
+    previous: Previous,
+    now: datetime,
+    *,
+    width: int,
+    done: Callable[[Policy, Account], None],
+) -> list[PolicyResult]:
+    """Audit every account of every policy, `width` at a time; `done` is called after each account, from any thread."""
+
+    def audit(policy: Policy, account: Account) -> tuple[AccountStatus, Audit | None]:
+        known = previous.get((policy.ref, account.id))
+        try:
+            found = auditor.audit(policy.spec, account, known, now)
+            return account_status(account, found.report, found.snapshot, now), found
+        except AwsFailure as error:
+            reason = error.account_reason
+            return failed_account(
+                account, None, denied=isinstance(error, Denied), reason=reason, message=str(error)
+            ), None
+        except Exception as error:  # noqa: BLE001 - one account's failure, a bug included, touches no other account
+            message = f"unexpected {type(error).__name__}: {error}"
+            return failed_account(account, None, denied=False, reason=AccountReason.ERROR, message=message), None
+        finally:
+            done(policy, account)
+
+    with ThreadPoolExecutor(width, thread_name_prefix="mfa-account") as pool:
+        running = [
+            (policy, [pool.submit(audit, policy, account) for account in accounts_to_audit(policy)])
+            for policy in policies
+        ]
+        return [_result(policy, [future.result() for future in futures], now) for policy, futures in running]
+
+
+def accounts_to_audit(policy: Policy) -> tuple[Account, ...]:
+    return () if policy.spec.suspend else policy.spec.accounts
+
+
+def exit_status(results: Iterable[PolicyResult]) -> int:
+    """0 compliant, 1 violations, 2 something could not be audited; 2 wins over 1."""
+    statuses = [_exit_status(result.status) for result in results]
+    return max(statuses, default=NOT_AUDITED)
+
+
+def _exit_status(status: PolicyStatus) -> int:
+    summary = status.summary
+    if summary is None or summary.accounts_failed or summary.unknown:
+        return NOT_AUDITED
+    return VIOLATIONS if summary.violating + summary.overdue else COMPLIANT
+
+
+def _result(policy: Policy, outcomes: Sequence[tuple[AccountStatus, Audit | None]], now: datetime) -> PolicyResult:
+    if policy.spec.suspend:
+        status = not_audited_status(
+            PolicyStatus(), 0, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now
+        )
+        return PolicyResult(policy, status, {})
+    audits = {account.id: audit for account, audit in outcomes if audit}
+    reports = {account_id: audit.report for account_id, audit in audits.items()}
+    accounts = [account for account, _ in outcomes]
+    status = policy_status(policy.spec, 0, accounts, reports, PolicyStatus(), now, None)
+    return PolicyResult(policy, status, audits)
+
+
+def failed_accounts(result: PolicyResult) -> list[AccountStatus]:
+    return [account for account in result.status.accounts if account.state is not AccountState.AUDITED]

@@ -1,0 +1,187 @@
+"""One pass over one policy: its accounts audited side by side, each isolated from the others, each report published."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Protocol
+
+from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.enums import AccountReason, ErrorReason
+from mfa_operator.api.objects import Policy
+from mfa_operator.api.policy import Account
+from mfa_operator.api.status import AccountStatus, ReportStatus
+from mfa_operator.aws.errors import AwsFailure, Denied
+from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, ReadRefused, StoredReport, WriteRefused
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.passes.auditor import Audit, Auditor
+from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
+from mfa_operator.reporting.events import EventNote
+from mfa_operator.reporting.transitions import account_events, finding_events
+from mfa_operator.scheduling.due import PassAbandoned
+
+logger = logging.getLogger(__name__)
+
+PASS_ENDING = (PassAbandoned, ObjectGone, ClusterUnavailable)
+"""What ends the whole pass: the operator stops, the policy is gone, or nothing could be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOutcome:
+    """What a pass knows of one account at its end."""
+
+    status: AccountStatus
+    report: ReportStatus | None
+    """The last known report, of this pass or an earlier one; None where the account was never audited."""
+    notes: Sequence[EventNote] = ()
+    """Events to be written once `status` is: the next pass compares with what stands there, and would repeat them."""
+
+
+class Remediator(Protocol):
+    """Acts on the verdicts of one account, between judging and publishing."""
+
+    def act(
+        self, policy: Policy, account: Account, audit: Audit, stored: StoredReport | None, now: datetime
+    ) -> tuple[ReportStatus, StoredReport | None]:
+        """Returns the report to publish and the report as stored last. Raises ClusterError, PassAbandoned."""
+        ...
+
+
+class PolicyPass:
+    """Audits the accounts of one policy, once."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        cluster: Cluster,
+        auditor: Auditor,
+        metrics: Metrics,
+        access: AccessRules,
+        backoff: AccountBackoff,
+        remediator: Remediator | None,
+        now: datetime,
+        fresh: bool,
+        interval_override: timedelta | None,
+    ) -> None:
+        self.policy = policy
+        self._cluster = cluster
+        self._auditor = auditor
+        self._metrics = metrics
+        self._access = access
+        self._backoff = backoff
+        self._remediator = remediator
+        self._now = now
+        self._fresh = fresh
+        self._interval_override = interval_override
+        self._before = {account.id: account for account in policy.status.accounts}
+
+    def run(self, pool: ThreadPoolExecutor, width: int) -> list[AccountOutcome]:
+        """Audit every account, at most `width` at a time, in the spec's order. Raises one of PASS_ENDING."""
+        waiting = iter(enumerate(self.policy.spec.accounts))
+        outcomes: dict[int, AccountOutcome] = {}
+        # No more than `width` are handed to the shared pool at once: a policy of a thousand accounts must not make the
+        # others wait behind all of them.
+        running = dict(self._start(pool, islice(waiting, width)))
+        try:
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    outcomes[running.pop(future)] = future.result()
+                running |= dict(self._start(pool, islice(waiting, len(done))))
+        finally:
+            for future in running:
+                future.cancel()
+        return [outcomes[index] for index in range(len(outcomes))]
+
+    def _start(
+        self, pool: ThreadPoolExecutor, accounts: Iterator[tuple[int, Account]]
+    ) -> Iterator[tuple[Future[AccountOutcome], int]]:
+        for index, account in accounts:
+            yield pool.submit(self._account, account), index
+
+    def _account(self, account: Account) -> AccountOutcome:
+        before = self._before.get(account.id)
+        stored: StoredReport | None = None
+        try:
+            stored = self._stored(account)
+            known = stored.status if stored else None
+            if not self._access.allows(self.policy.ref.namespace, account):
+                return self._not_allowed(account, before, known)
+            if before and not self._fresh and self._backoff.skips(account.id):
+                return AccountOutcome(before, known)
+            audit = self._auditor.audit(
+                self.policy.spec, account, known, self._now, fresh=self._fresh, interval=self._interval_override
+            )
+            report = self._publish(account, audit, stored)
+        except PASS_ENDING:
+            raise
+        except Exception as error:  # noqa: BLE001 - one account's failure, a bug included, touches no other account
+            return self._failed(account, before, stored, error)
+        self._backoff.succeeded(account.id)
+        for failure in audit.failures:
+            self._count(account, failure.error_reason)
+        status = account_status(account, report, audit.snapshot, self._now)
+        return AccountOutcome(status, report, account_events(before, status))
+
+    def _stored(self, account: Account) -> StoredReport | None:
+        stored = self._cluster.get_report(self.policy.ref, account.id)
+        # A report of a deleted policy of this name says nothing about this one.
+        return stored if stored and stored.owner_uid == self.policy.uid else None
+
+    def _publish(self, account: Account, audit: Audit, stored: StoredReport | None) -> ReportStatus:
+        before = stored.status if stored else None
+        report = audit.report
+        if self._remediator:
+            report, stored = self._remediator.act(self.policy, account, audit, stored, self._now)
+        if not unchanged(report, stored.status if stored else None):
+            self._cluster.write_report(self.policy, report, stored)
+        for note in finding_events(before, report):
+            self._cluster.emit(self.policy, note)
+        return report
+
+    def _not_allowed(
+        self, account: Account, before: AccountStatus | None, known: ReportStatus | None
+    ) -> AccountOutcome:
+        status = failed_account(
+            account,
+            before,
+            denied=False,
+            reason=AccountReason.NOT_ALLOWED,
+            message=f"the operator's access rules do not let namespace {self.policy.ref.namespace} audit account "
+            f"{account.id} {'through ' + account.role_arn if account.role_arn else 'with its own credentials'}",
+        )
+        return AccountOutcome(status, known, account_events(before, status))
+
+    def _failed(
+        self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
+    ) -> AccountOutcome:
+        label = f"{self.policy.ref} account {account.id}"
+        reason, counted, message = AccountReason.ERROR, ErrorReason.OTHER, str(error)
+        if isinstance(error, AwsFailure):
+            reason, counted = error.account_reason, error.error_reason
+            logger.warning("%s was not audited: %s", label, error)
+        elif isinstance(error, WriteRefused):
+            reason = AccountReason.WRITE_FAILED
+            logger.error("%s was audited, but its report was refused: %s", label, error)
+        elif isinstance(error, ReadRefused):
+            logger.error("%s was not audited: %s", label, error)
+        elif isinstance(error, InvalidObject):
+            message = f"the stored MfaReport is not understood, and firstSeen must not be lost: {error}"
+            logger.error("%s: %s", label, message)
+        else:
+            message = f"unexpected {type(error).__name__}: {error}; the operator's log has more"
+            logger.error("%s failed unexpectedly", label, exc_info=error)
+        self._count(account, counted)
+        self._backoff.failed(account.id, self.policy.spec.interval)
+        status = failed_account(account, before, denied=isinstance(error, Denied), reason=reason, message=message)
+        return AccountOutcome(status, stored.status if stored else None, account_events(before, status))
+
+    def _count(self, account: Account, reason: ErrorReason) -> None:
+        self._metrics.count_error(self.policy.ref, account.id, reason)

@@ -1,0 +1,191 @@
+"""Passes over policies: from the object in the cluster to its status, reports, Events and metrics."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
+from mfa_operator.api.objects import Policy, PolicyRef, known_status, read_policy, requested_at
+from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.status import PolicyStatus, ReportStatus
+from mfa_operator.clock import utc_moment
+from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.kube.cluster import Cluster, PolicyIdentity
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.passes.auditor import Auditor
+from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.policy_pass import PolicyPass, Remediator
+from mfa_operator.reporting.account_report import policy_figures
+from mfa_operator.reporting.events import EventNote
+from mfa_operator.reporting.policy_status import not_audited_status, policy_status
+from mfa_operator.reporting.wording import many
+from mfa_operator.scheduling.due import Cause, PassEnd, next_due
+
+logger = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+
+
+class Reconciler:
+    """Runs passes; called from threads, never twice at once for one policy."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        auditor: Auditor,
+        metrics: Metrics,
+        access: Callable[[], AccessRules] = AccessRules,
+        remediator: Remediator | None = None,
+        max_concurrent_accounts: int = 8,
+        interval_override: timedelta | None = None,
+        user_violation_info: bool = False,
+        clock: Callable[[], datetime] = utc_moment,
+        chance: random.Random | None = None,
+    ) -> None:
+        """`access` gives the rules in force now; `interval_override` replaces every spec.interval."""
+        self._cluster = cluster
+        self._auditor = auditor
+        self._metrics = metrics
+        self._access = access
+        self._remediator = remediator
+        self._width = max_concurrent_accounts
+        self._interval_override = interval_override
+        self._user_violation_info = user_violation_info
+        self._clock = clock
+        self._chance = chance or random.SystemRandom()
+        self._accounts = ThreadPoolExecutor(max_concurrent_accounts, thread_name_prefix="mfa-account")
+        self._lock = threading.Lock()
+        self._specs: dict[PolicyRef, PolicySpec] = {}
+        self._backoffs: dict[PolicyRef, AccountBackoff] = {}
+        self._quarantined: dict[PolicyRef, tuple[PolicyIdentity, int]] = {}
+
+    def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
+        """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
+
+        Raises ClusterError where nothing can be read or published, PassAbandoned where the operator is stopping.
+        """
+        started = time.monotonic()
+        begun = self._clock()
+        # As Kubernetes objects hold times.
+        now = begun.replace(microsecond=0)
+        body = self._cluster.get_policy(ref)
+        if body is None:
+            self.forget(ref)
+            return PassEnd(0, "", None)
+        try:
+            policy = read_policy(body)
+        except InvalidObject as error:
+            return self._refuse(body, ConditionReason.INVALID_SPEC, str(error), now)
+        if policy.spec.suspend:
+            return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
+        with self._lock:
+            self._specs[ref] = policy.spec
+            backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
+        one_pass = PolicyPass(
+            policy,
+            cluster=self._cluster,
+            auditor=self._auditor,
+            metrics=self._metrics,
+            access=self._access(),
+            backoff=backoff,
+            remediator=self._remediator,
+            now=now,
+            fresh=fresh and cause != Cause.CREATED,
+            interval_override=self._interval_override,
+        )
+        outcomes = one_pass.run(self._accounts, self._width)
+        reports = {outcome.status.id: outcome.report for outcome in outcomes if outcome.report}
+        due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
+        due = due.replace(microsecond=0) if self._interval_override is None else due
+        status = policy_status(
+            policy.spec, policy.generation, [outcome.status for outcome in outcomes], reports, policy.status, now, due
+        )
+        # Before status forgets the accounts they are of: what fails here the next pass finds again.
+        self._drop_other_reports(policy)
+        self._cluster.write_policy_status(policy, status)
+        for outcome in outcomes:
+            for note in outcome.notes:
+                self._cluster.emit(policy, note)
+        self._show(policy, status, reports, now)
+        self._metrics.observe_pass(ref, time.monotonic() - started)
+        self._prune()
+        return PassEnd(policy.generation, policy.requested_at, due)
+
+    def restore(self, body: Body) -> None:
+        """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""
+        policy = read_policy(body)
+        reports = {
+            stored.status.account_id: stored.status
+            for stored in self._cluster.list_reports(policy.ref)
+            if stored.owner_uid == policy.uid
+        }
+        self._show(policy, policy.status, reports, self._clock())
+
+    def forget(self, ref: PolicyRef) -> None:
+        """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
+        self._metrics.forget(ref)
+        with self._lock:
+            self._specs.pop(ref, None)
+            self._backoffs.pop(ref, None)
+            identity, quarantined = self._quarantined.pop(ref, (None, 0))
+        self._prune()
+        if identity and quarantined:
+            # In a thread: forget is called in the event loop.
+            event = _quarantines_left(quarantined, "the policy is gone")
+            self._accounts.submit(self._cluster.emit, identity, event)
+
+    def _prune(self) -> None:
+        with self._lock:
+            self._auditor.keep_only(account for spec in self._specs.values() for account in spec.accounts)
+
+    def _refuse(self, body: Body, reason: ConditionReason, message: str, now: datetime) -> PassEnd:
+        """Say in status why the policy is not audited. What was known stays, and nothing is due until an edit."""
+        identity = PolicyIdentity.of(body)
+        generation = int(body["metadata"].get("generation", 0))
+        before = known_status(body)
+        status = not_audited_status(before, generation, reason, message, now)
+        if status != before:
+            self._cluster.write_policy_status(identity, status)
+            known = before.condition(ConditionType.READY)
+            changed = known is None or (known.reason, known.message) != (reason, status.conditions[0].message)
+            if reason is ConditionReason.INVALID_SPEC and changed:
+                self._cluster.emit(identity, EventNote(EventReason.INVALID_SPEC, "Validate", message))
+        logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
+        return PassEnd(generation, requested_at(body), None)
+
+    def _drop_other_reports(self, policy: Policy) -> None:
+        """Delete the reports of accounts that the policy named once and names no more."""
+        named = {account.id for account in policy.spec.accounts}
+        for account in policy.status.accounts:
+            if account.id not in named:
+                stored = self._cluster.get_report(policy.ref, account.id)
+                if stored and stored.owner_uid == policy.uid:
+                    self._cluster.delete_report(stored)
+                    if quarantined := stored.status.summary.quarantined:
+                        why = f"the policy does not name account {account.id} any more"
+                        self._cluster.emit(policy, _quarantines_left(quarantined, why, account.id))
+
+    def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
+        figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)
+        self._metrics.set_policy(policy.ref, figures)
+        quarantined = sum(report.summary.quarantined for report in reports.values())
+        with self._lock:
+            self._quarantined[policy.ref] = PolicyIdentity(policy.ref, policy.uid), quarantined
+
+
+def _quarantines_left(count: int, why: str, account_id: str = "ID") -> EventNote:
+    note = (
+        f"{many(count, 'user')} stay under quarantine although {why}; lift them with"
+        f" `mfa-operator release --account {account_id} --all`"
+    )
+    return EventNote(EventReason.QUARANTINES_LEFT, "Remediate", note)

@@ -1,0 +1,37 @@
+"""What the kubelet asks: /healthz (is the process stuck?) and /readyz (does it do its work, or wait its turn?)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from mfa_operator.config.settings import Address
+
+
+class HealthServer:
+    """Answers in the scheduler's own loop, so that a loop that hangs answers nobody."""
+
+    def __init__(self, *, healthy: Callable[[], bool], ready: Callable[[], bool]) -> None:
+        application = web.Application()
+        application.router.add_get("/healthz", _answer(healthy))
+        application.router.add_get("/readyz", _answer(ready))
+        # No access log: a probe every few seconds tells nobody anything.
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+
+    async def start(self, address: Address) -> Address:
+        """Listen, and return where: the port may be the system's choice. Raises OSError if that is not possible."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, *address).start()
+        host, port = self._runner.addresses[0][:2]
+        return host, port
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+
+def _answer(holds: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="ok\n") if holds() else web.Response(status=500, text="not ok\n")
+
+    return answer

@@ -1,0 +1,152 @@
+"""What the leader does: list the policies, watch them, have them audited, until told to stop or a part ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, NoReturn
+
+import kopf
+
+# Private, though spawn_tasks takes one: nothing else tells whether kopf watches anything.
+from kopf._cogs.structs.references import Insights
+from kubernetes.client import ApiClient
+
+from mfa_operator.api.objects import PolicyRef, policy_ref
+from mfa_operator.config.settings import ClusterSettings
+from mfa_operator.kube.cluster import Cluster
+from mfa_operator.kube.discovery import wait_until_listed
+from mfa_operator.kube.errors import ClusterError, ObjectGone
+from mfa_operator.process import watch
+from mfa_operator.scheduling.queue import Body
+from mfa_operator.scheduling.scheduler import Scheduler
+
+logger = logging.getLogger(__name__)
+
+KOPF_STOP_SECONDS = 0.5
+"""kopf waits up to 5 s for tasks that may be anybody's; a watch leaves nothing behind that is worth it."""
+
+
+class Ended(Exception):
+    """A part of the operator ended that should not have; the message says which and why."""
+
+
+async def first(stop: asyncio.Event, *awaitables: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever they give
+    """The result of what ends first, or the exception it raises; None where `stop` was set before."""
+    stopped = asyncio.ensure_future(stop.wait())
+    futures = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        done, _ = await asyncio.wait([*futures, stopped], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+    ended = next((future for future in futures if future in done), None)
+    return ended.result() if ended else None
+
+
+class Leading:
+    """The work of one leader, in one loop."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        cluster: Cluster,
+        scheduler: Scheduler,
+        settings: ClusterSettings,
+        pool: Executor,
+        *,
+        watching: Callable[[], None],
+    ) -> None:
+        """`pool` runs the lists; `watching` is called once kopf has started, which takes the signals for itself."""
+        self._api = api
+        self._cluster = cluster
+        self._scheduler = scheduler
+        self._settings = settings
+        self._pool = pool
+        self._watching = watching
+        self._insights = Insights()
+
+    async def run(self, stop: asyncio.Event, lost: asyncio.Future[None]) -> None:
+        """Work until `stop` is set.
+
+        Raises what `lost` raises, Ended, and ClusterError where the policies cannot be listed.
+        """
+        passes = asyncio.create_task(self._scheduler.run(stop))
+        others: list[asyncio.Task[None]] = []
+        try:
+            listed = await first(stop, lost, passes, self._list())
+            if listed:
+                others += map(asyncio.create_task, (self._watch(stop), self._resync(), self._see()))
+                await first(stop, lost, passes, *others)
+        except ObjectGone as error:
+            # kopf would wait for the definition without a word.
+            raise Ended(f"the cluster serves no MfaPolicy; apply the CRDs of mfa-operator first ({error})") from error
+        finally:
+            if lost.done():
+                # Another replica may act at any moment: passes are not waited for.
+                self._scheduler.grace *= 0
+            stop.set()
+            await asyncio.wait([passes])
+            for task in others[1:]:
+                task.cancel()
+            if others:
+                await asyncio.wait(others, timeout=KOPF_STOP_SECONDS)
+        # A scheduler that failed has not stopped in order.
+        passes.result()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        watch.register(registry, self._scheduler, self._api)
+        try:
+            await first(stop, asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api))
+            before = asyncio.all_tasks()
+            tasks = await kopf.spawn_tasks(
+                registry=registry,
+                settings=watch.watcher_settings(self._settings),
+                standalone=True,
+                clusterwide=not self._settings.namespaces,
+                namespaces=self._settings.namespaces,
+                stop_flag=stop,
+                insights=self._insights,
+            )
+            self._watching()
+            await kopf.run_tasks(tasks, ignored=before)
+        except Exception as error:
+            raise Ended(f"the watch of {watch.PLURAL} ended: {str(error) or type(error).__name__}") from error
+        if not stop.is_set():
+            raise Ended(f"the watch of {watch.PLURAL} ended")
+
+    async def _see(self) -> NoReturn:
+        """See that kopf watches something: the API server that it asked may lag behind the one that we asked."""
+        await self._insights.ready_resources.wait()
+        if not self._insights.watched_resources:
+            raise Ended(f"kopf does not find {watch.PLURAL} among what the API server serves")
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: nobody sets the event")
+
+    async def _list(self) -> bool:
+        known = self._scheduler.known()
+        read = partial(_read_policies, self._cluster, self._settings.namespaces, known)
+        self._scheduler.listed(await asyncio.get_running_loop().run_in_executor(self._pool, read), known)
+        return True
+
+    async def _resync(self) -> NoReturn:
+        while True:
+            # Jitter, as the operators of many clusters may have been rolled out together.
+            await asyncio.sleep(self._settings.resync.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            try:
+                await self._list()
+            except ClusterError as error:
+                logger.warning("the policies could not be listed anew; trying again later: %s", error)
+
+
+def _read_policies(cluster: Cluster, namespaces: Sequence[str], known: Mapping[PolicyRef, str]) -> list[Body]:
+    """Every policy; of known ones the metadata alone, as statuses of a thousand accounts add up."""
+    bodies: list[Body] = []
+    for body in cluster.list_policies(namespaces or None):
+        same = known.get(policy_ref(body)) == body["metadata"].get("uid")
+        bodies.append({"metadata": body["metadata"]} if same else body)
+    return bodies

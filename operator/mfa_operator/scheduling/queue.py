@@ -1,0 +1,240 @@
+"""Which policies there are and when each is due; no threads, no loop, no waiting."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.objects import PolicyRef, policy_ref, read_policy, requested_at
+from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
+
+logger = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """To be done about a policy now: take up its metrics from `restore`, run the pass that is `due`, or both."""
+
+    ref: PolicyRef
+    restore: Body | None
+    due: Due | None
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known of one policy."""
+
+    ref: PolicyRef
+    uid: str = ""
+    version: int = 0
+    generation: int = 0
+    requested_at: str = ""
+    due: Due | None = None
+    due_monotonic: float = 0.0
+    """The same moment on a clock that nobody sets: a wall clock set back must not make a pass late."""
+    restore: Body | None = None
+    """Object to restore the metrics from, until that is done."""
+    failures: int = 0
+    """Passes that failed in a row."""
+    running: bool = False
+    pending: Due | None = None
+    """What was asked for while a job was running."""
+    served: tuple[int, str] = (0, "")
+    """Generation and requestedAt that the last fresh pass read: their event may come later than the pass."""
+    forget: bool = False
+    """What the running job is about is gone: to be forgotten once the job ends, or that would bring it back."""
+    gone: bool = False
+
+
+class Agenda:
+    """Takes in what happens to policies and to their passes, and gives out what is to be done next."""
+
+    def __init__(
+        self,
+        forget: Callable[[PolicyRef], None],
+        *,
+        clock: Callable[[], datetime],
+        interval_override: timedelta | None = None,
+        chance: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`forget` is told of each policy that is gone, never while a job of that policy is running."""
+        self._tell_gone = forget
+        self._clock = clock
+        self._interval_override = interval_override
+        self._chance = chance or random.SystemRandom()
+        self._monotonic = monotonic
+        self._entries: dict[PolicyRef, _Entry] = {}
+
+    def known(self) -> dict[PolicyRef, str]:
+        """The policies known now, with their uids: to be taken before a list is read, for `listed`."""
+        return {ref: entry.uid for ref, entry in self._entries.items() if not entry.gone}
+
+    def listed(self, bodies: Iterable[Body], known: Mapping[PolicyRef, str]) -> None:
+        """Take in a complete list of the policies: what was `known` before it and is not in it is gone.
+
+        Of policies in `known` metadata suffices. A watch that lost its place delivers no deletions; this does.
+        """
+        found: set[PolicyRef] = set()
+        for body in bodies:
+            found.add(policy_ref(body))
+            self.notice(None, body)
+        for ref, uid in known.items():
+            entry = self._entries.get(ref)
+            if ref not in found and entry and entry.uid == uid and not entry.gone:
+                logger.info("policy %s is gone; the watch had not told", ref)
+                self._remove(entry)
+
+    def notice(self, event_type: str | None, body: Body) -> None:
+        """Take in a watch event or a listed object (None); our own status writes change nothing."""
+        ref, metadata = policy_ref(body), body.get("metadata") or {}
+        uid, version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
+        entry = self._entries.get(ref)
+        # The events of a deleted policy and of one made anew under its name may come interleaved.
+        if entry and 0 < version < entry.version:
+            return
+        if event_type == "DELETED":
+            if entry and entry.uid == uid and not entry.gone:
+                self._remove(entry)
+        elif entry is None:
+            self._entries[ref] = entry = _Entry(ref)
+            self._begin(entry, body)
+        elif entry.uid != uid or entry.gone:
+            self._forget(entry)
+            self._begin(entry, body)
+        else:
+            entry.version = max(entry.version, version)
+            self._notice_change(entry, _integer(metadata.get("generation")), requested_at(body))
+
+    def take(self, limit: int) -> list[Job]:
+        """What is to be started now, at most `limit` jobs: the longest overdue first, then metrics to restore."""
+        idle = [entry for entry in self._entries.values() if not entry.running]
+        due = sorted(filter(self._is_due, idle), key=lambda entry: entry.due_monotonic)
+        restorable = [entry for entry in idle if entry.restore and not self._is_due(entry)]
+        jobs = []
+        for entry in (due + restorable)[: max(limit, 0)]:
+            jobs.append(Job(entry.ref, entry.restore, entry.due if self._is_due(entry) else None))
+            entry.restore, entry.running = None, True
+        return jobs
+
+    def wait(self) -> float | None:
+        """Seconds until the next pass is due; None where nothing is, save by an event or the end of a job."""
+        idle = [entry for entry in self._entries.values() if entry.due and not entry.running]
+        return max(min(entry.due_monotonic for entry in idle) - self._monotonic(), 0.0) if idle else None
+
+    def ended(self, job: Job, end: PassEnd | None) -> None:
+        """Take in that a job ended; None: it had no pass to run."""
+        entry, pending = self._stop(job)
+        if entry is None:
+            return
+        if end is not None and job.due is not None:
+            entry.failures = 0
+            if job.due.fresh:
+                entry.served = end.generation, end.requested_at
+            answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
+            if pending is None or answered:
+                pending = Due(end.next_due, Cause.INTERVAL) if end.next_due else None
+            self._plan(entry, pending)
+        elif pending is not None:
+            self._plan(entry, pending)
+
+    def failed(self, job: Job, error: BaseException) -> tuple[int, timedelta]:
+        """Take in that a pass raised; returns the failures in a row and the time until it is tried again."""
+        entry, pending = self._stop(job)
+        if entry is None:
+            return 0, timedelta()
+        if not isinstance(error, PassAbandoned):
+            entry.failures += 1
+        delay = retry_delay(entry.failures, self._chance.random())
+        fresh = job.due is not None and job.due.fresh
+        due = pending or Due(self._clock() + delay, Cause.RETRY, fresh)
+        self._plan(entry, due)
+        return entry.failures, max(due.at - self._clock(), timedelta())
+
+    def _stop(self, job: Job) -> tuple[_Entry | None, Due | None]:
+        """The entry whose job ended, and what was asked for meanwhile; None where the outcome means nothing now."""
+        entry = self._entries[job.ref]
+        entry.running = False
+        pending, entry.pending = entry.pending, None
+        if not entry.forget:
+            return entry, pending
+        # The job was about an object that is gone, even if another one has taken its name.
+        entry.forget = False
+        self._tell_gone(entry.ref)
+        if entry.gone:
+            del self._entries[entry.ref]
+        else:
+            self._plan(entry, pending)
+        return None, None
+
+    def _begin(self, entry: _Entry, body: Body) -> None:
+        """Start over with an object seen for the first time."""
+        metadata = body.get("metadata") or {}
+        entry.uid, entry.version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
+        entry.generation, entry.requested_at = _integer(metadata.get("generation")), requested_at(body)
+        entry.served, entry.failures, entry.gone = (0, ""), 0, False
+        entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
+        self._ask(entry, self._first_due(body))
+
+    def _first_due(self, body: Body) -> Due:
+        now = self._clock()
+        try:
+            policy = read_policy(body)
+        except InvalidObject:
+            # The pass says so in the policy's status.
+            return Due(now, Cause.CREATED, fresh=True)
+        spread = self._chance.random()
+        return first_due(
+            policy.status, policy.spec, policy.generation, policy.requested_at, now, spread, self._interval_override
+        )
+
+    def _notice_change(self, entry: _Entry, generation: int, requested: str) -> None:
+        edited, asked = generation > entry.generation, requested != entry.requested_at
+        entry.generation, entry.requested_at = max(generation, entry.generation), requested
+        served_generation, served_request = entry.served
+        edited, asked = edited and generation > served_generation, asked and requested not in ("", served_request)
+        if edited or asked:
+            self._ask(entry, Due(self._clock(), Cause.SPEC_CHANGED if edited else Cause.REQUESTED, fresh=True))
+
+    def _ask(self, entry: _Entry, due: Due) -> None:
+        if entry.running:
+            entry.pending = due
+        else:
+            self._plan(entry, due)
+
+    def _plan(self, entry: _Entry, due: Due | None) -> None:
+        entry.due = due
+        if due:
+            entry.due_monotonic = self._monotonic() + max((due.at - self._clock()).total_seconds(), 0.0)
+
+    def _is_due(self, entry: _Entry) -> bool:
+        # By either clock: the machine may have slept, which the monotonic one does not count.
+        return entry.due is not None and (entry.due_monotonic <= self._monotonic() or entry.due.at <= self._clock())
+
+    def _remove(self, entry: _Entry) -> None:
+        entry.gone = True
+        self._forget(entry)
+        if not entry.running:
+            del self._entries[entry.ref]
+
+    def _forget(self, entry: _Entry) -> None:
+        if entry.running:
+            entry.forget = True
+        else:
+            self._tell_gone(entry.ref)
+
+
+def _integer(value: object) -> int:
+    """A number of the metadata; 0 where it is none. Resource versions can be compared since Kubernetes 1.35."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0

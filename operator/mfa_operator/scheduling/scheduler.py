@@ -1,0 +1,191 @@
+"""Runs passes when they are due: wake-ups, bounded concurrency, heartbeat, an end in order.
+
+Everything here happens in one asyncio loop, save the passes: they run in threads of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.config.settings import SchedulerSettings
+from mfa_operator.kube.errors import ClusterError
+from mfa_operator.scheduling.due import PassAbandoned, PassEnd
+from mfa_operator.scheduling.queue import Agenda, Body, Job
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_LIMIT = 30.0
+"""Seconds without a turn of the loop after which it counts as stuck: six turns missed."""
+DEFAULTS = SchedulerSettings()
+
+
+class PassRunner(Protocol):
+    """What audits a policy: the reconciler. Called in threads, never twice at once for one policy."""
+
+    def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
+        """Audit one policy. `fresh`: a person asked, so no remembered facts and no back-off.
+
+        Raises PassAbandoned if the process stops; any other exception is retried with back-off.
+        """
+        ...
+
+    def restore(self, body: Body) -> None:
+        """Take up the metrics of a policy from its status and reports, before its first pass in this process."""
+        ...
+
+    def forget(self, ref: PolicyRef) -> None:
+        """A policy is gone: drop what is remembered of it. Must not block: it is called in the loop."""
+        ...
+
+
+class Scheduler:
+    """Runs each policy's passes when they are due. Every method but the constructor is to be called in the loop."""
+
+    def __init__(
+        self,
+        runner: PassRunner,
+        *,
+        clock: Callable[[], datetime],
+        settings: SchedulerSettings = DEFAULTS,
+        stopping: threading.Event | None = None,
+        interval_override: timedelta | None = None,
+        chance: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what runs passes, and how. `monotonic` gives seconds that nobody sets back.
+
+        `stopping` is set when the process stops, so that passes in flight can give up. `interval_override` replaces
+        every spec.interval.
+        """
+        self.stopping = stopping or threading.Event()
+        self.grace = settings.grace
+        self._runner = runner
+        self._settings = settings
+        self._monotonic = monotonic
+        self._agenda = Agenda(
+            runner.forget, clock=clock, interval_override=interval_override, chance=chance, monotonic=monotonic
+        )
+        self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
+        self._wake = asyncio.Event()
+        self._beat = monotonic()
+        self._listed = False
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds since the loop last turned."""
+        return self._monotonic() - self._beat
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loop turns. AWS or the cluster being away does not change it."""
+        return self.heartbeat < HEARTBEAT_LIMIT
+
+    @property
+    def ready(self) -> bool:
+        """Whether the policies were listed and the loop turns."""
+        return self._listed and self.healthy
+
+    @property
+    def in_flight(self) -> list[PolicyRef]:
+        """Policies whose pass is running; after run() has ended, those it gave up on."""
+        return [job.ref for job in self._flights.values()]
+
+    def known(self) -> dict[PolicyRef, str]:
+        """The policies known now, with their uids: to be taken before a list is read, for `listed`."""
+        return self._agenda.known()
+
+    def listed(self, bodies: Iterable[Body], known: Mapping[PolicyRef, str]) -> None:
+        """Take in a complete list of the policies: what was `known` before it and is not in it is gone.
+
+        Of policies in `known` metadata suffices.
+        """
+        self._agenda.listed(bodies, known)
+        self._listed = True
+        self._wake.set()
+
+    def notice(self, event_type: str | None, body: Body) -> None:
+        """Take in a watch event or a listed object (None); our own status writes change nothing."""
+        self._agenda.notice(event_type, body)
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run passes until `stop` is set; then wait for those in flight, no longer than the grace, and return."""
+        stopper = asyncio.create_task(stop.wait())
+        stopper.add_done_callback(lambda _: self._wake.set())
+        pool = ThreadPoolExecutor(self._settings.max_concurrent_passes, thread_name_prefix="mfa-pass")
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                self._beat = self._monotonic()
+                self._start(pool)
+                await self._sleep()
+            self.stopping.set()
+            if self._flights:
+                logger.info("stopping; waiting for the passes of %s", ", ".join(map(str, self.in_flight)))
+                await asyncio.wait(list(self._flights), timeout=self.grace.total_seconds())
+            if self._flights:
+                logger.warning("giving up on the passes of %s", ", ".join(map(str, self.in_flight)))
+        finally:
+            self.stopping.set()
+            stopper.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        for job in self._agenda.take(self._settings.max_concurrent_passes - len(self._flights)):
+            flight = asyncio.get_running_loop().run_in_executor(pool, self._work, job)
+            self._flights[flight] = job
+            flight.add_done_callback(self._finished)
+
+    def _work(self, job: Job) -> PassEnd | None:
+        """In a thread: do the job."""
+        if job.restore:
+            self._restore(job.ref, job.restore)
+        if job.due is None or self.stopping.is_set():
+            return None
+        cause = str(job.due.cause)
+        logger.info("pass over %s begins: %s", job.ref, cause, extra={"policy": str(job.ref), "cause": cause})
+        return self._runner.run_pass(job.ref, fresh=job.due.fresh, cause=cause)
+
+    def _restore(self, ref: PolicyRef, body: Body) -> None:
+        try:
+            self._runner.restore(body)
+        except Exception as error:  # metrics of the past must not cost the pass that renews them
+            expected = isinstance(error, ClusterError | InvalidObject)
+            logger.warning("metrics of %s start empty: %s", ref, error, exc_info=None if expected else error)
+
+    def _finished(self, flight: asyncio.Future[PassEnd | None]) -> None:
+        """In the loop: take in how a job ended. Whatever a pass raises, the loop and other policies go on."""
+        job, error = self._flights.pop(flight), flight.exception()
+        if error is None:
+            self._agenda.ended(job, flight.result())
+        else:
+            failures, delay = self._agenda.failed(job, error)
+            if not isinstance(error, PassAbandoned):
+                # The cluster being away is no fault of this code; anything else is, and needs its traceback.
+                log = logger.warning if isinstance(error, ClusterError) else partial(logger.error, exc_info=error)
+                what = str(error) or type(error).__name__
+                message = "pass over %s failed, %d in a row: %s; again in %.0f s"
+                log(message, job.ref, failures, what, delay.total_seconds(), extra={"policy": str(job.ref)})
+        self._wake.set()
+
+    async def _sleep(self) -> None:
+        """Until something is noticed, a job ends or the next pass is due; never longer than a turn."""
+        seconds = self._settings.turn.total_seconds()
+        if len(self._flights) < self._settings.max_concurrent_passes and (due_in := self._agenda.wait()) is not None:
+            seconds = min(seconds, due_in)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,128 @@
+"""Who calls: access keys, sessions and what GetCallerIdentity says of them."""
+
+import random
+import secrets
+import string
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from moto.iam.models import AccessKeyLastUsed
+
+from mfa_sandbox.aws.wire import EXPIRED_CREDENTIALS, UNKNOWN_CREDENTIALS, AwsError
+
+if TYPE_CHECKING:
+    from mfa_sandbox.aws.account import Account
+
+_ID_ALPHABET = string.ascii_uppercase + "234567"
+
+
+def unique_id(prefix: str, length: int = 21) -> str:
+    """An identifier as IAM makes them (`AIDA…` users, `ANPA…` policies, `ASIA…` temporary keys)."""
+    return prefix + "".join(random.choices(_ID_ALPHABET, k=length - len(prefix)))  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller. `unrestricted` callers are beyond `allow_only`, `deny` and suspension: the person at the console."""
+
+    account_id: str
+    arn: str
+    user_id: str
+    user_name: str | None = None
+    unrestricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a client signs with."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def client_arguments(self) -> dict[str, str | None]:
+        """Keyword arguments for `boto3.client`."""
+        return {
+            "aws_access_key_id": self.access_key_id,
+            "aws_secret_access_key": self.secret_access_key,
+            "aws_session_token": self.session_token,
+        }
+
+    def environment(self) -> dict[str, str]:
+        """The variables that SDKs and the AWS CLI read."""
+        variables = {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        if self.session_token is not None:
+            variables["AWS_SESSION_TOKEN"] = self.session_token
+        return variables
+
+
+@dataclass(slots=True)
+class _Session:
+    principal: Principal
+    token: str | None
+    expires: datetime | None
+    expired: bool = False
+
+
+class Principals:
+    """All credentials of one embedded AWS.
+
+    Sessions end by the machine's clock, not by the world's: SDKs judge `Expiration` by the machine's, and a
+    world in fast-forward would otherwise outrun them. `expire` ends them at once.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, _Session] = {}
+        self._lock = threading.Lock()
+
+    def issue(self, principal: Principal, lifetime: timedelta | None) -> tuple[Credentials, datetime | None]:
+        """New credentials; without a lifetime static ones (no token, no end)."""
+        now = datetime.now(UTC)
+        expires = None if lifetime is None else now + lifetime
+        token = None if lifetime is None else secrets.token_urlsafe(96)
+        key_id = unique_id("AKIA" if lifetime is None else "ASIA", 20)
+        with self._lock:
+            long_gone = [
+                key
+                for key, session in self._sessions.items()
+                if session.expires is not None and session.expires < now - timedelta(hours=1)
+            ]
+            for key in long_gone:
+                del self._sessions[key]
+            self._sessions[key_id] = _Session(principal, token, expires)
+        return Credentials(key_id, secrets.token_urlsafe(30), token), expires
+
+    def expire(self, account_id: str) -> None:
+        """End every temporary session into the account; later calls with it answer ExpiredToken."""
+        with self._lock:
+            for session in self._sessions.values():
+                if session.principal.account_id == account_id:
+                    session.expired = True
+
+    def find(self, key_id: str, token: str | None, accounts: "list[Account]") -> Principal:
+        """The caller behind an access key id. Raises InvalidClientTokenId; expiry is `check_expiry`'s."""
+        session = self._sessions.get(key_id)
+        if session is not None:
+            if session.token != token:
+                raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
+            return session.principal
+        for account in accounts:
+            key = account.backend.access_keys.get(key_id)
+            if key is not None and key.status == "Active" and key.user_name in account.backend.users:
+                user = account.backend.users[key.user_name]
+                key.last_used = AccessKeyLastUsed(account.world.now(), "iam", "us-east-1")
+                return Principal(account.id, user.arn, user.id, user.name)
+        raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
+
+    def check_expiry(self, key_id: str) -> None:
+        """Raises ExpiredToken where the session is over."""
+        session = self._sessions.get(key_id)
+        if session is None or session.expires is None:
+            return
+        if session.expired or session.expires <= datetime.now(UTC):
+            raise AwsError("ExpiredToken", EXPIRED_CREDENTIALS)

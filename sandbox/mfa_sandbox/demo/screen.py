@@ -1,0 +1,79 @@
+"""What the demo shows: accounts, findings, the next pass counting down, and what to try."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from mfa_operator.api.conversion import from_dict
+from mfa_operator.api.objects import Policy
+from mfa_operator.api.status import ReportStatus
+from mfa_operator.offline.tables import accounts_table, conditions_line, findings_table
+from mfa_sandbox.demo.company import PROD, TRY_USER
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are, for the commands to try."""
+
+    namespace: str
+    metrics_url: str
+    kubeconfig: Path | None
+    context: str | None
+    environment: Mapping[str, str]
+    """What points an AWS SDK to the embedded AWS."""
+
+
+def results(policies: Sequence[Policy], reports: Sequence[ReportStatus], now: datetime) -> RenderableType:
+    """Accounts and findings of all policies, and their conditions."""
+    accounts = [account for policy in policies for account in policy.status.accounts]
+    parts: list[RenderableType] = [accounts_table(accounts), findings_table(reports, now)]
+    for policy in policies:
+        parts.append(Text(f"{policy.ref.name} (every {policy.spec.interval})", "bold"))
+        parts.extend(conditions_line(policy.status))
+    return Group(*parts)
+
+
+def countdown(policies: Sequence[Policy], now: datetime) -> Text:
+    """When the next pass of each policy is due."""
+    waits = []
+    for policy in policies:
+        due = policy.status.next_pass_time
+        left = max(int((due - now).total_seconds()), 0) if due else None
+        waits.append(f"{policy.ref.name} " + ("waits for its first pass" if left is None else f"in {left} s"))
+    return Text.assemble(("Next pass: ", "bold"), ", ".join(waits), "   (Ctrl-C ends the demo)")
+
+
+def invitation(places: Places) -> Text:
+    """Commands for another terminal, in lines that can be copied: not wrapped, no frame around them."""
+    kubectl = "kubectl" if places.kubeconfig else f"kubectl --context {places.context}"
+    lines = [f"export KUBECONFIG={shlex.quote(str(places.kubeconfig))}"] if places.kubeconfig else []
+    enroll = f"{program()} enroll --user {TRY_USER} --role-arn arn:aws:iam::{PROD}:role/mfa-operator"
+    lines += [
+        f"{kubectl} -n {places.namespace} get mfap,mfar",
+        f"{kubectl} -n {places.namespace} describe mfap employees",
+        f"curl -s {places.metrics_url} | grep ^mfa_policy_users",
+        "# give a user MFA (any two different codes of six digits will do here), ask for a pass, see the finding go:",
+        "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in places.environment.items()),
+        f"{enroll} --external-id acme-7f3a --seed",
+        f"{kubectl} -n {places.namespace} annotate --overwrite mfap employees mfa-operator.io/requestedAt=$(date +%s)",
+    ]
+    return Text("\n").join([Text("\nTry it in another terminal:", "bold"), *map(Text, lines), Text()])
+
+
+def program() -> str:
+    """How the reader calls the command."""
+    local = Path(".venv/bin/mfa-operator")
+    return str(local) if local.exists() and os.access(local, os.X_OK) else "mfa-operator"
+
+
+def read_reports(bodies: Sequence[Mapping[str, object]]) -> list[ReportStatus]:
+    """The reports' statuses, those without one left out. Raises InvalidObject."""
+    return [from_dict(ReportStatus, body["status"]) for body in bodies if body.get("status")]

@@ -1,0 +1,160 @@
+"""Runs the demo: embedded AWS, a cluster, the operator in a thread, and the screen in front."""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from mfa_operator.api.objects import Policy, PolicyRef, read_policy
+from mfa_operator.api.status import ReportStatus
+from mfa_operator.clock import utc_now
+from mfa_operator.config.settings import (
+    AccessSettings,
+    ClusterSettings,
+    LeaderSettings,
+    LogSettings,
+    ServerSettings,
+    Settings,
+    SettingsError,
+)
+from mfa_operator.process import logs
+from mfa_operator.process.operator import Listening, Operator
+from mfa_sandbox.aws import EmbeddedAws
+from mfa_sandbox.demo import cluster as clusters
+from mfa_sandbox.demo import company, screen
+
+FIRST_PASS_SECONDS = 60.0
+REFRESH_SECONDS = 0.5
+
+
+def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_port: int, log_level: str) -> int:
+    """Run the demo until Ctrl-C, or with `once` until the first passes are recorded. Returns the exit status.
+
+    Raises SettingsError where the cluster cannot be reached or a port is taken.
+    """
+    console = Console(width=None if os.isatty(1) else 160, highlight=False)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mfa-operator-demo-")))
+        logs.configure(LogSettings(level="error" if log_level == "error" else "warning"))
+        aws = stack.enter_context(EmbeddedAws())
+        company.populate(aws)
+        console.print(f"AWS: four accounts on {aws.endpoint_url}")
+        cluster: clusters.DemoCluster = (
+            stack.enter_context(clusters.own(kubeconfig, context, company.NAMESPACE))
+            if context
+            else stack.enter_context(clusters.embedded(scratch, company.NAMESPACE))
+        )
+        console.print(f"Kubernetes: {f'context {context}' if context else cluster.kubeconfig}")
+        refs = []
+        for manifest in company.policies(company.NAMESPACE):
+            cluster.apply(manifest)
+            refs.append(PolicyRef(company.NAMESPACE, manifest["metadata"]["name"]))
+        rules = scratch / "access.yaml"
+        rules.write_text(company.ACCESS_RULES)
+        environment = aws.environment()
+        stack.enter_context(_environment(environment))
+        settings = Settings(
+            cluster=ClusterSettings(
+                kubeconfig=cluster.kubeconfig, context=cluster.context, namespaces=(company.NAMESPACE,)
+            ),
+            leader=LeaderSettings(elect=False),
+            servers=ServerSettings(metrics=("127.0.0.1", metrics_port), health=("127.0.0.1", 0)),
+            access=AccessSettings(file=rules),
+        )
+        listening = stack.enter_context(_running(settings))
+        host, port = listening.metrics
+        url = f"http://{host}:{port}/metrics"
+        console.print(f"Metrics: {url}")
+        places = screen.Places(company.NAMESPACE, url, cluster.kubeconfig, cluster.context, environment)
+
+        def policies() -> list[Policy]:
+            return [read_policy(cluster.policy(ref)) for ref in refs]
+
+        with console.status("The operator makes its first passes"):
+            _wait(lambda: all(policy.status.last_pass_time for policy in policies()))
+        if once:
+            reports = screen.read_reports(cluster.reports(company.NAMESPACE))
+            console.print(screen.results(policies(), reports, utc_now()))
+            return 0
+        _watch(console, policies, cluster, places)
+        return 0
+
+
+def _watch(
+    console: Console, policies: Callable[[], list[Policy]], cluster: clusters.DemoCluster, places: screen.Places
+) -> None:
+    """Show the results of each pass, and count down to the next, until Ctrl-C.
+
+    Only the countdown is drawn over: what was found stays in the scrollback, whatever the height of the terminal.
+    """
+    shown: list[ReportStatus] | None = None
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while True:
+                now, found = utc_now(), policies()
+                reports = screen.read_reports(cluster.reports(company.NAMESPACE))
+                if reports != shown:
+                    console.rule(f"{now:%H:%M:%S} UTC")
+                    console.print(screen.results(found, reports, now))
+                    console.print(screen.invitation(places), soft_wrap=True)
+                    shown = reports
+                live.update(screen.countdown(found, now), refresh=True)
+                time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+@contextmanager
+def _running(settings: Settings) -> Iterator[Listening]:
+    """The operator in a thread, from the moment it answers HTTP. Raises SettingsError where it cannot start."""
+    outcome: queue.Queue[Listening | BaseException | int] = queue.Queue()
+    operator = Operator(settings, listening=outcome.put)
+
+    def run() -> None:
+        try:
+            outcome.put(operator.run())
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            outcome.put(error)
+
+    thread = threading.Thread(target=run, name="mfa-operator", daemon=True)
+    thread.start()
+    first = outcome.get(timeout=FIRST_PASS_SECONDS)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(first, int):
+        raise SettingsError(f"the operator ended at once, with status {first}")
+    try:
+        yield first
+    finally:
+        operator.stop()
+        thread.join(timeout=6)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """boto3 takes its endpoint and credentials from the environment; a profile of the reader's must not interfere."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    os.environ.pop("AWS_PROFILE", None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + FIRST_PASS_SECONDS
+    while not done():
+        if time.monotonic() > deadline:
+            raise SettingsError(f"the first passes were not recorded within {FIRST_PASS_SECONDS:.0f} s")
+        time.sleep(0.1)

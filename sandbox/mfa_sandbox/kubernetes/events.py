@@ -1,0 +1,47 @@
+"""Events in their two forms: events.k8s.io/v1, in which they are stored, and the older core/v1.
+
+`kubectl describe` and `kubectl get events` ask for the older form; on a real API server too, both are the same objects.
+"""
+
+from typing import Any
+
+from mfa_sandbox.kubernetes.resources import CORE_EVENTS, EVENTS, ResourceType
+
+Object = dict[str, Any]
+
+# core/v1 field: events.k8s.io/v1 field, where the names differ.
+_FIELDS = {
+    "involvedObject": "regarding",
+    "message": "note",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+    "reportingComponent": "reportingController",
+}
+# What clients of either form find even where nothing was sent.
+_ALWAYS_THERE: Object = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
+_BACK = {new: old for old, new in _FIELDS.items()}
+
+
+def stored_as(resource: ResourceType) -> ResourceType:
+    """The resource under which objects of this one are stored."""
+    return EVENTS if resource is CORE_EVENTS else resource
+
+
+def to_stored(resource: ResourceType, body: Object) -> Object:
+    """What a client of `resource` sent, as it is stored."""
+    if resource is CORE_EVENTS:
+        body = {_FIELDS.get(key, key): value for key, value in body.items()}
+        if body.get("apiVersion") == CORE_EVENTS.api_version:
+            body["apiVersion"] = EVENTS.api_version
+    return _ALWAYS_THERE | body if stored_as(resource) is EVENTS else body
+
+
+def to_served(resource: ResourceType, body: Object) -> Object:
+    """What is stored, as a client of `resource` gets it."""
+    if stored_as(resource) is EVENTS:
+        body = _ALWAYS_THERE | body
+    if resource is CORE_EVENTS:
+        body = {_BACK.get(key, key): value for key, value in body.items()} | {"apiVersion": CORE_EVENTS.api_version}
+    return body
