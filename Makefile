@@ -31,7 +31,7 @@ test: setup  ## Run every test (the first run builds a real Kubernetes control p
 test-fast: setup  ## Run the tests that need no control plane
 	$(BIN)/pytest tests/unit tests/aws tests/kube $(ARGS)
 
-docs: setup  ## Write the API and metrics references anew from CRDs and code
+docs: setup  ## Write the API and metrics references and the picture of the architecture from CRDs and code
 	$(BIN)/python -m tools.reference
 
 chaos: setup  ## Kill the operator 200 times at random moments, and play 500 random stories: a quarter of an hour

@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the CRDs and docs/metrics.md from the code: `make docs`. A test holds them up to date."""
+"""Writes what is made from CRDs and code in docs/: `make docs`. A test checks that it is up to date."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
+from tools import architecture
 
 ROOT = Path(__file__).parents[1]
 CRDS = ROOT / "deploy" / "crds"
@@ -137,7 +138,7 @@ def _rules(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _rules(f"{path}[]", schema["items"])
 
 
-DOCUMENTS = {ROOT / "docs" / "api.md": api, ROOT / "docs" / "metrics.md": metrics}
+DOCUMENTS = {ROOT / "docs" / "api.md": api, ROOT / "docs" / "metrics.md": metrics, architecture.PAGE: architecture.page}
 
 
 def main() -> None:

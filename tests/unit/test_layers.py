@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 import sysconfig
 import tomllib
 from pathlib import Path
@@ -71,3 +72,10 @@ def test_what_is_pure_reads_no_clock(module: Path) -> None:
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert not called & {"now", "utcnow", "today"}
     assert not imported & {"utc_now", "utc_moment"}
+
+
+def test_the_architecture_page_names_modules_that_exist() -> None:
+    text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(rf"`((?:{'|'.join(ROOMS)})/[a-z_]+\.py)`", text))
+    assert len(named) > 10
+    assert not {path for path in named if not (SOURCE / path).is_file()}
