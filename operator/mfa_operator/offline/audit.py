@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
+from mfa_operator.api.enums import AccountState, ConditionReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, PolicyStatus, ReportStatus
-from mfa_operator.aws.errors import AwsFailure, Denied
 from mfa_operator.offline.policy_files import Previous
 from mfa_operator.passes.auditor import Audit, Auditor
-from mfa_operator.reporting.account_report import account_status, failed_account
+from mfa_operator.passes.failures import account_failure
+from mfa_operator.reporting.account_report import account_status
 from mfa_operator.reporting.policy_status import not_audited_status, policy_status
 
 COMPLIANT, VIOLATIONS, NOT_AUDITED, BAD_INPUT = range(4)
@@ -51,14 +51,8 @@ def audit_policies(
         try:
             found = auditor.audit(policy.spec, account, known, now)
             return account_status(account, found.report, found.snapshot, now), found
-        except AwsFailure as error:
-            reason = error.account_reason
-            return failed_account(
-                account, None, denied=isinstance(error, Denied), reason=reason, message=str(error)
-            ), None
         except Exception as error:  # noqa: BLE001 - one account's failure, a bug included, touches no other account
-            message = f"unexpected {type(error).__name__}: {error}"
-            return failed_account(account, None, denied=False, reason=AccountReason.ERROR, message=message), None
+            return account_failure(error).status(account, None), None
         finally:
             done(policy, account)
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from logging import ERROR, WARNING
 from typing import Protocol
 
-from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import AccountReason, ErrorReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, ReportStatus
-from mfa_operator.aws.errors import AwsFailure, Denied
+from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, ReadRefused, StoredReport, WriteRefused
+from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, StoredReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.failures import account_failure
 from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import account_events, finding_events
@@ -162,25 +163,19 @@ class PolicyPass:
     def _failed(
         self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
     ) -> AccountOutcome:
+        failure = account_failure(error)
         label = f"{self.policy.ref} account {account.id}"
-        reason, counted, message = AccountReason.ERROR, ErrorReason.OTHER, str(error)
-        if isinstance(error, AwsFailure):
-            reason, counted = error.account_reason, error.error_reason
-            logger.warning("%s was not audited: %s", label, error)
-        elif isinstance(error, WriteRefused):
-            reason = AccountReason.WRITE_FAILED
-            logger.error("%s was audited, but its report was refused: %s", label, error)
-        elif isinstance(error, ReadRefused):
-            logger.error("%s was not audited: %s", label, error)
-        elif isinstance(error, InvalidObject):
-            message = f"the stored MfaReport is not understood, and firstSeen must not be lost: {error}"
-            logger.error("%s: %s", label, message)
-        else:
-            message = f"unexpected {type(error).__name__}: {error}; the operator's log has more"
+        if failure.unexpected:
             logger.error("%s failed unexpectedly", label, exc_info=error)
-        self._count(account, counted)
+            failure = replace(failure, message=f"{failure.message}; the traceback is in the operator's log")
+        elif failure.audited:
+            logger.error("%s was audited, but its report was refused: %s", label, failure.message)
+        else:
+            expected = isinstance(error, AwsFailure)
+            logger.log(WARNING if expected else ERROR, "%s was not audited: %s", label, failure.message)
+        self._count(account, failure.counted)
         self._backoff.failed(account.id, self.policy.spec.interval)
-        status = failed_account(account, before, denied=isinstance(error, Denied), reason=reason, message=message)
+        status = failure.status(account, before)
         return AccountOutcome(status, stored.status if stored else None, account_events(before, status))
 
     def _count(self, account: Account, reason: ErrorReason) -> None:

@@ -1,0 +1,51 @@
+"""What a failed audit makes of an account: its state, the reason, the message, and how it is counted.
+
+The operator's passes and the commands without a cluster say the same of the same failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.enums import AccountReason, ErrorReason
+from mfa_operator.api.policy import Account
+from mfa_operator.api.status import AccountStatus
+from mfa_operator.aws.errors import AwsFailure, Denied
+from mfa_operator.kube.errors import ReadRefused, WriteRefused
+from mfa_operator.reporting.account_report import failed_account
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFailure:
+    """One failure, as status, metrics and log need it."""
+
+    reason: AccountReason
+    counted: ErrorReason
+    message: str
+    denied: bool = False
+    """AWS refused: the account is Denied, not Failed."""
+    audited: bool = False
+    """The account was audited; only its report could not be written."""
+    unexpected: bool = False
+    """A bug, most likely: the log gets the traceback."""
+
+    def status(self, account: Account, before: AccountStatus | None) -> AccountStatus:
+        """The account's entry in MfaPolicy.status; `before` is the entry of the last pass."""
+        return failed_account(account, before, denied=self.denied, reason=self.reason, message=self.message)
+
+
+def account_failure(error: Exception) -> AccountFailure:
+    """Classify what an audit, or the publishing of one, raised."""
+    if isinstance(error, AwsFailure):
+        denied = isinstance(error, Denied)
+        return AccountFailure(error.account_reason, error.error_reason, str(error), denied=denied)
+    if isinstance(error, WriteRefused):
+        return AccountFailure(AccountReason.WRITE_FAILED, ErrorReason.OTHER, str(error), audited=True)
+    if isinstance(error, ReadRefused):
+        return AccountFailure(AccountReason.ERROR, ErrorReason.OTHER, str(error))
+    if isinstance(error, InvalidObject):
+        message = f"the stored MfaReport is invalid, and firstSeen must not be lost: {error}"
+        return AccountFailure(AccountReason.ERROR, ErrorReason.OTHER, message)
+    message = f"unexpected {type(error).__name__}: {error}"
+    return AccountFailure(AccountReason.ERROR, ErrorReason.OTHER, message, unexpected=True)
