@@ -113,6 +113,27 @@ def test_crds_that_kubectl_applied_are_taken_over_only_when_told_to(
     assert get(kubectl, "crd", POLICY_CRD)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
+def test_a_second_release_is_told_to_leave_the_crds_alone(installer: Helm, kubectl: Kubectl) -> None:
+    """And it installs with them left alone; what an uninstalled release left is Helm's to refuse or to take over."""
+    installer("install", RELEASE, str(CHART), "-n", NAMESPACE, values={"replicas": 0})
+    wait_until_served(kubectl)
+    second = ("install", "second", str(CHART), "-n", "security")
+    told = (
+        f"The CRDs belong to the release {RELEASE} in namespace {NAMESPACE}: install this one with crds.install=false"
+    )
+    with pytest.raises(HelmError, match=told):
+        installer(*second)
+    installer(*second, values={"replicas": 0, "crds": {"install": False}, "watchNamespaces": ["security"]})
+    installer("upgrade", RELEASE, str(CHART), "-n", NAMESPACE, values={"replicas": 0})
+    installer("uninstall", "second", "-n", "security", "--wait")
+
+    installer("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        installer(*second)
+    installer(*second, "--take-ownership")
+    installer("uninstall", "second", "-n", "security", "--wait")
+
+
 def test_whoever_may_view_or_edit_a_namespace_may_do_so_with_policies(installer: Helm, kubectl: Kubectl) -> None:
     installer("install", RELEASE, str(CHART), "-n", NAMESPACE)
     for name, role in (("viewer", "view"), ("editor", "edit")):

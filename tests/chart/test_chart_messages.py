@@ -1,12 +1,15 @@
-"""A value that cannot work is refused before anything is applied, in words that say what to do."""
+"""A value that cannot work is refused before anything is applied: the reason first, then what to do."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import botocore.session
+import jsonschema
 import pytest
 
-from tests.chart.helm import Helm, HelmError
+from tests.chart.helm import CHART, Helm, HelmError
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     # By values.schema.json.
@@ -28,26 +31,55 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "half a digest": ({"image": {"digest": "sha256:abc"}}, "at '/image/digest'"),
     "a path for a link": ({"prometheusRule": {"runbookBaseUrl": "docs"}}, "at '/prometheusRule/runbookBaseUrl'"),
     "killed before it can end": ({"terminationGracePeriodSeconds": 3}, "minimum: got 3, want 6"),
+    "a rule for no namespace": ({"access": [{"namespaces": []}]}, "at '/access/0/namespaces': minItems: got 0, want 1"),
+    "a rule for no account": ({"access": [{"accounts": []}]}, "at '/access/0/accounts': minItems: got 0, want 1"),
+    "a rule for no role": ({"access": [{"roles": []}]}, "at '/access/0/roles': minItems: got 0, want 1"),
+    "an availability zone": ({"aws": {"region": "eu-central-1a"}}, "at '/aws/region': 'eu-central-1a' does not match"),
+    "a name with an underscore": (
+        {"nameOverride": "Mfa_operator"},
+        "at '/nameOverride': 'Mfa_operator' does not match",
+    ),
+    "a name too long": ({"nameOverride": "n" * 51}, "at '/nameOverride': maxLength: got 51, want 50"),
+    "a Service that begins with a digit": (
+        {"fullnameOverride": "1mfa"},
+        "at '/fullnameOverride': '1mfa' does not match",
+    ),
+    "a service account with a space": (
+        {"serviceAccount": {"name": "mfa operator"}},
+        "at '/serviceAccount/name': 'mfa operator' does not match",
+    ),
     # By the templates.
+    "the region twice": (
+        {"aws": {"region": "eu-central-1"}, "extraEnv": [{"name": "AWS_REGION", "value": "eu-west-1"}]},
+        ": AWS_REGION is set twice, by aws.region and by extraEnv[0]. Drop one",
+    ),
+    "a proxy twice": (
+        {"proxy": {"https": "http://a"}, "extraEnv": [{"name": "A"}, {"name": "https_proxy", "value": "http://b"}]},
+        ": HTTPS_PROXY is set twice, by proxy.https and by extraEnv[1]. Drop one",
+    ),
+    "a variable twice": (
+        {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+        ": A is set twice, by extraEnv[0] and by extraEnv[1]. Drop one",
+    ),
     "scraped twice": (
         {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
-        "every sample would be scraped twice. Choose one",
+        ": Every sample would be scraped twice: serviceMonitor.enabled and",
     ),
     "a monitor of nothing": (
         {"serviceMonitor": {"enabled": True}, "service": {"enabled": False}},
-        "serviceMonitor.enabled needs service.enabled=true",
+        ": A ServiceMonitor finds pods through the Service: serviceMonitor.enabled needs",
     ),
     "a node that never drains": (
         {"replicas": 1, "podDisruptionBudget": {"enabled": True}},
-        "minAvailable=1 with replicas=1 would block every drain of a node. Raise replicas",
+        ": No node could be drained: podDisruptionBudget.minAvailable=1 with replicas=1. Raise replicas",
     ),
     "a node that never drains, in percent": (
         {"podDisruptionBudget": {"minAvailable": "100%"}},
-        "minAvailable=100% would block every drain of a node",
+        ": No node could be drained: podDisruptionBudget.minAvailable is 100%",
     ),
     "no service account": (
         {"serviceAccount": {"create": False}},
-        "serviceAccount.create=false needs serviceAccount.name",
+        ": No service account is named: serviceAccount.create=false needs serviceAccount.name",
     ),
     "annotations for nobody": (
         {"serviceAccount": {"create": False, "name": "given", "annotations": {"a": "b"}}},
@@ -55,16 +87,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "tag and digest": (
         {"image": {"tag": "1", "digest": f"sha256:{'a' * 64}"}},
-        "the digest alone would count. Drop one",
+        ": Only the digest would count: image.tag and image.digest are both set. Drop one",
     ),
     "a tag in the repository": ({"image": {"repository": "a.example.com:5000/b:1"}}, "put it into image.tag"),
     "a flag by its variable": (
         {"extraEnv": [{"name": "MFA_OPERATOR_REMEDIATION", "value": "off"}]},
-        "extraEnv[0] sets MFA_OPERATOR_REMEDIATION: use the chart's value",
+        ": MFA_OPERATOR_REMEDIATION in extraEnv[0] has no effect: the chart's value",
     ),
     "the Lease's namespace": (
         {"extraEnv": [{"name": "POD_NAMESPACE", "value": "x"}]},
-        "extraEnv[0] sets POD_NAMESPACE, which the chart sets",
+        ": POD_NAMESPACE in extraEnv[0] is set by the chart",
     ),
     "a rule after the last": (
         {"access": [{"remediation": "None"}, {"accounts": ["1*"]}]},
@@ -72,11 +104,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an alert that is none": (
         {"prometheusRule": {"enabled": True, "disabled": ["MfaUserOverDue"]}},
-        "an alert MfaUserOverDue that does not exist; there are MfaUserViolating",
+        ": There is no alert MfaUserOverDue, which prometheusRule.disabled names; there are MfaUserViolating",
     ),
     "an alert both ways": (
         {"prometheusRule": {"severities": {"MfaUserOverdue": "info"}, "disabled": ["MfaUserOverdue"]}},
-        "prometheusRule.disabled leaves out",
+        ": Alert MfaUserOverdue has a severity in prometheusRule.severities, and prometheusRule.disabled",
     ),
 }
 
@@ -87,6 +119,26 @@ def test_refuses(helm: Helm, what: str) -> None:
     with pytest.raises(HelmError) as refused:
         helm.render(values)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("release", ["1mfa", "mfa.operator"])
+def test_refuses_a_release_whose_service_has_no_valid_name(helm: Helm, release: str) -> None:
+    with pytest.raises(HelmError, match=rf"values-checks.yaml:\S+: Kubernetes refuses the name \"{release}-"):
+        helm.render({"nameOverride": "console"}, release=release)
+    assert helm.render({"fullnameOverride": "console"}, release=release)
+
+
+def test_every_region_of_every_partition_is_accepted() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["aws"]["properties"]["region"]
+    session = botocore.session.get_session()
+    regions = {
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition_name=partition)
+    }
+    assert {"eusc-de-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "cn-north-1"} < regions
+    for region in regions | {""}:
+        jsonschema.validate(region, schema)
 
 
 def test_a_registry_with_a_port_is_no_tag(helm: Helm) -> None:
