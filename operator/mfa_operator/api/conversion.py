@@ -40,8 +40,26 @@ class WrongField(ValueError):
         self.problem = problem
 
 
+_prepared: set[type[msgspec.Struct]] = set()
+
+
+def prepare(*kinds: type[msgspec.Struct]) -> None:
+    """Make models safe for threads: to be called at the end of the module that defines them.
+
+    msgspec builds its description of a Struct at the first conversion, and stores it on the class before it is
+    complete. A second thread that converts at that moment follows a null pointer: the process dies of SIGSEGV (msgspec
+    0.22.0, StructInfo_Convert in _core.c). A complete description never changes, and imports hold a lock: here one
+    thread alone builds it. Models that a field refers to are prepared with their owner.
+    """
+    for kind in kinds:
+        msgspec.json.Decoder(kind, dec_hook=_decode)
+        _prepared.add(kind)
+
+
 def from_dict(kind: type[T], value: object, *, at: str = "") -> T:
-    """Build `kind` from builtins; `at` is the field the value stands in. Raises InvalidObject."""
+    """Build a prepared model from builtins; `at` is the field the value stands in. Raises InvalidObject."""
+    if kind not in _prepared:
+        raise TypeError(f"{kind.__name__} is not prepared: its first use by two threads would end the process")
     try:
         return msgspec.convert(value, kind, dec_hook=_decode, strict=True)
     except msgspec.ValidationError as error:

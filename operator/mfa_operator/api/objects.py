@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mfa_operator.api.conversion import InvalidObject, from_dict
+from mfa_operator.api.conversion import InvalidObject, from_dict, prepare
 from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import PolicyStatus
@@ -97,3 +97,6 @@ def _generation(metadata: Mapping[str, Any]) -> int:
 def report_name(policy: PolicyRef, account_id: str) -> str:
     """Name of the MfaReport of one policy and account."""
     return f"{policy.name}-{account_id}"
+
+
+prepare(Policy)

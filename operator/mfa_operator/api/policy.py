@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from mfa_operator.api.conversion import WrongField
+from mfa_operator.api.conversion import WrongField, prepare
 from mfa_operator.api.duration import Duration, hours, minutes
 from mfa_operator.api.enums import DeviceType, RemediationAction, RootRequirement, UserScope
 
@@ -144,3 +144,6 @@ class PolicySpec(_Model, frozen=True):
         _within("maxStaleness", self.max_staleness, hours(0), MAX_STALENESS)
         _within("gracePeriod", self.grace_period, hours(0), MAX_GRACE)
         _each_once("accounts", (account.id for account in self.accounts))
+
+
+prepare(PolicySpec, Account, Requirement, Exemption, Remediation)

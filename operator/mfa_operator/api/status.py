@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import (
     AccountState,
     ConditionReason,
@@ -178,3 +179,6 @@ class PolicyStatus(_Optional, frozen=True, kw_only=True):
 
     def condition(self, kind: ConditionType) -> Condition | None:
         return next((condition for condition in self.conditions if condition.type is kind), None)
+
+
+prepare(PolicyStatus, ReportStatus, Counts)

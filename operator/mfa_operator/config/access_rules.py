@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mfa_operator.api.conversion import from_dict
+from mfa_operator.api.conversion import from_dict, prepare
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.policy import Account
 
@@ -87,3 +87,6 @@ class AccessRules:
 
 def _any(globs: Sequence[str], value: str) -> bool:
     return any(fnmatchcase(value, glob) for glob in globs)
+
+
+prepare(_File)

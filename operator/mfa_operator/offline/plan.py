@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import RefusalReason, RemediationAction, UserState
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.policy import Account
@@ -122,3 +123,6 @@ def _planned(account: Account, decision: Decision, why: str = "") -> PlannedUser
         reason=decision.refusal or "",
         message=why or (refusal_message(decision.refusal) if decision.refusal else ""),
     )
+
+
+prepare(PlannedUser)

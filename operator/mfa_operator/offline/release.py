@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mfa_operator.api.conversion import prepare
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.quarantine_document import Variant
 from mfa_operator.aws.quarantine_policies import QuarantinePolicies
@@ -40,3 +41,6 @@ def _release(quarantines: QuarantinePolicies, user: str) -> Released:
         return Released(user, RELEASED if quarantines.release(user) else NOT_QUARANTINED)
     except AwsFailure as error:
         return Released(user, FAILED, str(error))
+
+
+prepare(Released)
