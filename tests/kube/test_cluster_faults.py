@@ -22,9 +22,10 @@ from mfa_operator.kube.cluster import (
     WriteRefused,
 )
 from mfa_operator.kube.connection import CONNECTIONS
+from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from mfa_sandbox.kubernetes.faults import Failure
-from tests.kube.operations import EMIT, NOTE, READS, REF, TRIES, WRITES, Operation, report_status, users_of
+from tests.kube.operations import EMIT, NOTE, QUICK, READS, REF, TRIES, WRITES, Operation, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]
 EVERY = WRITES | READS
@@ -275,3 +276,33 @@ class TestThreads:
         assert names == [f"console-mfa-{account}" for account in accounts]
         assert {stored.status.account_id for stored in cluster.list_reports(REF)} == set(accounts)
         assert caplog.records == []
+
+
+class TestLeadership:
+    """Every request that changes something asks first whether this replica still leads, each retry included."""
+
+    @pytest.mark.parametrize("operation", [*WRITES.values(), EMIT], ids=[*WRITES, "event"])
+    def test_no_write_is_tried_again_once_it_is_lost(
+        self, kube: EmbeddedKubernetes, connected: ApiClient, policy: PolicyIdentity, operation: Operation
+    ) -> None:
+        def check() -> None:
+            if operation.requests(kube):
+                raise PassAbandoned
+
+        cluster = Cluster(connected, reporting_instance="a", check_before_write=check, backoff=QUICK)
+        operation.fails(kube, 503)
+        with pytest.raises(PassAbandoned):
+            operation.call(cluster, policy)
+        assert operation.requests(kube) == 1
+
+    @pytest.mark.parametrize("name", ["policy status", "create report", "event"])
+    def test_nothing_is_written_after_it(
+        self, kube: EmbeddedKubernetes, connected: ApiClient, policy: PolicyIdentity, name: str
+    ) -> None:
+        def check() -> None:
+            raise PassAbandoned
+
+        operation = {**WRITES, "event": EMIT}[name]
+        with pytest.raises(PassAbandoned):
+            operation.call(Cluster(connected, reporting_instance="a", check_before_write=check), policy)
+        assert operation.requests(kube) == 0

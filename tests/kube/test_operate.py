@@ -19,6 +19,7 @@ from mfa_operator.kube.cluster import Cluster
 from mfa_operator.process import operator as operator_process
 from mfa_operator.process.operator import Listening, Operator
 from mfa_operator.scheduling.due import PassEnd
+from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
 
 Object = dict[str, Any]
@@ -39,8 +40,8 @@ class Auditor:
         """Set: forget() hangs, and with it the loop, until `released`."""
         self.released = threading.Event()
 
-    def build(self, _settings: Settings, cluster: Cluster, *_parts: object, leading: Callable[[], bool]) -> Auditor:
-        assert leading()
+    def build(self, _settings: Settings, cluster: Cluster, *_parts: object, guard: LeaseGuard) -> Auditor:
+        guard.check_still_leading()
         self.cluster = cluster
         return self
 

@@ -1,8 +1,11 @@
-"""The boto3 clients: one for each service and partition, which all accounts share.
+"""The boto3 clients: for each service and partition one that reads and one that writes, which all accounts share.
 
 A client of its own for each account would cost 5 ms of CPU to make, and as much again to warm up, 100 kB and a
 connection, at every pass over more accounts than fit in a cache. So a call carries the credentials that it is signed
 with, and clients are made with keys that AWS knows nothing of: a call that carries none is refused.
+
+What changes something goes out on clients of its own. These ask before every request whether it may still go out, and
+send it once: botocore would repeat it on its own, seconds later, when another replica may have acted already.
 """
 
 from __future__ import annotations
@@ -32,10 +35,18 @@ CLIENT_CONFIG = Config(
     user_agent_extra=f"mfa-operator/{__version__}",
 )
 
+READS = ("Get", "List", "Generate", "Simulate", "Describe", "AssumeRole")
+"""How the names of operations begin that change nothing anybody has to decide about."""
+
 RequestCounter = Callable[[str, str, str], None]
 """Called with service, operation and code (HTTP status, or AWS's error code) for every answer that arrives."""
 
 _signed_with: ContextVar[Credentials | None] = ContextVar("signed_with", default=None)
+
+
+def changes_something(operation: str) -> bool:
+    """Whether an operation of AWS is a write. What is not known to be a read is one."""
+    return not operation.startswith(READS)
 
 
 @contextmanager
@@ -51,20 +62,31 @@ def signed_with(credentials: Credentials) -> Iterator[None]:
 class Clients:
     """Makes each client once. Safe to use from several threads."""
 
-    def __init__(self, session: boto3.Session, config: Config, count_request: RequestCounter | None) -> None:
+    def __init__(
+        self,
+        session: boto3.Session,
+        config: Config,
+        count_request: RequestCounter | None,
+        *,
+        check_before_write: Callable[[], None],
+        retry_writes: bool,
+    ) -> None:
+        """`check_before_write` is called before each write request goes out, and raises where it must not."""
         self._session = session
         self._config = config
+        self._write_config = config if retry_writes else config.merge(_once(config))
         self._count_request = count_request
+        self._check_before_write = check_before_write
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, str, bool], Any] = {}
+        self._made: dict[tuple[str, str, bool, bool], Any] = {}
 
-    def own(self, service: str, region: str) -> Any:  # noqa: ANN401 - boto3's own
+    def own(self, service: str, region: str, *, writes: bool = False) -> Any:  # noqa: ANN401 - boto3's own
         """A client that signs with the operator's own credentials."""
-        return self._client(service, region, own=True)
+        return self._client(service, region, own=True, writes=writes)
 
-    def of_accounts(self, service: str, region: str) -> Any:  # noqa: ANN401 - boto3's own
+    def of_accounts(self, service: str, region: str, *, writes: bool = False) -> Any:  # noqa: ANN401 - boto3's own
         """A client that signs with whatever `signed_with` says."""
-        return self._client(service, region, own=False)
+        return self._client(service, region, own=False, writes=writes)
 
     def close(self) -> None:
         """Close every connection. Clients are made anew where they are wanted again."""
@@ -72,24 +94,47 @@ class Clients:
             while self._made:
                 self._made.popitem()[1].close()
 
-    def _client(self, service: str, region: str, *, own: bool) -> Any:  # noqa: ANN401 - boto3's own
+    def _client(self, service: str, region: str, *, own: bool, writes: bool) -> Any:  # noqa: ANN401 - boto3's own
         with self._lock:
-            key = (service, region, own)
+            key = (service, region, own, writes)
             if key not in self._made:
                 make: Callable[..., Any] = self._session.client
                 keys = {} if own else {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-                client = make(service, region_name=region, config=self._config, **keys)
+                config = self._write_config if writes else self._config
+                client = make(service, region_name=region, config=config, **keys)
+                before_send = self._check if writes else _refuse_writes
+                client.meta.events.register(f"before-send.{service}", before_send)
                 client.meta.events.register(f"response-received.{service}", self._count)
                 if not own:
                     client.meta.events.register(f"before-sign.{service}", _sign)
                 self._made[key] = client
             return self._made[key]
 
+    def _check(self, event_name: str, **rest: object) -> None:  # noqa: ARG002 - botocore's hook
+        """The last thing that happens before a request is handed to the connection."""
+        if changes_something(_operation(event_name)):
+            self._check_before_write()
+
     def _count(self, event_name: str, response_dict: Any, parsed_response: Any, **rest: object) -> None:  # noqa: ANN401, ARG002 - botocore's hook
         if self._count_request:
             _, service, operation = event_name.split(".")
             error = (parsed_response or {}).get("Error", {})
             self._count_request(service, operation, error.get("Code") or str((response_dict or {}).get("status_code")))
+
+
+def _once(config: Config) -> Config:
+    retries = getattr(config, "retries", None) or {}
+    return Config(retries={"mode": retries.get("mode", "legacy"), "total_max_attempts": 1})
+
+
+def _operation(event_name: str) -> str:
+    return event_name.rsplit(".", 1)[1]
+
+
+def _refuse_writes(event_name: str, **rest: object) -> None:  # noqa: ARG001 - botocore's hook
+    """Without this, a new kind of call could go out unchecked, and again and again."""
+    if changes_something(_operation(event_name)):
+        raise RuntimeError(f"{_operation(event_name)} changes something: it must go out on a client for writes")
 
 
 def _sign(request: AWSRequest, **rest: object) -> None:  # noqa: ARG001 - botocore's hook

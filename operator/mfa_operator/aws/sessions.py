@@ -21,7 +21,14 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from mfa_operator.api.policy import Account
-from mfa_operator.aws.clients import CLIENT_CONFIG, CONNECTIONS, Clients, RequestCounter, signed_with
+from mfa_operator.aws.clients import (
+    CLIENT_CONFIG,
+    CONNECTIONS,
+    Clients,
+    RequestCounter,
+    changes_something,
+    signed_with,
+)
 from mfa_operator.aws.errors import (
     CALL_ERRORS,
     AwsFailure,
@@ -34,6 +41,7 @@ from mfa_operator.aws.errors import (
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.scheduling.due import PassAbandoned
+from mfa_operator.scheduling.lease_guard import LeaseGuard
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -96,11 +104,24 @@ class Sessions:
         session: boto3.Session | None = None,
         config: Config = CLIENT_CONFIG,
         connections: int = CONNECTIONS,
+        guard: LeaseGuard | None = None,
+        retry_writes: bool = False,
     ) -> None:
-        """`connections`: how many are kept open to each service, best as many as calls are under way at once."""
+        """`connections`: how many are kept open to each service, best as many as calls are under way at once.
+
+        `guard` is asked before every request that changes something. `retry_writes`: for commands that a person runs
+        and waits for. The operator itself never repeats a write blindly: it looks again first.
+        """
         self.stopping = stopping or threading.Event()
+        self.retry_writes = retry_writes
         self._session = session or _session_of_the_environment()
-        self.clients = Clients(self._session, config.merge(Config(max_pool_connections=connections)), count_request)
+        self.clients = Clients(
+            self._session,
+            config.merge(Config(max_pool_connections=connections)),
+            count_request,
+            check_before_write=(guard or LeaseGuard()).check_still_leading,
+            retry_writes=retry_writes,
+        )
         self._lock = threading.Lock()
         self._own: dict[str, Identity] = {}
 
@@ -169,26 +190,34 @@ class AccountSession:
         return identity
 
     def ask(self, operation: str, question: Callable[[IAMClient], T]) -> T:
-        """One IAM call. Expired credentials are renewed once. Raises AwsFailure or PassAbandoned."""
+        """One IAM call. Raises AwsFailure, and PassAbandoned where the operator stops or no longer leads.
+
+        A read is repeated where that may help, and once with new credentials where these have expired. A write goes out
+        once, whatever comes of it: who wants it repeated has to make sure first that it is still right.
+        """
         used: _RoleCredentials | None = None
+        writes = changes_something(operation)
+        once = writes and not self.sessions.retry_writes
 
         def attempt() -> T:
             nonlocal used
             with self._lock:
                 self._renew()
                 used = self._credentials
-            with self._client("iam", used) as iam:
+            with self._client("iam", used, writes=writes) as iam:
                 return question(iam)
 
         try:
-            return call(operation, attempt, self.sessions.stopping, wrap=False)
+            return call(operation, attempt, self.sessions.stopping, wrap=False, once=once)
         except CALL_ERRORS as error:
-            if not (expired(error) and self.account.role_arn):
+            renewable = expired(error) and self.account.role_arn is not None
+            if renewable:
+                with self._lock:
+                    # Another thread may have renewed them already.
+                    if self._credentials is used:
+                        self._credentials = None
+            if once or not renewable:
                 raise failure(operation, error) from error
-        with self._lock:
-            # Another thread may have renewed them already.
-            if self._credentials is used:
-                self._credentials = None
         return call(operation, attempt, self.sessions.stopping)
 
     def _who_am_i(self, credentials: _RoleCredentials | None) -> GetCallerIdentityResponseTypeDef:
@@ -197,13 +226,13 @@ class AccountSession:
             return sts.get_caller_identity()
 
     @contextmanager
-    def _client(self, service: str, credentials: _RoleCredentials | None) -> Iterator[Any]:
+    def _client(self, service: str, credentials: _RoleCredentials | None, *, writes: bool = False) -> Iterator[Any]:
         region = self.sessions.region(self.partition)
         if credentials is None:
-            yield self.sessions.clients.own(service, region)
+            yield self.sessions.clients.own(service, region, writes=writes)
             return
         with signed_with(credentials.signing):
-            yield self.sessions.clients.of_accounts(service, region)
+            yield self.sessions.clients.of_accounts(service, region, writes=writes)
 
     def _renew(self) -> None:
         if self.account.role_arn is None:
@@ -258,15 +287,19 @@ def _timestamp(value: Any) -> datetime:  # noqa: ANN401 - text or a number, as b
         return parsed
 
 
-def call(operation: str, question: Callable[[], T], stopping: threading.Event, *, wrap: bool = True) -> T:
+def call(
+    operation: str, question: Callable[[], T], stopping: threading.Event, *, wrap: bool = True, once: bool = False
+) -> T:
     """Ask once more, after a jittered pause, where the answer could not be parsed: a proxy's page, most often.
 
-    Everything else botocore retries by itself. Raises AwsFailure (or, with `wrap` false, what boto3 raised) and
-    PassAbandoned.
+    Everything else botocore retries by itself. `once`: not a second time, whatever the answer. Raises AwsFailure (or,
+    with `wrap` false, what boto3 raised) and PassAbandoned.
     """
     if stopping.is_set():
         raise PassAbandoned(operation)
     try:
+        if once:
+            return question()
         for attempt in stamina.retry_context(on=ResponseParserError, attempts=3, wait_initial=0.2, wait_max=2.0):
             with attempt:
                 return question()

@@ -61,7 +61,7 @@ def command(
     from mfa_operator.aws.sessions import Sessions
     from mfa_operator.offline.release import release
 
-    released = release(Sessions().account(account), None if everybody else users)
+    released = release(Sessions(retry_writes=True).account(account), None if everybody else users)
     for user in released:
         if user.error:
             click.echo(f"mfa-operator: {user.user or account_id}: {user.error}", err=True)

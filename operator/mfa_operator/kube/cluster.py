@@ -36,6 +36,7 @@ from mfa_operator.kube.requests import (
     REPORTS,
     TOO_LARGE,
     CallFailed,
+    checked,
 )
 from mfa_operator.kube.retry import Backoff
 from mfa_operator.reporting.events import EventNote
@@ -69,12 +70,16 @@ class Cluster(ClusterReader):
         stopping: threading.Event | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = utc_moment,
+        check_before_write: Callable[[], None] = lambda: None,
     ) -> None:
         """`reporting_instance` says in Events which replica speaks; `stopping`, once set, ends all trying again.
 
-        `clock` gives the time that an Event bears.
+        `clock` gives the time that an Event bears. `check_before_write` is called before every request that changes
+        something, each retry included; what it raises comes out of the method that writes.
         """
-        super().__init__(api, stopping=stopping or threading.Event(), backoff=backoff or Backoff())
+        super().__init__(
+            checked(api, check_before_write), stopping=stopping or threading.Event(), backoff=backoff or Backoff()
+        )
         self._reporting_instance = reporting_instance
         self._clock = clock
 

@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts
 from kubernetes.leaderelection.electionconfig import Config
 from kubernetes.leaderelection.leaderelection import LeaderElection
 
+from mfa_operator.clock import seconds_since_boot
 from mfa_operator.config.settings import ClusterSettings, LeaderSettings
 from mfa_operator.kube.connection import DEFAULT_KUBECONFIG
 from mfa_operator.kube.lease import REQUEST_TIMEOUT, Lease
@@ -64,7 +64,7 @@ class Leadership:
     def holds(self) -> bool:
         """Whether the Lease is ours for certain: nobody else can have taken it yet."""
         renewed = self.lease.renewed
-        return renewed is not None and time.monotonic() - renewed < self._renew_seconds
+        return renewed is not None and seconds_since_boot() - renewed < self._renew_seconds
 
     def _run(self) -> None:
         error: BaseException | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,8 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException, CoordinationV1Api
 from kubernetes.client.models import V1Lease, V1LeaseSpec
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
+
+from mfa_operator.clock import seconds_since_boot
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Lease:
     def __init__(self, api: ApiClient, namespace: str, name: str, identity: str) -> None:
         self.namespace, self.name, self.identity = namespace, name, identity
         self.renewed: float | None = None
-        """When, by the monotonic clock, the last successful renewal was begun."""
+        """When, by `seconds_since_boot`, the last successful renewal was begun; None: the Lease is not ours."""
         self._requests = _BoundedRequests(api)
         lock: Any = LeaseLock(name, namespace, identity)  # type: ignore[no-untyped-call]  # it has no types
         self._lock: Any = lock
@@ -53,6 +54,7 @@ class Lease:
         elif record.holder_identity != self.identity:
             if self.renewed is not None:
                 # The client would go on for the whole renewal time, though another replica acts already.
+                self.renewed = None
                 raise LeaseLost(f"the Lease {self} is held by {record.holder_identity or 'nobody'} now")
             if record.holder_identity:
                 self._say(f"held by {record.holder_identity}; waiting")
@@ -72,6 +74,8 @@ class Lease:
             self._released = True
             if self.renewed is None:
                 return
+            # Before the request: from here on nothing of ours may be written any more.
+            self.renewed = None
             try:
                 lease = self._requests.read_namespaced_lease(self.name, self.namespace)
                 if lease.spec and lease.spec.holder_identity == self.identity:
@@ -84,7 +88,7 @@ class Lease:
     def _renew(self, call: Callable[[], bool]) -> bool:
         with self._mutex:
             self._check_released()
-            begun = time.monotonic()
+            begun = seconds_since_boot()
             done = call()
             if done:
                 self.renewed = begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Callable
@@ -21,6 +22,7 @@ TIMEOUT = (5.0, 30.0)
 NO_ANSWER = 0
 CONFLICT, INVALID, TOO_LARGE, NOT_FOUND, EXPIRED = 409, 422, 413, 404, 410
 MAX_MESSAGE = 1000
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Resource(NamedTuple):
@@ -43,6 +45,30 @@ class CallFailed(Exception):
     def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{status or 'no answer'}: {message}")
         self.status, self.message, self.retry_after = status, message, retry_after
+
+
+class _CheckedPool:
+    """urllib3's pool, asked through `check` before each request that changes something."""
+
+    def __init__(self, pool: urllib3.PoolManager, check: Callable[[], None]) -> None:
+        self._pool, self._check = pool, check
+        self.clear = pool.clear
+
+    def request(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401 - urllib3's own
+        if method not in READS:
+            self._check()
+        return self._pool.request(method, url, **options)
+
+
+def checked(api: ApiClient, check: Callable[[], None]) -> ApiClient:
+    """The same client, but `check` is called directly before each request that changes something goes out.
+
+    It raises where the request must not. Here, and not before the call: to turn a large report into JSON takes time.
+    """
+    copied = copy.copy(api)
+    copied.rest_client = copy.copy(api.rest_client)
+    copied.rest_client.pool_manager = _CheckedPool(api.rest_client.pool_manager, check)  # type: ignore[assignment]  # as far as the client uses it
+    return copied
 
 
 class KubernetesCalls:

@@ -34,6 +34,7 @@ from mfa_operator.process import logs
 from mfa_operator.process.health import HealthServer
 from mfa_operator.process.leader_loop import Ended, Leading, first
 from mfa_operator.remediation.remediator import OperatorRemediator
+from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
 
 logger = logging.getLogger(__name__)
@@ -55,14 +56,17 @@ def build_reconciler(
     access: AccessFile,
     stopping: threading.Event,
     *,
-    leading: Callable[[], bool],
+    guard: LeaseGuard,
 ) -> PassRunner:
     """What audits the policies.
 
-    `leading`: whether no other replica can act now; to be asked, like `stopping`, before every single action.
+    `guard`: whether this replica still leads; asked, like `stopping`, before every single action, and before every
+    request that changes something.
     """
     width, depth = settings.audit.max_concurrent_accounts, settings.audit.max_concurrent_users
-    sessions = Sessions(stopping=stopping, count_request=metrics.count_aws_request, connections=width * depth)
+    sessions = Sessions(
+        stopping=stopping, count_request=metrics.count_aws_request, connections=width * depth, guard=guard
+    )
     auditor = Auditor(sessions, max_concurrent_users=depth)
     return Reconciler(
         cluster=cluster,
@@ -74,7 +78,7 @@ def build_reconciler(
             auditor=auditor,
             metrics=metrics,
             access=access.current,
-            leading=leading,
+            leading=guard.leading,
             namespaces=settings.cluster.namespaces,
         ),
         max_concurrent_accounts=width,
@@ -240,8 +244,14 @@ class Operator:
         self, api: ApiClient, identity: str, metrics: Metrics, access: AccessFile, lost: asyncio.Future[None]
     ) -> None:
         settings = self._settings
-        cluster = Cluster(api, reporting_instance=identity, stopping=self._stopping)
-        runner = self._build_reconciler(settings, cluster, metrics, access, self._stopping, leading=self._leading)
+        guard = LeaseGuard(self._leading)
+        cluster = Cluster(
+            api,
+            reporting_instance=identity,
+            stopping=self._stopping,
+            check_before_write=guard.check_still_leading,
+        )
+        runner = self._build_reconciler(settings, cluster, metrics, access, self._stopping, guard=guard)
         self._scheduler = Scheduler(
             runner,
             clock=utc_moment,
