@@ -7,6 +7,9 @@ UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 SOURCES := operator sandbox tests bench tools
 ARGS ?=
+# Processes that run tests: auto is two a core, because most tests wait; 0 runs one test after the other in this process.
+WORKERS ?= auto
+PYTEST = $(BIN)/pytest -n $(WORKERS) --durations=10
 
 .PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image image-test release-check lock clean
 
@@ -25,17 +28,17 @@ $(STAMP): pyproject.toml sandbox/pyproject.toml requirements/dev.txt requirement
 demo: setup  ## Run the operator on an embedded AWS and Kubernetes; ARGS=--once ends after the first pass
 	$(BIN)/mfa-operator demo $(ARGS)
 
-test: setup  ## Run every test (the first run builds a real Kubernetes control plane, about 10 minutes)
-	$(BIN)/pytest $(ARGS)
+test: setup  ## Run every test, WORKERS=N at a time (the first run builds a Kubernetes control plane, about 10 minutes)
+	$(PYTEST) $(ARGS)
 
 test-fast: setup  ## Run the tests that need no control plane
-	$(BIN)/pytest tests/unit tests/aws tests/kube $(ARGS)
+	$(PYTEST) tests/unit tests/aws tests/kube $(ARGS)
 
 docs: setup  ## Write the API and metrics references and the picture of the architecture from CRDs and code
 	$(BIN)/python -m tools.reference
 
 chaos: setup  ## Kill the operator 200 times at random moments, and play 500 random stories: a quarter of an hour
-	MFA_CHAOS_RUNS=200 MFA_CHAOS_EXAMPLES=500 $(BIN)/pytest tests/faults $(ARGS)
+	MFA_CHAOS_RUNS=200 MFA_CHAOS_EXAMPLES=500 $(PYTEST) tests/faults $(ARGS)
 
 lint: setup  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check $(SOURCES)

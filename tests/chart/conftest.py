@@ -79,12 +79,9 @@ def helm(helm_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 
 @pytest.fixture(scope="session")
-def bare_cluster(control_plane: ControlPlane) -> Iterator[ControlPlane]:
-    """A second control plane, without any CRD: the chart brings them, and takes them away.
-
-    It asks for the run's control plane only for the programs, and for what that does where there are none.
-    """
-    with ControlPlane(control_plane.binaries) as running:
+def bare_cluster(control_plane_programs: Path) -> Iterator[ControlPlane]:
+    """Another control plane, without any CRD: the chart brings them, and takes them away."""
+    with ControlPlane(control_plane_programs) as running:
         yield running
 
 

@@ -1,0 +1,65 @@
+"""The rules of a test run hold in one process and in several."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+FILES = {
+    "test_one.py": "def test_passes(): pass",
+    "test_two.py": "import os, pytest\ndef test_skips():\n  if 'SKIP' in os.environ: pytest.skip('NO CAMEL')",
+    "test_three.py": "import os, warnings\ndef test_warns():\n  if 'WARN' in os.environ: warnings.warn('too old')",
+}
+
+
+@pytest.fixture(params=[0, 2], ids=["one process", "two workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
+
+
+def run(directory: Path, workers: int, **environment: str) -> tuple[int, str]:
+    """Exit status and output of a run of the three tests, with the settings and rules of this repository."""
+    for name, text in FILES.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    rules = ["-c", str(REPOSITORY / "pyproject.toml")]
+    for plugin in ("xdist.plugin", "xdist.looponfail", "pytest_timeout", "tests.not_run", "tests.parallel"):
+        rules += ["-p", plugin]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
+    # The others take a second to load.
+    inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *rules, f"-n{workers}", "-p", "no:cacheprovider", str(directory)],
+        cwd=REPOSITORY,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_skipped_test_is_said_at_the_end(tmp_path: Path, workers: int) -> None:
+    status, output = run(tmp_path, workers, SKIP="1")
+    assert status == 0
+    said = output.rpartition("NOT RUN ON THIS MACHINE")[2]
+    assert "test_two.py::test_skips: Skipped: NO CAMEL" in said
+    assert "2 passed, 1 skipped" in said
+
+
+def test_a_skipped_test_fails_the_run_of_ci(tmp_path: Path, workers: int) -> None:
+    status, output = run(tmp_path, workers, SKIP="1", CI="true")
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "2 passed, 1 skipped" in output
+
+
+def test_a_warning_is_an_error_for_workers_too(tmp_path: Path) -> None:
+    status, output = run(tmp_path, 2, WARN="1", CI="true")
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "UserWarning: too old" in output
+    assert "1 failed, 2 passed" in output
