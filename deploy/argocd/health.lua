@@ -6,6 +6,12 @@ end
 if obj.status == nil or obj.status.conditions == nil then
   return hs
 end
+local failed_accounts = ""
+for _, condition in ipairs(obj.status.conditions) do
+  if condition.type == "AccountsAudited" and condition.status == "False" then
+    failed_accounts = "; " .. condition.reason .. ": " .. condition.message
+  end
+end
 for _, condition in ipairs(obj.status.conditions) do
   if condition.type == "Ready" then
     -- A condition about an older generation says nothing about what was synced.
@@ -14,7 +20,7 @@ for _, condition in ipairs(obj.status.conditions) do
       return hs
     end
     if condition.status == "True" then
-      return { status = "Healthy", message = condition.message }
+      return { status = "Healthy", message = condition.message .. failed_accounts }
     end
     if condition.status == "False" then
       if condition.reason == "Suspended" then

@@ -12,13 +12,17 @@ from mfa_operator.api.conversion import from_dict, to_dict
 from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
-from mfa_operator.reporting.policy_status import not_audited_status, policy_status
+from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ID = "111122223333"
 AUDITED = AccountStatus(id=ID, state=AccountState.AUDITED)
 FAILED = AccountStatus(id=ID, state=AccountState.FAILED, reason=AccountReason.TIMEOUT, message="no answer")
+CLOSED = AccountStatus(
+    id="444455556666", state=AccountState.DENIED, reason=AccountReason.ASSUME_ROLE_DENIED, message="closed"
+)
+NOT_ALLOWED = AccountStatus(id=ID, state=AccountState.DENIED, reason=AccountReason.NOT_ALLOWED, message="access rules")
 DENIED = AccountStatus(id=ID, state=AccountState.DENIED, reason=AccountReason.ACCESS_DENIED, message="refused")
 
 
@@ -28,25 +32,33 @@ def policy(status: PolicyStatus | None, generation: int = 1, **spec: Any) -> dic
     return body if status is None else {**body, "status": to_dict(status)}
 
 
-def audited(account: AccountStatus, generation: int = 1, **counts: int) -> PolicyStatus:
+def audited(account: AccountStatus, *others: AccountStatus, generation: int = 1, **counts: int) -> PolicyStatus:
     spec = from_dict(PolicySpec, {"accounts": [{"id": ID}]})
     report = ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(**counts), findings=())
     due = NOW + timedelta(minutes=15)
-    return policy_status(spec, generation, [account], {ID: report}, PolicyStatus(), NOW, due)
+    return policy_status(spec, generation, [account, *others], {ID: report}, PolicyStatus(), NOW, due)
 
 
 def not_audited(reason: ConditionReason) -> PolicyStatus:
     return not_audited_status(audited(AUDITED), 1, reason, "why", NOW)
 
 
+RUNNING = pass_running_status(PolicyStatus(), 1, NOW)
 HEALTH = {
     "before the first pass": (policy(None), "Progressing", "Waiting for the first pass"),
     "all compliant": (policy(audited(AUDITED, users=3, compliant=3)), "Healthy", ""),
     "violations": (policy(audited(AUDITED, users=3, compliant=1, violating=1, overdue=1)), "Healthy", ""),
     "an edit that no pass has seen": (policy(audited(AUDITED), generation=2), "Progressing", "the new spec"),
-    "an account that fails": (policy(audited(FAILED)), "Degraded", "AccountsFailed: 1 of 1 account not audited"),
-    "an account that refuses": (policy(audited(DENIED)), "Degraded", "AccountsFailed"),
-    "a spec that makes no sense": (policy(not_audited(ConditionReason.INVALID_SPEC)), "Degraded", "InvalidSpec: why"),
+    "the first pass is under way": (policy(RUNNING), "Progressing", "Waiting for the first pass"),
+    "one account of two fails": (
+        policy(audited(AUDITED, CLOSED)),
+        "Healthy",
+        "AccountsFailed: 1 of 2 accounts not audited",
+    ),
+    "the only account fails": (policy(audited(FAILED)), "Degraded", "NoAccountAudited: 1 of 1 account not audited"),
+    "the only account refuses": (policy(audited(DENIED)), "Degraded", "NoAccountAudited"),
+    "no account is allowed": (policy(audited(NOT_ALLOWED)), "Degraded", "NotAllowed"),
+    "an invalid spec": (policy(not_audited(ConditionReason.INVALID_SPEC)), "Degraded", "InvalidSpec: why"),
     "suspended": (policy(not_audited(ConditionReason.SUSPENDED), suspend=True), "Suspended", "no audits"),
     "suspended, not seen yet": (policy(audited(AUDITED), generation=2, suspend=True), "Suspended", "no audits"),
     "woken up, not seen yet": (

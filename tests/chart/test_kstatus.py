@@ -25,9 +25,12 @@ FLUX = {
     "all compliant": ("Current", "Current", "Resource is Ready"),
     "violations": ("Current", "Current", "Resource is Ready"),
     "an edit that no pass has seen": ("InProgress", "InProgress", "latest observed generation is 1"),
-    "an account that fails": ("InProgress", "Failed", "1 of 1 account not audited"),
-    "an account that refuses": ("InProgress", "Failed", "1 of 1 account not audited"),
-    "a spec that makes no sense": ("InProgress", "Failed", "why"),
+    "the first pass is under way": ("InProgress", "InProgress", "a pass is under way"),
+    "one account of two fails": ("Current", "Current", "Resource is Ready"),
+    "the only account fails": ("InProgress", "Failed", "1 of 1 account not audited"),
+    "the only account refuses": ("InProgress", "Failed", "1 of 1 account not audited"),
+    "no account is allowed": ("InProgress", "Failed", "1 of 1 account not audited"),
+    "an invalid spec": ("Failed", "Failed", "why"),
     "suspended": ("InProgress", "Current", "why"),
     "suspended, not seen yet": ("InProgress", "InProgress", "latest observed generation is 1"),
     "woken up, not seen yet": ("InProgress", "InProgress", "latest observed generation is 1"),
@@ -84,11 +87,14 @@ def test_the_page_says_what_kstatus_says() -> None:
         "a pass over the present spec succeeded, violations or not": ["all compliant", "violations"],
         "no pass over the present spec yet": ["an edit that no pass has seen", "woken up, not seen yet"],
         "suspended": ["suspended"],
-        "accounts failed, not allowed, spec that makes no sense": [
-            "an account that fails",
-            "an account that refuses",
-            "a spec that makes no sense",
+        "the first pass is under way": ["the first pass is under way"],
+        "some accounts failed, others were audited": ["one account of two fails"],
+        "no account audited, none allowed": [
+            "the only account fails",
+            "the only account refuses",
+            "no account is allowed",
         ],
+        "invalid spec": ["an invalid spec"],
     }
     assert both == {row: list(FLUX[cases[0]][:2]) for row, cases in about.items()}
     assert all(len({FLUX[case][:2] for case in cases}) == 1 for cases in about.values())

@@ -97,7 +97,7 @@ def conditions(*, ready: bool) -> tuple[Condition, ...]:
         Condition(
             type=ConditionType.READY,
             status="True" if ready else "False",
-            reason=ConditionReason.PASS_SUCCEEDED if ready else ConditionReason.ACCOUNTS_FAILED,
+            reason=ConditionReason.PASS_SUCCEEDED if ready else ConditionReason.NO_ACCOUNT_AUDITED,
             message="audited",
             last_transition_time=NOW,
             observed_generation=1,

@@ -196,7 +196,7 @@ class TestReading:
                 condition("Ready", "True", "PassSucceeded", "3 accounts audited"),
                 condition("Compliant", "False", "Violations", "6 users violate"),
             ],
-            "summary": summary,
+            "summary": summary | {"accountsFailed": 1},
             "accounts": [{"id": ACCOUNT, "state": "Denied", "reason": "AssumeRoleDenied", "message": "no"}],
             "findings": [finding("alice", accountId=ACCOUNT, firstSeen=PASSED)],
             "findingsTotal": 1,
@@ -220,11 +220,11 @@ class TestReading:
 
     def test_get_mfap_shows_the_state_of_each_policy(self, kubectl: Kubectl, seen: str) -> None:
         head, row = self.table(kubectl, "mfap", "-n", seen)
-        assert head == "NAME READY COMPLIANT VIOLATING OVERDUE ACCOUNTS LAST-PASS AGE"
+        assert head == "NAME READY COMPLIANT VIOLATING OVERDUE ACCOUNTS FAILED LAST-PASS AGE"
         # When the pass was and how old the object is, as in 3d4h or 5m.
-        assert re.fullmatch(r"a-policy True False 4 2 3( (\d+[ydhms])+){2}", row)
+        assert re.fullmatch(r"a-policy True False 4 2 3 1( (\d+[ydhms])+){2}", row)
         _, wide = self.table(kubectl, "mfap", "-n", seen, "-o", "wide")
-        assert wide.endswith(" 3 accounts audited")
+        assert wide.endswith(" PassSucceeded 3 accounts audited")
 
     def test_get_mfar_shows_the_state_of_each_account(self, kubectl: Kubectl, seen: str) -> None:
         head, row = self.table(kubectl, "mfar", "-n", seen)

@@ -80,5 +80,5 @@ def test_argo_cd_and_flux_read_what_the_operator_really_writes(
     assert seen() == ("Suspended", "InProgress", "Current")
     account.suspended = True
     policies.apply("p", accounts=accounts, suspend=False)
-    eventually(lambda: ready("AccountsFailed"), "the failed account is told")
+    eventually(lambda: ready("NoAccountAudited"), "the failed account is reported")
     assert seen() == ("Degraded", "InProgress", "Failed")

@@ -56,18 +56,49 @@ def test_a_request_acts_whatever_its_value_and_sees_the_world_as_it_is(bed: Bed,
     assert_all_agree(bed)
 
 
+def test_a_policy_is_pending_until_its_first_pass_ends(bed: Bed, account: Account) -> None:
+    held = bed.aws.faults.add("ListUsers", "delay", account=account.id, delay=3)
+    bed.policies.apply("new", accounts=named(account), interval="24h")
+    status = eventually(lambda: bed.policies.status("new"), "a status while the first pass runs")
+    assert conditions(status) == {
+        "Ready": ("Unknown", "Pending"),
+        "Compliant": ("Unknown", "NotAudited"),
+        "Reconciling": ("True", "PassRunning"),
+    }
+    assert "observedGeneration" not in status
+    assert "Reconciling" not in conditions(bed.policies.wait_for_pass("new"))
+    assert held.hits == 1
+
+
+def test_audit_now_and_wait_returns_on_the_pass_that_was_asked_for(bed: Bed, account: Account) -> None:
+    """The pair of commands in docs/concepts.md."""
+    bed.policies.apply("waited", accounts=named(account), interval="24h")
+    bed.policies.wait_for_pass("waited")
+    account.existing_user("alice").add_mfa("virtual")
+    bed.aws.faults.add("ListUsers", "delay", account=account.id, delay=1)
+    annotate(bed, "waited", LONG_AGO)
+    bed.kubectl(
+        "wait", "mfap", "waited", "--for=jsonpath={.status.lastHandledRequestedAt}=" + LONG_AGO, "--timeout=60s"
+    )
+    assert bed.policies.status("waited")["summary"]["compliant"] == 1
+
+
 def test_suspension_keeps_what_is_known_and_ends_with_it(bed: Bed, account: Account) -> None:
     bed.policies.apply("paused", accounts=named(account))
     before = bed.policies.wait_for_pass("paused")
     bed.aws.calls.clear()
     bed.policies.apply("paused", accounts=named(account), suspend=True)
     status = bed.policies.wait_for_pass("paused")
-    assert conditions(status) == {"Ready": ("False", "Suspended"), "Compliant": ("False", "Violations")}
+    assert conditions(status) == {
+        "Ready": ("False", "Suspended"),
+        "Compliant": ("False", "Violations"),
+        "AccountsAudited": ("True", "AllAudited"),
+    }
     assert {field: status[field] for field in KEPT} == {field: before[field] for field in KEPT}
     assert "nextPassTime" not in status
     annotate(bed, "paused", "all the same")
     eventually(lambda: bed.operator.log.count("paused is not audited: Suspended") == 2, "the request is heard")
-    assert bed.policies.status("paused") == status
+    assert bed.policies.status("paused") == status | {"lastHandledRequestedAt": "all the same"}
     assert bed.aws.calls.count(account=account.id) == 0
     assert set(bed.policies.findings("paused", account.id)) == {"alice"}
     assert_all_agree(bed)
@@ -75,7 +106,11 @@ def test_suspension_keeps_what_is_known_and_ends_with_it(bed: Bed, account: Acco
     account.existing_user("alice").add_mfa("hardware")
     bed.policies.apply("paused", accounts=named(account), suspend=False)
     status = bed.policies.wait_for_pass("paused")
-    assert conditions(status) == {"Ready": ("True", "PassSucceeded"), "Compliant": ("True", "AllCompliant")}
+    assert conditions(status) == {
+        "Ready": ("True", "PassSucceeded"),
+        "Compliant": ("True", "AllCompliant"),
+        "AccountsAudited": ("True", "AllAudited"),
+    }
     assert status["nextPassTime"]
 
 
@@ -97,7 +132,11 @@ def test_a_spec_that_only_the_operator_refuses_loses_nothing(bed: Bed, account: 
     before = bed.policies.wait_for_pass("confused")
     replace_spec(bed, "confused", {"organization": {}})
     status = bed.policies.wait_for_pass("confused")
-    assert conditions(status) == {"Ready": ("False", "InvalidSpec"), "Compliant": ("Unknown", "NotAudited")}
+    assert conditions(status) == {
+        "Ready": ("False", "InvalidSpec"),
+        "Compliant": ("Unknown", "NotAudited"),
+        "Stalled": ("True", "InvalidSpec"),
+    }
     assert "spec.organization" in next(one["message"] for one in status["conditions"] if one["type"] == "Ready")
     assert {field: status[field] for field in KEPT} == {field: before[field] for field in KEPT}
     # Another edit that does not help is no news.
@@ -109,7 +148,11 @@ def test_a_spec_that_only_the_operator_refuses_loses_nothing(bed: Bed, account: 
 
     replace_spec(bed, "confused", {"accounts": named(account)})
     status = bed.policies.wait_for_pass("confused")
-    assert conditions(status) == {"Ready": ("True", "PassSucceeded"), "Compliant": ("False", "Violations")}
+    assert conditions(status) == {
+        "Ready": ("True", "PassSucceeded"),
+        "Compliant": ("False", "Violations"),
+        "AccountsAudited": ("True", "AllAudited"),
+    }
     assert status["findings"][0]["firstSeen"] == seen == before["findings"][0]["firstSeen"]
     assert len(bed.policies.events("NewViolations", "confused")) == 1
 
@@ -126,6 +169,17 @@ def test_a_deleted_policy_takes_its_reports_and_series(bed: Bed, account: Accoun
         "its series go",
     )
     assert account.id not in exported
+
+
+def test_a_policy_that_is_being_deleted_is_not_audited(bed: Bed, account: Account) -> None:
+    bed.policies.apply("leaving", accounts=named(account))
+    bed.policies.wait_for_pass("leaving")
+    bed.kubectl("patch", "mfap", "leaving", "--type=merge", '-p={"metadata": {"finalizers": ["example.com/kept"]}}')
+    bed.aws.calls.clear()
+    bed.kubectl("delete", "mfap", "leaving", "--wait=false")
+    eventually(lambda: "leaving is being deleted: no further pass" in bed.operator.log, "the deletion is noticed")
+    assert bed.aws.calls.count(account=account.id) == 0
+    bed.kubectl("patch", "mfap", "leaving", "--type=merge", '-p={"metadata": {"finalizers": null}}')
 
 
 def test_a_policy_made_anew_under_its_name_starts_anew(bed: Bed, account: Account) -> None:

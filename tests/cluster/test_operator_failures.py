@@ -57,12 +57,20 @@ def test_a_failed_account_is_never_compliant(bed: Bed) -> None:
     account.user("bob", password=True, mfa=["virtual"])
     bed.policies.apply("doubts", accounts=named(account))
     status = bed.policies.wait_for_pass("doubts")
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "True", "Compliant": "True"}
+    assert {one["type"]: one["status"] for one in status["conditions"]} == {
+        "Ready": "True",
+        "Compliant": "True",
+        "AccountsAudited": "True",
+    }
     account.deny(["iam:ListUsers"])
     status = eventually(
         lambda: (status := bed.policies.status("doubts"))["summary"]["accountsFailed"] == 1 and status, "it fails"
     )
-    assert {one["type"]: one["status"] for one in status["conditions"]} == {"Ready": "False", "Compliant": "Unknown"}
+    assert {one["type"]: one["status"] for one in status["conditions"]} == {
+        "Ready": "False",
+        "Compliant": "Unknown",
+        "AccountsAudited": "False",
+    }
     bed.policies.apply("doubts", accounts=named(account), suspend=True)
     bed.policies.wait_for_pass("doubts")
 

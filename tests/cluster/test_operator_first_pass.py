@@ -34,7 +34,9 @@ def test_three_accounts_one_denied(aws: EmbeddedAws, start_operator: StartOperat
     assert accounts[CLOSED]["reason"] == "AssumeRoleDenied"
     assert role(CLOSED) in accounts[CLOSED]["message"]
     conditions = {condition["type"]: condition for condition in status["conditions"]}
-    assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("False", "AccountsFailed")
+    assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("True", "PassSucceeded")
+    audited = conditions["AccountsAudited"]
+    assert (audited["status"], audited["reason"], CLOSED in audited["message"]) == ("False", "AccountsFailed", True)
     assert (conditions["Compliant"]["status"], conditions["Compliant"]["reason"]) == ("False", "Violations")
     assert set(policies.reports()) == {f"console-mfa-{PROD}", f"console-mfa-{TEST}"}
     assert list(policies.findings("console-mfa", PROD)) == ["alice"]

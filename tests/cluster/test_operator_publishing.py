@@ -76,7 +76,8 @@ def test_status(status: dict[str, Any], prod: Account, closed: Account) -> None:
     now = moment(status["lastPassTime"])
     assert abs(moment(status["nextPassTime"]) - now - timedelta(minutes=15)) <= timedelta(seconds=46)
     messages = {condition["type"]: condition.pop("message") for condition in status["conditions"]}
-    assert "1 of 2 accounts not audited" in messages["Ready"]
+    assert "1 of 2 accounts audited" in messages["Ready"]
+    assert "1 of 2 accounts not audited" in messages["AccountsAudited"]
     assert "1 user without the required MFA" in messages["Compliant"]
     messages = {account["id"]: account.pop("message") for account in status["accounts"]}
     assert "ListMFADevices AccessDenied (1 time)" in messages[prod.id]
@@ -86,13 +87,15 @@ def test_status(status: dict[str, Any], prod: Account, closed: Account) -> None:
         "lastPassTime": text(now),
         "nextPassTime": status["nextPassTime"],
         "conditions": [
-            condition | {"status": "False", "lastTransitionTime": text(now), "observedGeneration": 1}
+            condition | {"lastTransitionTime": text(now), "observedGeneration": 1}
             for condition in (
-                {"type": "Ready", "reason": "AccountsFailed"},
-                {"type": "Compliant", "reason": "Violations"},
+                {"type": "Ready", "status": "True", "reason": "PassSucceeded"},
+                {"type": "Compliant", "status": "False", "reason": "Violations"},
+                {"type": "AccountsAudited", "status": "False", "reason": "AccountsFailed"},
             )
         ],
         "summary": {"accounts": 2, "accountsFailed": 1, **SUMMARY},
+        "accountsTotal": 2,
         "accounts": [
             {
                 "id": prod.id,
@@ -215,14 +218,16 @@ def test_columns(bed: Bed, status: dict[str, Any], prod: Account) -> None:
     shown = columns(bed.kubectl("get", "mfap", NAME, "-o", "wide"))
     assert re.fullmatch(r"\d+[smh]\d*s?", shown.pop("LAST-PASS"))
     assert re.fullmatch(r"\d+[smh]\d*s?", shown.pop("AGE"))
-    assert shown.pop("MESSAGE").startswith("1 of 2 accounts not audited")
+    assert shown.pop("MESSAGE").startswith("1 of 2 accounts audited")
     assert shown == {
         "NAME": NAME,
-        "READY": "False",
+        "READY": "True",
+        "REASON": "PassSucceeded",
         "COMPLIANT": "False",
         "VIOLATING": "1",
         "OVERDUE": "0",
         "ACCOUNTS": "2",
+        "FAILED": "1",
     }
     shown = columns(bed.kubectl("get", "mfar", f"{NAME}-{prod.id}"))
     assert re.fullmatch(r"\d+[smh]\d*s?", shown.pop("CHANGED"))
@@ -297,7 +302,7 @@ def verdicts(published: Mapping[str, Any]) -> dict[str, Any]:
     """Status and reports without what tells one pass from another of the same outcome."""
     content: dict[str, Any] = json.loads(json.dumps(published))
     status = content["status"]
-    for field in ("lastPassTime", "nextPassTime", "observedGeneration"):
+    for field in ("lastPassTime", "nextPassTime", "observedGeneration", "lastHandledRequestedAt"):
         status.pop(field, None)
     for condition in status["conditions"]:
         del condition["lastTransitionTime"]

@@ -19,8 +19,10 @@ from mfa_operator.api.enums import (
 )
 from mfa_operator.api.status import AccountStatus, Condition, Counts, PolicyStatus, PolicySummary, ReportStatus
 from mfa_operator.reporting.policy_status import (
+    accounts_audited,
     compliant,
     not_audited_status,
+    pass_running_status,
     policy_status,
     ready,
     summarize,
@@ -61,19 +63,15 @@ def test_totals_are_the_sums_and_a_failed_account_counts_with_what_was_last_know
     ("accounts", "status", "reason", "words"),
     [
         ([AUDITED], "True", ConditionReason.PASS_SUCCEEDED, "1 account audited, next pass in about 15m"),
-        (
-            [AUDITED, FAILED],
-            "False",
-            ConditionReason.ACCOUNTS_FAILED,
-            f"1 of 2 accounts not audited: {OTHER}: no answer",
-        ),
-        ([FAILED, DENIED], "False", ConditionReason.ACCOUNTS_FAILED, f"{OTHER}: no answer; {THIRD}: refused"),
-        ([AUDITED, NOT_ALLOWED], "False", ConditionReason.NOT_ALLOWED, "rules"),
-        ([NOT_ALLOWED, DENIED], "False", ConditionReason.ACCOUNTS_FAILED, "rules"),
-        ([DENIED] * 5, "False", ConditionReason.ACCOUNTS_FAILED, "and 2 more, see status.accounts"),
+        ([AUDITED, FAILED], "True", ConditionReason.PASS_SUCCEEDED, "1 of 2 accounts audited, next pass"),
+        ([AUDITED, NOT_ALLOWED], "True", ConditionReason.PASS_SUCCEEDED, "1 of 2 accounts audited"),
+        ([FAILED, DENIED], "False", ConditionReason.NO_ACCOUNT_AUDITED, f"{OTHER}: no answer; {THIRD}: refused"),
+        ([NOT_ALLOWED, DENIED], "False", ConditionReason.NO_ACCOUNT_AUDITED, "rules"),
+        ([NOT_ALLOWED, NOT_ALLOWED], "False", ConditionReason.NOT_ALLOWED, "2 of 2 accounts not audited"),
+        ([DENIED] * 5, "False", ConditionReason.NO_ACCOUNT_AUDITED, "and 2 more, see status.accounts"),
     ],
 )
-def test_ready_says_whether_every_account_was_audited(
+def test_ready_is_true_while_any_account_was_audited(
     accounts: list[AccountStatus], status: str, reason: ConditionReason, words: str
 ) -> None:
     condition = ready(spec(), accounts, 3, NOW)
@@ -81,6 +79,30 @@ def test_ready_says_whether_every_account_was_audited(
     assert words in condition.message
     assert condition.message.count(THIRD) <= 3
     assert condition.observed_generation == 3
+
+
+@pytest.mark.parametrize(
+    ("accounts", "status", "reason", "words"),
+    [
+        ([AUDITED, AUDITED], "True", ConditionReason.ALL_AUDITED, "2 accounts audited"),
+        (
+            [AUDITED, FAILED],
+            "False",
+            ConditionReason.ACCOUNTS_FAILED,
+            f"1 of 2 accounts not audited: {OTHER}: no answer",
+        ),
+        ([AUDITED, NOT_ALLOWED], "False", ConditionReason.ACCOUNTS_NOT_ALLOWED, "rules"),
+        ([NOT_ALLOWED, DENIED], "False", ConditionReason.ACCOUNTS_FAILED, "rules"),
+        ([AUDITED, *[DENIED] * 5], "False", ConditionReason.ACCOUNTS_FAILED, "and 2 more, see status.accounts"),
+    ],
+)
+def test_accounts_audited_names_the_first_that_failed(
+    accounts: list[AccountStatus], status: str, reason: ConditionReason, words: str
+) -> None:
+    condition = accounts_audited(accounts, 3, NOW)
+    assert (condition.type, condition.status, condition.reason) == (ConditionType.ACCOUNTS_AUDITED, status, reason)
+    assert words in condition.message
+    assert condition.message.count(THIRD) <= 3
 
 
 @pytest.mark.parametrize(
@@ -164,7 +186,8 @@ def test_a_pass_leaves_its_times_its_accounts_and_both_conditions() -> None:
     counts = Counts(users=2, compliant=1, violating=1)
     status = pass_over({ID: ReportStatus(account_id=ID, summary=counts)})
     assert (status.observed_generation, status.last_pass_time, status.next_pass_time) == (3, NOW, NOW + HOUR)
-    assert [one.type for one in status.conditions] == ["Ready", "Compliant"]
+    assert [one.type for one in status.conditions] == ["Ready", "Compliant", "AccountsAudited"]
+    assert status.accounts_total == 1
     assert status.accounts == (AUDITED,)
     assert status.summary == PolicySummary(accounts=1, users=2, compliant=1, violating=1)
     assert problems(status, "mfapolicies") == []
@@ -177,7 +200,12 @@ def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stay
     assert {one.last_transition_time for one in second.conditions} == {NOW - HOUR}
     violated = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))}, first)
     times = {one.type: one.last_transition_time for one in violated.conditions}
-    assert times == {ConditionType.READY: NOW - HOUR, ConditionType.COMPLIANT: NOW}
+    old = NOW - HOUR
+    assert times == {
+        ConditionType.READY: old,
+        ConditionType.COMPLIANT: NOW,
+        ConditionType.ACCOUNTS_AUDITED: old,
+    }
     # Another reason for the same status is no transition.
     unknown = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, unknown=1))}, first, accounts=[FAILED])
     later = pass_over(quiet, unknown, accounts=[NOT_ALLOWED], now=NOW + HOUR)
@@ -223,3 +251,47 @@ def test_a_suspended_policy_keeps_what_was_known() -> None:
     never = conditions_of(not_audited_status(PolicyStatus(), 4, ConditionReason.SUSPENDED, "no audits", NOW))
     assert never[ConditionType.COMPLIANT].status == "Unknown"
     assert "nothing was audited yet" in never[ConditionType.COMPLIANT].message
+
+
+def test_only_an_invalid_spec_is_stalled() -> None:
+    """kstatus calls Stalled failed at once: nothing but an edit helps."""
+    before = pass_over({})
+    invalid = conditions_of(not_audited_status(before, 4, ConditionReason.INVALID_SPEC, "spec.interval: is 10s", NOW))
+    stalled = invalid[ConditionType.STALLED]
+    assert (stalled.status, stalled.reason) == ("True", ConditionReason.INVALID_SPEC)
+    assert stalled.message == "spec.interval: is 10s"
+    assert ConditionType.STALLED not in conditions_of(
+        not_audited_status(before, 4, ConditionReason.SUSPENDED, "no audits", NOW)
+    )
+    edited = pass_running_status(not_audited_status(before, 4, ConditionReason.INVALID_SPEC, "why", NOW), 5, NOW)
+    assert ConditionType.STALLED not in conditions_of(edited)
+
+
+def test_before_the_first_pass_a_policy_is_pending() -> None:
+    status = pass_running_status(PolicyStatus(), 1, NOW)
+    found = {kind: (one.status, one.reason) for kind, one in conditions_of(status).items()}
+    assert found == {
+        ConditionType.READY: ("Unknown", ConditionReason.PENDING),
+        ConditionType.COMPLIANT: ("Unknown", ConditionReason.NOT_AUDITED),
+        ConditionType.RECONCILING: ("True", ConditionReason.PASS_RUNNING),
+    }
+    # Whoever waits for the pass must not return on what an earlier one found.
+    assert (status.observed_generation, status.last_handled_requested_at) == (0, "")
+    assert problems(status, "mfapolicies") == []
+    ended = pass_over({}, status)
+    assert ConditionType.RECONCILING not in conditions_of(ended)
+
+
+def test_a_running_pass_keeps_what_is_known() -> None:
+    before = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))}, now=NOW - HOUR)
+    running = pass_running_status(before, 4, NOW)
+    assert (running.observed_generation, running.summary, running.last_pass_time) == (3, before.summary, NOW - HOUR)
+    assert running.conditions[:-1] == before.conditions
+
+
+def test_the_status_says_which_request_was_served() -> None:
+    assert pass_over({}, requested_at="2026-11-24T12:00:00Z").last_handled_requested_at == "2026-11-24T12:00:00Z"
+    long = pass_over({}, requested_at="x" * 9000)
+    assert problems(long, "mfapolicies") == []
+    refused = not_audited_status(long, 4, ConditionReason.INVALID_SPEC, "why", NOW, "now")
+    assert refused.last_handled_requested_at == "now"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +72,13 @@ class TestFirstDue:
     @pytest.mark.parametrize("asked", [rfc3339(NOW - timedelta(minutes=6)), "2026-11-24T13:54:00+02:00"])
     def test_a_pass_asked_for_before_the_last_one_was_that_one(self, asked: str) -> None:
         assert first(status(), requested_at=asked).cause is Cause.INTERVAL
+
+    def test_a_request_that_was_served_is_not_served_again(self) -> None:
+        served = msgspec.structs.replace(status(), last_handled_requested_at="please")
+        assert first(served, requested_at="please").cause is Cause.INTERVAL
+        assert first(served, requested_at="please, once more") == Due(NOW, Cause.REQUESTED, fresh=True)
+        # Served by value, whatever the clocks of people and operator say.
+        assert first(served, requested_at=rfc3339(NOW - timedelta(days=9))).cause is Cause.REQUESTED
 
     @given(fractions, intervals, st.timedeltas(timedelta(0), timedelta(days=400)))
     def test_overdue_policies_are_spread_over_a_tenth_of_the_interval_and_at_most_30_s(

@@ -128,18 +128,32 @@ class ErrorReason(StrEnum):
 
 
 class ConditionType(StrEnum):
+    """Conditions of an MfaPolicy. Stalled and Reconciling stand there only while they are True, as kstatus wants it."""
+
     READY = "Ready"
+    """The policy does its job: its accounts are audited, single failures aside."""
     COMPLIANT = "Compliant"
+    ACCOUNTS_AUDITED = "AccountsAudited"
+    """Every account was audited."""
+    RECONCILING = "Reconciling"
+    """A pass that an edit or a request asked for is under way."""
+    STALLED = "Stalled"
+    """Nothing but an edit of the policy helps."""
 
 
 class ConditionReason(StrEnum):
-    """Reasons of the conditions Ready and Compliant."""
+    """Reasons of the conditions."""
 
+    PENDING = "Pending"
     PASS_SUCCEEDED = "PassSucceeded"  # noqa: S105 - a condition's reason, no credential
-    ACCOUNTS_FAILED = "AccountsFailed"
+    NO_ACCOUNT_AUDITED = "NoAccountAudited"
     INVALID_SPEC = "InvalidSpec"
     SUSPENDED = "Suspended"
     NOT_ALLOWED = "NotAllowed"
+    ALL_AUDITED = "AllAudited"
+    ACCOUNTS_FAILED = "AccountsFailed"
+    ACCOUNTS_NOT_ALLOWED = "AccountsNotAllowed"
+    PASS_RUNNING = "PassRunning"  # noqa: S105 - a condition's reason, no credential
     ALL_COMPLIANT = "AllCompliant"
     VIOLATIONS = "Violations"
     NOT_AUDITED = "NotAudited"

@@ -23,6 +23,8 @@ from mfa_operator.api.enums import (
 )
 
 MAX_STATUS_FINDINGS = 50
+MAX_REQUESTED_AT = 256
+"""Characters of lastHandledRequestedAt; a longer value of the annotation is cut."""
 
 
 class _Optional(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -174,6 +176,9 @@ class PolicyStatus(_Optional, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     summary: PolicySummary | None = None
     accounts: tuple[AccountStatus, ...] = ()
+    accounts_total: int | None = None
+    last_handled_requested_at: str = ""
+    """Value of the annotation requestedAt that the last pass served."""
     findings: tuple[PolicyFinding, ...] = ()
     findings_total: int | None = None
 

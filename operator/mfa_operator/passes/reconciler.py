@@ -25,7 +25,7 @@ from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.reporting.account_report import policy_figures
 from mfa_operator.reporting.events import EventNote
-from mfa_operator.reporting.policy_status import not_audited_status, policy_status
+from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 
@@ -81,6 +81,10 @@ class Reconciler:
         if body is None:
             self.forget(ref)
             return PassEnd(0, "", None)
+        if body["metadata"].get("deletionTimestamp"):
+            # A report written now would belong to an object that is about to go.
+            logger.info("policy %s is being deleted: no further pass", ref)
+            return PassEnd(int(body["metadata"].get("generation", 0)), requested_at(body), None)
         try:
             policy = read_policy(body)
         except InvalidObject as error:
@@ -90,6 +94,8 @@ class Reconciler:
         with self._lock:
             self._specs[ref] = policy.spec
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        if fresh:
+            self._cluster.write_policy_status(policy, pass_running_status(policy.status, policy.generation, now))
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
         one_pass = PolicyPass(
             policy,
@@ -108,7 +114,15 @@ class Reconciler:
         due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
         status = policy_status(
-            policy.spec, policy.generation, [outcome.status for outcome in outcomes], reports, policy.status, now, due
+            policy.spec,
+            policy.generation,
+            [outcome.status for outcome in outcomes],
+            reports,
+            policy.status,
+            now,
+            due,
+            # A pass that nobody asked for may use what an earlier one looked up.
+            policy.requested_at if fresh else policy.status.last_handled_requested_at,
         )
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
         self._drop_other_reports(policy)
@@ -153,7 +167,7 @@ class Reconciler:
         identity = PolicyIdentity.of(body)
         generation = int(body["metadata"].get("generation", 0))
         before = known_status(body)
-        status = not_audited_status(before, generation, reason, message, now)
+        status = not_audited_status(before, generation, reason, message, now, requested_at(body))
         if status != before:
             self._cluster.write_policy_status(identity, status)
             known = before.condition(ConditionType.READY)

@@ -12,6 +12,7 @@ import msgspec
 from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason, ConditionType, FindingState
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import (
+    MAX_REQUESTED_AT,
     MAX_STATUS_FINDINGS,
     AccountStatus,
     Condition,
@@ -37,28 +38,43 @@ def summarize(accounts: Sequence[AccountStatus], reports: Mapping[str, Counts]) 
 
 
 def ready(spec: PolicySpec, accounts: Sequence[AccountStatus], generation: int, now: datetime) -> Condition:
-    """The condition Ready after a pass."""
+    """The condition Ready after a pass: True as long as at least one account was audited.
+
+    One closed account must not turn the health check of a GitOps tool red for ever; AccountsAudited tells of it.
+    """
     failed = [account for account in accounts if account.state is not AccountState.AUDITED]
+    status: Literal["True", "False"] = "True"
+    if len(failed) < len(accounts):
+        reason = ConditionReason.PASS_SUCCEEDED
+        audited = len(accounts) - len(failed)
+        counted = f"{audited} of {many(len(accounts), 'account')}" if failed else many(audited, "account")
+        message = f"{counted} audited, next pass in about {spec.interval}"
+    else:
+        status, message = "False", _not_audited_message(failed, len(accounts))
+        reason = ConditionReason.NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.NO_ACCOUNT_AUDITED
+    return _condition(ConditionType.READY, status, reason, message, generation, now)
+
+
+def accounts_audited(accounts: Sequence[AccountStatus], generation: int, now: datetime) -> Condition:
+    """The condition AccountsAudited after a pass; its message names the first few accounts that failed."""
+    failed = [account for account in accounts if account.state is not AccountState.AUDITED]
+    status: Literal["True", "False"] = "False" if failed else "True"
     if not failed:
-        return _condition(
-            ConditionType.READY,
-            "True",
-            ConditionReason.PASS_SUCCEEDED,
-            f"{many(len(accounts), 'account')} audited, next pass in about {spec.interval}",
-            generation,
-            now,
-        )
-    not_allowed = all(account.reason == AccountReason.NOT_ALLOWED for account in failed)
+        reason, message = ConditionReason.ALL_AUDITED, f"{many(len(accounts), 'account')} audited"
+    else:
+        reason = ConditionReason.ACCOUNTS_NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.ACCOUNTS_FAILED
+        message = _not_audited_message(failed, len(accounts))
+    return _condition(ConditionType.ACCOUNTS_AUDITED, status, reason, message, generation, now)
+
+
+def _all_not_allowed(failed: Sequence[AccountStatus]) -> bool:
+    return all(account.reason == AccountReason.NOT_ALLOWED for account in failed)
+
+
+def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
     named = "; ".join(f"{account.name or account.id}: {account.message}" for account in failed[:3])
     more = f"; and {len(failed) - 3} more, see status.accounts" if len(failed) > 3 else ""
-    return _condition(
-        ConditionType.READY,
-        "False",
-        ConditionReason.NOT_ALLOWED if not_allowed else ConditionReason.ACCOUNTS_FAILED,
-        f"{len(failed)} of {many(len(accounts), 'account')} not audited: {named}{more}",
-        generation,
-        now,
-    )
+    return f"{len(failed)} of {many(total, 'account')} not audited: {named}{more}"
 
 
 def compliant(summary: PolicySummary, generation: int, now: datetime) -> Condition:
@@ -93,11 +109,19 @@ def policy_status(
     before: PolicyStatus,
     now: datetime,
     next_pass: datetime | None,
+    requested_at: str = "",
 ) -> PolicyStatus:
-    """MfaPolicy.status after a pass over `accounts`; `reports` are the last known, by account id."""
+    """MfaPolicy.status after a pass over `accounts`; `reports` are the last known, by account id.
+
+    `requested_at`: value of the annotation that the pass served.
+    """
     summary = summarize(accounts, {account_id: report.summary for account_id, report in reports.items()})
     findings = worst_findings(reports.values())
-    conditions = (ready(spec, accounts, generation, now), compliant(summary, generation, now))
+    conditions = (
+        ready(spec, accounts, generation, now),
+        compliant(summary, generation, now),
+        accounts_audited(accounts, generation, now),
+    )
     return PolicyStatus(
         observed_generation=generation,
         last_pass_time=now,
@@ -105,15 +129,40 @@ def policy_status(
         conditions=_since(conditions, before),
         summary=summary,
         accounts=tuple(accounts),
+        accounts_total=len(accounts),
+        last_handled_requested_at=requested_at[:MAX_REQUESTED_AT],
         findings=findings[:MAX_STATUS_FINDINGS],
         findings_total=sum(len(report.findings) for report in reports.values()),
     )
 
 
+def pass_running_status(before: PolicyStatus, generation: int, now: datetime) -> PolicyStatus:
+    """The status while a pass that an edit or a request asked for is under way.
+
+    `observed_generation` stays: whoever waits for the pass must not return on what an earlier one found.
+    """
+    kept = [each for each in before.conditions if each.type not in (ConditionType.RECONCILING, ConditionType.STALLED)]
+    if before.condition(ConditionType.READY) is None:
+        message = "the first pass has not ended yet"
+        kept += [
+            _condition(ConditionType.READY, "Unknown", ConditionReason.PENDING, message, generation, now),
+            _condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, message, generation, now),
+        ]
+    running = _condition(
+        ConditionType.RECONCILING, "True", ConditionReason.PASS_RUNNING, "a pass is under way", generation, now
+    )
+    return msgspec.structs.replace(before, conditions=_since([*kept, running], before))
+
+
 def not_audited_status(
-    before: PolicyStatus, generation: int, reason: ConditionReason, message: str, now: datetime
+    before: PolicyStatus,
+    generation: int,
+    reason: ConditionReason,
+    message: str,
+    now: datetime,
+    requested_at: str = "",
 ) -> PolicyStatus:
-    """The status of a policy that is not audited: suspended, or its spec makes no sense. What was known stays."""
+    """The status of a policy that is not audited: suspended, or its spec is invalid. What was known stays."""
     conditions = [_condition(ConditionType.READY, "False", reason, message, generation, now)]
     known = before.condition(ConditionType.COMPLIANT)
     if reason is ConditionReason.SUSPENDED and known:
@@ -127,8 +176,16 @@ def not_audited_status(
         conditions.append(
             _condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, text, generation, now)
         )
+    if reason is ConditionReason.SUSPENDED and (audited := before.condition(ConditionType.ACCOUNTS_AUDITED)):
+        conditions.append(audited)
+    if reason is ConditionReason.INVALID_SPEC:
+        conditions.append(_condition(ConditionType.STALLED, "True", reason, message, generation, now))
     return msgspec.structs.replace(
-        before, observed_generation=generation, next_pass_time=None, conditions=_since(conditions, before)
+        before,
+        observed_generation=generation,
+        next_pass_time=None,
+        conditions=_since(conditions, before),
+        last_handled_requested_at=requested_at[:MAX_REQUESTED_AT],
     )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from mfa_operator.api.policy import PolicySpec
-from mfa_operator.api.status import PolicyStatus
+from mfa_operator.api.status import MAX_REQUESTED_AT, PolicyStatus
 
 JITTER = 0.05
 """Share of the interval by which a pass may come earlier or later, so that policies made together drift apart."""
@@ -85,7 +85,7 @@ def first_due(
         return Due(now, Cause.CREATED, fresh=True)
     if status.observed_generation != generation:
         return Due(now, Cause.SPEC_CHANGED, fresh=True)
-    if requested_at and _asked_since(requested_at, status.last_pass_time):
+    if _asks_for_pass(requested_at, status):
         return Due(now, Cause.REQUESTED, fresh=True)
     every = interval or spec.interval.delta
     due = status.next_pass_time or status.last_pass_time + every
@@ -106,10 +106,17 @@ def retry_delay(failures: int, fraction: float) -> timedelta:
     return full * (0.5 + 0.5 * fraction)
 
 
-def _asked_since(requested_at: str, last_pass: datetime) -> bool:
-    """Whether the annotation asks for a pass that the last one cannot have been; one that is no time always does."""
+def _asks_for_pass(requested_at: str, status: PolicyStatus) -> bool:
+    """Whether the annotation asks for a pass that was not served yet.
+
+    A status of an operator that did not record what it served is judged by time; a value that is no time always asks.
+    """
+    if not requested_at or status.last_pass_time is None:
+        return False
+    if status.last_handled_requested_at:
+        return requested_at[:MAX_REQUESTED_AT] != status.last_handled_requested_at
     asked = _moment(requested_at)
-    return asked is None or asked > last_pass
+    return asked is None or asked > status.last_pass_time
 
 
 def _moment(text: str) -> datetime | None:
