@@ -102,12 +102,10 @@ class TestPut:
 
     @pytest.mark.parametrize("operation", ["CreatePolicy", "AttachUserPolicy"])
     def test_an_answer_that_was_lost(self, ready: Stage, account: Account, alice: SandboxUser, operation: str) -> None:
-        """The call is not sent again blindly: the next pass finds out what became of it."""
+        """The call is not sent again blindly: what became of it is read first."""
         ready.aws.faults.add(operation, "executed_answer_lost")
         ready.run()
-        assert ready.record(account, "alice").state == RemediationState.INTENDED
         assert ready.aws.calls.count(operation) == 1
-        ready.run()
         assert alice.attached_policies == [ARN]
         assert ready.record(account, "alice").state == RemediationState.DONE
         assert ready.counted() == {"done": 1}

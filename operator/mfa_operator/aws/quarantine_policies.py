@@ -1,8 +1,12 @@
-"""The quarantine's managed policies in one account: made once, mended when edited, attached and detached."""
+"""The quarantine's managed policies in one account: made once, repaired when edited, attached and detached.
+
+Changes are given out one request at a time (`next_write_…`): whoever sends one checks first whether it is still right.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,10 +14,15 @@ from mfa_operator.aws import quarantine_document
 from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.quarantine_document import Variant
 from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.aws.writes import Write, worth_another_try
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
-    from mypy_boto3_iam.type_defs import ListEntitiesForPolicyResponseTypeDef, PolicyTypeDef
+    from mypy_boto3_iam.type_defs import (
+        ListEntitiesForPolicyResponseTypeDef,
+        ListPoliciesResponseTypeDef,
+        PolicyTypeDef,
+    )
 
 MAX_VERSIONS = 5
 """Versions a managed policy may have (IAM quotas): the oldest goes before a sixth."""
@@ -21,7 +30,14 @@ ALREADY_EXISTS = "EntityAlreadyExists"
 
 
 class NotOurs(AwsFailure):
-    """A policy of our name is there that this operator did not make; it is left alone."""
+    """A policy of our name is there that this operator did not make; it is left alone.
+
+    `holder` is its ARN where it stands under another path than ours, "" where it has our ARN or could not be found.
+    """
+
+    def __init__(self, operation: str, code: str, message: str, *, holder: str = "") -> None:
+        super().__init__(operation, code, message)
+        self.holder = holder
 
 
 class QuarantinePolicies:
@@ -33,6 +49,8 @@ class QuarantinePolicies:
         self._policies: dict[Variant, PolicyTypeDef | None] = {}
         self._current: dict[Variant, bool] = {}
         self._members: dict[Variant, frozenset[str]] = {}
+        self._name_exists: set[Variant] = set()
+        """Variants of which CreatePolicy said in this pass that the name exists."""
 
     def members(self, variant: Variant) -> frozenset[str]:
         """Names of the users that carry our policy now; none where there is none of ours. Raises AwsFailure."""
@@ -62,6 +80,24 @@ class QuarantinePolicies:
             "delete or rename it to let the operator make its own",
         )
 
+    def obstacle(self, variant: Variant) -> NotOurs | None:
+        """Why the policy cannot be made: somebody else's has our ARN or our name. None where nothing is known to stand
+        in the way; a name taken under another path shows only when CreatePolicy was tried. Raises AwsFailure.
+        """
+        if foreign := self.foreign(variant):
+            return foreign
+        if variant in self._name_exists and self._policy(variant) is None:
+            return self._name_taken(variant)
+        return None
+
+    def exists(self, arn: str) -> bool:
+        """Whether there is a managed policy of this ARN now. Raises AwsFailure."""
+        return self._get_policy(arn) is not None
+
+    def made(self, variant: Variant) -> bool:
+        """Whether there is a policy at our ARN, whoever made it. Raises AwsFailure."""
+        return self._policy(variant) is not None
+
     def drifted(self, variant: Variant) -> bool:
         """Whether users carry our policy and its document is not ours any more: it protects nobody.
 
@@ -69,73 +105,149 @@ class QuarantinePolicies:
         """
         return bool(self.members(variant)) and not self._is_current(variant)
 
-    def ensure(self, variant: Variant) -> None:
-        """Make the policy, or mend it where its document is not ours any more. Raises NotOurs, AwsFailure."""
-        if self._policy(variant) is None:
-            self._create(variant)
-        if foreign := self.foreign(variant):
-            raise foreign
-        if not self._is_current(variant):
-            self._mend(variant)
+    def next_write_to_keep(self, variant: Variant) -> Write | None:
+        """The next request on the way to a policy that is there and says what ours says; None where it does.
 
-    def attach(self, variant: Variant, user: str) -> None:
-        """Put one user under quarantine, and out of the other one: no gap opens. Raises NotOurs, AwsFailure."""
-        self.ensure(variant)
+        Raises NotOurs, AwsFailure.
+        """
+        if obstacle := self.obstacle(variant):
+            raise obstacle
+        if self._policy(variant) is None:
+            return Write("CreatePolicy", partial(self._create, variant))
+        if self._is_current(variant):
+            return None
+        return self._next_write_to_repair(variant)
+
+    def next_write_to_attach(self, variant: Variant, user: str) -> Write | None:
+        """The next request on the way to this quarantine, and out of the other one; no gap opens. None: it is done.
+
+        Raises NotOurs, AwsFailure.
+        """
+        if write := self.next_write_to_keep(variant):
+            return write
         if user not in self.members(variant):
-            arn = self._arn(variant)
+            return Write("AttachUserPolicy", partial(self._attach, variant, user))
+        return self._next_write_to_detach([variant.other], user)
+
+    def next_write_to_release(self, user: str) -> Write | None:
+        """The next request on the way out of the quarantine, whichever it is; None where the user is out.
+
+        Raises AwsFailure.
+        """
+        return self._next_write_to_detach(Variant, user)
+
+    def _next_write_to_detach(self, variants: Iterable[Variant], user: str) -> Write | None:
+        variant = next((variant for variant in variants if user in self.members(variant)), None)
+        return Write("DetachUserPolicy", partial(self._detach, variant, user)) if variant else None
+
+    def _next_write_to_repair(self, variant: Variant) -> Write:
+        arn = self._arn(variant)
+        answer = self._session.ask("ListPolicyVersions", lambda iam: iam.list_policy_versions(PolicyArn=arn))
+        versions = answer["Versions"]
+        if len(versions) < MAX_VERSIONS:
+            return Write("CreatePolicyVersion", partial(self._create_version, variant))
+        removable = (version for version in versions if not version["IsDefaultVersion"])
+        oldest = min(removable, key=lambda version: version["CreateDate"])["VersionId"]
+        return Write("DeletePolicyVersion", partial(self._delete_version, variant, oldest))
+
+    def _attach(self, variant: Variant, user: str) -> None:
+        arn = self._arn(variant)
+        with self._remembered(variant):
             self._session.ask("AttachUserPolicy", lambda iam: iam.attach_user_policy(UserName=user, PolicyArn=arn))
             self._members[variant] |= {user}
-        self._detach(variant.other, user)
 
-    def release(self, user: str) -> bool:
-        """Lift the user's quarantine, whichever it is; False where there was none. Raises AwsFailure."""
-        lifted = [self._detach(variant, user) for variant in Variant]
-        return any(lifted)
-
-    def _detach(self, variant: Variant, user: str) -> bool:
-        if user not in self.members(variant):
-            return False
+    def _detach(self, variant: Variant, user: str) -> None:
         arn = self._arn(variant)
-        with suppress(NotFound):  # somebody was quicker, or the user is gone
-            self._session.ask("DetachUserPolicy", lambda iam: iam.detach_user_policy(UserName=user, PolicyArn=arn))
-        self._members[variant] -= {user}
-        return True
+        with self._remembered(variant):
+            with suppress(NotFound):  # somebody was quicker, or the user is gone
+                self._session.ask("DetachUserPolicy", lambda iam: iam.detach_user_policy(UserName=user, PolicyArn=arn))
+            self._members[variant] -= {user}
+
+    def _create_version(self, variant: Variant) -> None:
+        arn, document = self._arn(variant), self._document(variant)
+        with self._remembered(variant):
+            self._session.ask(
+                "CreatePolicyVersion",
+                lambda iam: iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True),
+            )
+            self._current[variant] = True
+
+    def _delete_version(self, variant: Variant, version: str) -> None:
+        arn = self._arn(variant)
+        with suppress(NotFound):  # somebody was quicker, or the answer to an earlier try was lost
+            self._session.ask(
+                "DeletePolicyVersion", lambda iam: iam.delete_policy_version(PolicyArn=arn, VersionId=version)
+            )
+
+    @contextmanager
+    def _remembered(self, variant: Variant) -> Iterator[None]:
+        """What was seen of the policy holds only while its changes succeed: after a failure AWS is asked again."""
+        try:
+            yield
+        except AwsFailure as error:
+            if worth_another_try(error) or isinstance(error, NotFound) or error.code == ALREADY_EXISTS:
+                self._forget(variant)
+            raise
+
+    def _forget(self, variant: Variant) -> None:
+        self._policies.pop(variant, None)
+        self._current.pop(variant, None)
+        self._members.pop(variant, None)
 
     def _policy(self, variant: Variant) -> PolicyTypeDef | None:
         if variant not in self._policies:
-            arn = self._arn(variant)
-            try:
-                found = self._session.ask("GetPolicy", lambda iam: iam.get_policy(PolicyArn=arn))["Policy"]
-            except NotFound:
-                found = None
-            self._policies[variant] = found
+            self._policies[variant] = self._get_policy(self._arn(variant))
         return self._policies[variant]
+
+    def _get_policy(self, arn: str) -> PolicyTypeDef | None:
+        try:
+            return self._session.ask("GetPolicy", lambda iam: iam.get_policy(PolicyArn=arn))["Policy"]
+        except NotFound:
+            return None
+
+    def _name_taken(self, variant: Variant) -> NotOurs:
+        """IAM keeps names of managed policies unique in an account, whatever their path and case."""
+        try:
+            pages = self._session.ask("ListPolicies", _customer_policies)
+            found = (policy for page in pages for policy in page["Policies"])
+            holder = next((one["Arn"] for one in found if one["PolicyName"].lower() == variant.value), "")
+            where = f": {holder}" if holder else ", though ListPolicies does not show it"
+        except AwsFailure as error:
+            holder, where = "", f"; which one was not found out: {error.operation}: {error.code}"
+        return NotOurs(
+            "CreatePolicy",
+            ALREADY_EXISTS,
+            f"the name {variant} is taken by a policy that is not at {self._arn(variant)}{where}; it is left alone: "
+            "delete or rename it to let the operator make its own",
+            holder=holder,
+        )
 
     def _create(self, variant: Variant) -> None:
         document = self._document(variant)
         try:
-            made = self._session.ask(
-                "CreatePolicy",
-                lambda iam: iam.create_policy(
-                    PolicyName=variant.value,
-                    Path=quarantine_document.PATH,
-                    PolicyDocument=document,
-                    Description=variant.description,
-                    Tags=quarantine_document.tag_list(),  # type: ignore[arg-type]  # the same shape, by another name
-                ),
-            )["Policy"]
+            with self._remembered(variant):
+                made = self._session.ask(
+                    "CreatePolicy",
+                    lambda iam: iam.create_policy(
+                        PolicyName=variant.value,
+                        Path=quarantine_document.PATH,
+                        PolicyDocument=document,
+                        Description=variant.description,
+                        Tags=quarantine_document.tag_list(),  # type: ignore[arg-type]  # the same shape, by another name
+                    ),
+                )["Policy"]
         except AwsFailure as error:
+            # Somebody was quicker, or the answer to an earlier try was lost, or the name is taken under another path:
+            # GetPolicy tells which.
             if error.code != ALREADY_EXISTS:
                 raise
-            # Somebody was quicker, or the answer to a first try was lost: see whose it is.
-            del self._policies[variant]
-            self._members.pop(variant, None)
-        else:
-            # Not asked for anew: IAM is eventually consistent.
-            self._policies[variant] = made
-            made["Tags"] = quarantine_document.tag_list()  # type: ignore[typeddict-item]  # the same shape, by another name
-            self._members[variant] = frozenset()
-            self._current[variant] = True
+            self._name_exists.add(variant)
+            return
+        # Not asked for again: IAM is eventually consistent.
+        self._policies[variant] = made
+        made["Tags"] = quarantine_document.tag_list()  # type: ignore[typeddict-item]  # the same shape, by another name
+        self._members[variant] = frozenset()
+        self._current[variant] = True
 
     def _is_current(self, variant: Variant) -> bool:
         if variant not in self._current:
@@ -149,25 +261,6 @@ class QuarantinePolicies:
             )
         return self._current[variant]
 
-    def _mend(self, variant: Variant) -> None:
-        arn, document = self._arn(variant), self._document(variant)
-        versions = self._session.ask("ListPolicyVersions", lambda iam: iam.list_policy_versions(PolicyArn=arn))[
-            "Versions"
-        ]
-        if len(versions) >= MAX_VERSIONS:
-            oldest = min(
-                (each for each in versions if not each["IsDefaultVersion"]), key=lambda each: each["CreateDate"]
-            )
-            self._session.ask(
-                "DeletePolicyVersion",
-                lambda iam: iam.delete_policy_version(PolicyArn=arn, VersionId=oldest["VersionId"]),
-            )
-        self._session.ask(
-            "CreatePolicyVersion",
-            lambda iam: iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True),
-        )
-        self._current[variant] = True
-
     def _document(self, variant: Variant) -> str:
         return quarantine_document.document_json(self._session.partition, self._account_id, variant)
 
@@ -178,3 +271,8 @@ class QuarantinePolicies:
 def _entities(arn: str, iam: IAMClient) -> list[ListEntitiesForPolicyResponseTypeDef]:
     pages = iam.get_paginator("list_entities_for_policy")
     return list(pages.paginate(PolicyArn=arn, EntityFilter="User", PaginationConfig={"PageSize": 1000}))
+
+
+def _customer_policies(iam: IAMClient) -> list[ListPoliciesResponseTypeDef]:
+    pages = iam.get_paginator("list_policies")
+    return list(pages.paginate(Scope="Local", PaginationConfig={"PageSize": 1000}))

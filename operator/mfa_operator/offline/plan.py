@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -12,18 +13,17 @@ from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import RefusalReason, RemediationAction, UserState
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.policy import Account
-from mfa_operator.api.status import Finding, ReportStatus
+from mfa_operator.api.status import ReportStatus
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.quarantine_document import Variant
-from mfa_operator.aws.quarantine_policies import QuarantinePolicies
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import SettingsError
-from mfa_operator.evaluation.verdicts import Verdict
 from mfa_operator.offline.audit import PolicyResult
 from mfa_operator.offline.policy_files import Previous
 from mfa_operator.passes.auditor import Auditor
-from mfa_operator.remediation.own_users import own_users
-from mfa_operator.remediation.planner import Decision, Terms, plan, refusal_message
+from mfa_operator.remediation.inputs import AccountPass, quarantined_users
+from mfa_operator.remediation.planner import Decision, refusal_message
+from mfa_operator.remediation.planning import make_plan
+from mfa_operator.remediation.quarantines import AccountQuarantines
 
 
 class PlannedUser(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -51,10 +51,8 @@ def plan_policy(
         audit = result.audits.get(account.id)
         if audit is None:
             continue
-        report = published.get((result.policy.ref, account.id))
-        findings = {finding.user: finding for finding in report.findings} if report else {}
         try:
-            decisions = _decide(result, account, auditor, access, findings, now)
+            decisions = _decide(result, account, auditor, access, published, now)
             planned.extend(_planned(account, decision) for decision in decisions)
         except AwsFailure as error:
             action = result.policy.spec.remediation.action
@@ -84,30 +82,23 @@ def published_in_cluster(refs: Sequence[PolicyRef], kubeconfig: Path | None, con
 
 
 def _decide(
-    result: PolicyResult,
-    account: Account,
-    auditor: Auditor,
-    access: AccessRules,
-    findings: dict[str, Finding],
-    now: datetime,
-) -> list[Decision]:
-    wanted = result.policy.spec.remediation
-    audit = result.audits[account.id]
+    result: PolicyResult, account: Account, auditor: Auditor, access: AccessRules, published: Previous, now: datetime
+) -> Sequence[Decision]:
+    report = published.get((result.policy.ref, account.id))
+    inputs = AccountPass.of(result.policy, account, result.audits[account.id], report, now)
     session = auditor.collector(account).session
-    in_force: frozenset[str] = frozenset()
-    if wanted.action is RemediationAction.QUARANTINE:
-        quarantines, variant = QuarantinePolicies(session), Variant.of(access_keys=wanted.quarantine_access_keys)
-        in_force = quarantines.members(variant) - quarantines.members(variant.other)
-    verdicts: list[Verdict] = list(audit.verdicts)
-    terms = Terms(
-        remediation=wanted,
-        switched_on=access.remediation,
-        permitted=access.permits(result.policy.ref.namespace, account, wanted.action),
-        own_users=own_users(session, audit.snapshot.own_user, verdicts),
-        console_users=audit.report.summary.console_users,
-        now=now,
-    )
-    return plan(verdicts, findings, terms, in_force=in_force)
+
+    def others() -> frozenset[str]:
+        """Users whom the other policies hold under quarantine, as far as their reports are known here."""
+        known = (
+            status.findings
+            for (ref, account_id), status in published.items()
+            if account_id == account.id and ref != result.policy.ref
+        )
+        return quarantined_users(chain.from_iterable(known))
+
+    quarantines = AccountQuarantines(result.policy, session, others)
+    return make_plan(inputs, inputs.verdicts, access, session, quarantines).decisions
 
 
 def _planned(account: Account, decision: Decision, why: str = "") -> PlannedUser:

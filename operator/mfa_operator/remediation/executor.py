@@ -1,35 +1,38 @@
-"""One action on one user: published, checked again, carried out, recorded."""
+"""One action on one user: checked as a whole before every request, and judged by what AWS shows afterwards."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
 
-import msgspec
-
-from mfa_operator.api.enums import (
-    EventReason,
-    RefusalReason,
-    RemediationAction,
-    RemediationState,
-    UserState,
-)
+from mfa_operator.api.enums import RefusalReason, RemediationAction, UserState
 from mfa_operator.api.status import FindingRemediation
-from mfa_operator.aws import remediate
-from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.remediate import Removal
-from mfa_operator.evaluation.exemptions import candidates
-from mfa_operator.evaluation.verdicts import Verdict, evaluate
-from mfa_operator.kube.cluster import ObjectGone
-from mfa_operator.remediation.planner import Decision, refusal_message
-from mfa_operator.remediation.session import Ledger
+from mfa_operator.aws.collect import failure_reason
+from mfa_operator.aws.errors import AwsFailure, NotFound
+from mfa_operator.aws.live_user import UNMODIFIABLE, delete_login_profile
+from mfa_operator.aws.quarantine_document import Variant
+from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.aws.writes import Ending, Write, carry_out
+from mfa_operator.evaluation.verdicts import Verdict
+from mfa_operator.remediation.checks import Checks
+from mfa_operator.remediation.outcomes import (
+    Attempt,
+    Done,
+    Failed,
+    LeftOpen,
+    LiveVerdict,
+    NotNeeded,
+    Outcome,
+    Postponed,
+    ProfileReplaced,
+    Skipped,
+)
+from mfa_operator.remediation.planner import Decision
+from mfa_operator.remediation.publisher import OBSERVED
+from mfa_operator.remediation.quarantines import AccountQuarantines
 from mfa_operator.reporting.wording import shortened
-from mfa_operator.scheduling.due import PassAbandoned
 
-OBSERVED = "outcome observed after restart"
-REMOVED = {
-    Removal.DONE: "login profile removed; access keys, if there are any, still work",
-    Removal.ALREADY_ABSENT: "the login profile was gone already; access keys, if there are any, still work",
-}
+REMOVED = "login profile removed; access keys, if there are any, still work"
+REMOVED_BY_OTHERS = "the login profile was gone already; access keys, if there are any, still work"
 
 _REASONS_NOT_TO = {
     UserState.UNKNOWN: RefusalReason.LOOKUP_DENIED,
@@ -37,146 +40,163 @@ _REASONS_NOT_TO = {
     UserState.VIOLATING: RefusalReason.WITHIN_GRACE,
     UserState.OVERDUE: RefusalReason.NOT_PUBLISHED_YET,
 }
-_RESULTS_OF_NOTHING = {UserState.NO_CONSOLE: "already_absent", UserState.COMPLIANT: "skipped_compliant"}
-
-Refusal = tuple[RefusalReason, str]
+_RESULTS_WITHOUT_ACTION = {UserState.NO_CONSOLE: "already_absent", UserState.COMPLIANT: "skipped_compliant"}
 
 
-def take(ledger: Ledger, decision: Decision) -> None:
-    """Act on one decision, with every check that comes before. Raises ClusterError, PassAbandoned."""
-    user = decision.verdict.user
-    ledger.put(
-        user,
-        FindingRemediation(
-            action=decision.action,
-            state=RemediationState.INTENDED,
-            time=ledger.around.clock(),
-            profile_created=decision.verdict.console_since,
-        ),
-    )
-    ledger.publish()
-    if not ledger.intent_stored(user):
-        # A CRD of an older release drops fields that it does not know, and says that all is well.
-        ledger.skip(user, RefusalReason.NOT_PUBLISHED_YET, "the MfaReport in the cluster does not hold the intent")
-        return
-    refusal = brake(ledger, decision.action)
-    if refusal is None and (verdict := _look_again(ledger, decision)):
-        # The look may have taken long.
-        refusal = _forbidden(ledger, decision.action)
-        if refusal is None:
-            _carry_out(ledger, decision.action, verdict)
-    if refusal:
-        ledger.skip(user, *refusal)
+class _Execution:
+    """What every action has in common: the check of the user, and what was seen of them."""
+
+    def __init__(self, decision: Decision, checks: Checks) -> None:
+        self._judged = decision.verdict
+        self._action = decision.action
+        self._user = decision.verdict.user
+        self._checks = checks
+        self._profile = decision.verdict.console_since
+        """CreateDate of the login profile that this is about; None until it is known."""
+        self._seen: LiveVerdict | None = None
+        """What the last check saw of the user; None where it did not come so far."""
+        self._errors: list[AwsFailure] = []
+
+    def execute(self, stopping: threading.Event) -> Attempt:
+        ending: Ending[Outcome] = carry_out(self._next_write, self.check, stopping)
+        # Once more: another policy's audit may have read the user in between.
+        self._checks.forget_user(self._judged.user_id)
+        return Attempt(self._outcome(ending), self._seen, (*self._errors, *ending.errors))
+
+    def _next_write(self) -> Write | None:
+        raise NotImplementedError
+
+    def _outcome(self, ending: Ending[Outcome]) -> Outcome:
+        raise NotImplementedError
+
+    def check(self) -> Outcome | None:
+        """Everything that may stand against the next request. Raises ClusterError, PassAbandoned."""
+        self._seen = None
+        if refusal := self._checks.check_still_allowed(self._action):
+            return Skipped(self._user, *refusal)
+        try:
+            verdict = self._checks.verdict_now(self._user, self._judged.path)
+        except AwsFailure as error:
+            self._errors.append(error)
+            return Skipped(self._user, RefusalReason.LOOKUP_DENIED, str(error), tried=True)
+        self._checks.forget_user(self._judged.user_id)
+        self._seen = LiveVerdict(self._user, verdict)
+        if verdict is None:
+            return NotNeeded(self._user, self._action)
+        if not self._same_violation(verdict):
+            return self._not_the_same(verdict)
+        self._profile = verdict.console_since
+        # Reading may have taken long.
+        refusal = self._checks.check_own_settings(self._action)
+        return Skipped(self._user, *refusal) if refusal else None
+
+    def _same_violation(self, verdict: Verdict) -> bool:
+        judged = self._judged
+        same = (verdict.user_id, verdict.first_seen) == (judged.user_id, judged.first_seen)
+        same_profile = self._profile in (None, verdict.console_since)
+        return verdict.state is UserState.OVERDUE and same and bool(verdict.console) and same_profile
+
+    def _not_the_same(self, verdict: Verdict) -> Outcome:
+        if verdict.state in _RESULTS_WITHOUT_ACTION:
+            return NotNeeded(self._user, self._action, _RESULTS_WITHOUT_ACTION[verdict.state])
+        return Skipped(self._user, _REASONS_NOT_TO[verdict.state] if verdict.console else RefusalReason.NO_CONSOLE)
 
 
-def brake(ledger: Ledger, action: RemediationAction) -> Refusal | None:
-    """Whether anything says stop since the plan was made: the policy itself, or the operator's own settings.
+class _Removal(_Execution):
+    """DeleteLoginProfile."""
 
-    To be asked before every single action. Raises ObjectGone, ClusterError, PassAbandoned.
+    def __init__(
+        self, decision: Decision, checks: Checks, session: AccountSession, earlier_intent: FindingRemediation | None
+    ) -> None:
+        super().__init__(decision, checks)
+        self._session, self._earlier_intent = session, earlier_intent
+        self._result = ""
+
+    def _next_write(self) -> Write | None:
+        return None if self._result else Write("DeleteLoginProfile", self._send)
+
+    def _send(self) -> None:
+        try:
+            delete_login_profile(self._session, self._user)
+            self._result = "done"
+        except NotFound as error:
+            # It was there a moment ago. Where an earlier try got no answer, that try took it away.
+            self._result = "done" if error.retries else "already_absent"
+
+    def _outcome(self, ending: Ending[Outcome]) -> Outcome:
+        if ending.complete:
+            ours = self._result == "done" or ending.unanswered
+            return self._done(REMOVED) if ours else self._done(REMOVED_BY_OTHERS, "already_absent")
+        if ending.unanswered:
+            return self._outcome_of_lost_answer(ending)
+        seen, earlier = self._seen.verdict if self._seen else None, self._earlier_intent
+        gone = seen is not None and seen.console is False
+        if ending.stopped and gone and earlier and earlier.action is RemediationAction.REMOVE_CONSOLE_ACCESS:
+            # IAM is eventually consistent: an earlier pass's try whose answer was lost shows only now.
+            return Done(self._user, earlier.action, OBSERVED, "done", earlier.profile_created)
+        return ending.stopped or _failed(self._user, self._action, ending)
+
+    def _outcome_of_lost_answer(self, ending: Ending[Outcome]) -> Outcome:
+        """A request got no answer. What AWS showed since tells what became of it, or nobody knows yet."""
+        if ending.stopped and self._seen:
+            seen = self._seen.verdict
+            if seen is None:
+                return ending.stopped
+            if seen.console is False:
+                return self._done(REMOVED)
+            if self._profile and seen.console_since and seen.console_since > self._profile:
+                return ProfileReplaced(self._user, self._action)
+        error = ending.errors[-1]
+        return LeftOpen(self._user, f"no answer to the call: {error}", failure_reason(error))
+
+    def _done(self, message: str, result: str = "done") -> Done:
+        return Done(self._user, self._action, message, result, self._profile)
+
+
+class _Quarantine(_Execution):
+    """The managed policy made or repaired where needed, attached, and the other variant detached."""
+
+    def __init__(self, decision: Decision, checks: Checks, quarantines: AccountQuarantines) -> None:
+        super().__init__(decision, checks)
+        self._quarantines = quarantines
+        self._variant: Variant | None = None
+
+    def _next_write(self) -> Write | None:
+        self._variant = self._variant or self._quarantines.variant_for(self._user)
+        return self._quarantines.policies.next_write_to_attach(self._variant, self._user)
+
+    def _outcome(self, ending: Ending[Outcome]) -> Outcome:
+        attached = "AttachUserPolicy" in ending.sent
+        if ending.complete or (ending.stopped and attached):
+            # Stopped before the other variant was detached: the user is under quarantine, the next pass does the rest.
+            return Done(self._user, self._action, f"{self._variant} attached until MFA is there", "done")
+        if ending.unanswered and not attached:
+            return LeftOpen(self._user, f"no answer to the call: {ending.errors[-1]}")
+        return ending.stopped or _failed(self._user, self._action, ending, quarantined=attached)
+
+
+def execute(
+    decision: Decision,
+    earlier_intent: FindingRemediation | None,
+    checks: Checks,
+    session: AccountSession,
+    quarantines: AccountQuarantines,
+) -> Attempt:
+    """Take the action that was decided and announced.
+
+    `earlier_intent`: an intent of an earlier pass of which no outcome is known. Raises ClusterError, PassAbandoned.
     """
-    if refusal := _forbidden(ledger, action):
-        return refusal
-    body = ledger.around.cluster.get_policy(ledger.policy.ref)
-    metadata = body["metadata"] if body else {}
-    if metadata.get("uid") != ledger.policy.uid or metadata.get("deletionTimestamp"):
-        raise ObjectGone(f"MfaPolicy {ledger.policy.ref} is gone")
-    if metadata.get("generation") != ledger.policy.generation:
-        # Suspended, dry run, another action, another exemption: whatever it is, the next pass plans by it.
-        return RefusalReason.REMEDIATION_DISABLED, "the policy was edited during the pass; the next one plans anew"
-    return None
-
-
-def judge(ledger: Ledger, name: str, path: str) -> Verdict | None:
-    """The verdict on a user by what AWS says this moment, also for the report; None where there is no such user.
-
-    Raises AwsFailure.
-    """
-    spec, now = ledger.policy.spec, ledger.around.clock()
-    tagged = any(exemption.tags for exemption in candidates(spec, ledger.account.id, name, path, now))
-    facts = remediate.look(ledger.session, name, with_tags=tagged)
-    if facts is None:
-        ledger.verdicts.pop(name, None)
-        return None
-    snapshot = replace(ledger.snapshot, users=(facts,), root=None)
-    verdict = ledger.verdicts[name] = evaluate(spec, snapshot, ledger.published, now)[0]
-    return verdict
-
-
-def _forbidden(ledger: Ledger, action: RemediationAction) -> Refusal | None:
-    if not ledger.around.leading():
-        raise PassAbandoned("another replica may lead: what is left is left to it")
-    if not ledger.around.access().remediation:
-        return RefusalReason.REMEDIATION_DISABLED, refusal_message(RefusalReason.REMEDIATION_DISABLED)
-    if not ledger.permits(action):
-        return RefusalReason.NOT_ALLOWED, refusal_message(RefusalReason.NOT_ALLOWED)
-    return None
-
-
-def _look_again(ledger: Ledger, decision: Decision) -> Verdict | None:
-    """Judge the user once more; None where that is no reason to act."""
-    before = decision.verdict
-    name = before.user
-    try:
-        verdict = judge(ledger, name, before.path)
-    except AwsFailure as error:
-        ledger.count_error(error)
-        ledger.skip(name, RefusalReason.LOOKUP_DENIED, str(error), tried=True)
-        return None
-    ledger.collector.forget_user(before.user_id)
-    if verdict is None:
-        ledger.drop(name)
-        return None
-    same_violation = (verdict.user_id, verdict.first_seen) == (before.user_id, before.first_seen)
-    if verdict.state is UserState.OVERDUE and same_violation and verdict.console:
-        return verdict
-    earlier = ledger.intents().get(name)
-    if verdict.console is False and earlier and earlier.action is RemediationAction.REMOVE_CONSOLE_ACCESS:
-        # IAM is eventually consistent: an earlier try whose answer was lost shows only now.
-        ledger.done(earlier.action, name, OBSERVED, result="done", profile=earlier.profile_created)
-    elif verdict.state in _RESULTS_OF_NOTHING:
-        ledger.drop(name)
-        ledger.count(decision.action, _RESULTS_OF_NOTHING[verdict.state])
+    execution: _Execution
+    if decision.action is RemediationAction.QUARANTINE:
+        execution = _Quarantine(decision, checks, quarantines)
     else:
-        reason = _REASONS_NOT_TO[verdict.state] if verdict.console else RefusalReason.NO_CONSOLE
-        ledger.skip(name, reason)
-    return None
+        execution = _Removal(decision, checks, session, earlier_intent)
+    return execution.execute(session.sessions.stopping)
 
 
-def _carry_out(ledger: Ledger, action: RemediationAction, verdict: Verdict) -> None:
-    user = verdict.user
-    try:
-        if action is RemediationAction.QUARANTINE:
-            variant = ledger.quarantine_for(user)
-            ledger.quarantines.attach(variant, user)
-            ledger.done(action, user, f"{variant} attached until MFA is there", result="done")
-        else:
-            removal = remediate.remove_login_profile(ledger.session, user)
-            ledger.done(action, user, REMOVED[removal], result=str(removal), profile=verdict.console_since)
-    except AwsFailure as error:
-        _failed(ledger, action, user, error)
-    finally:
-        # Once more: another policy's audit may have looked at the user in between.
-        ledger.collector.forget_user(verdict.user_id)
-
-
-def _failed(ledger: Ledger, action: RemediationAction, user: str, error: AwsFailure) -> None:
-    intent = ledger.record(user)
-    assert intent is not None  # noqa: S101 - put there by take(), for the type checker
-    before = ledger.record_before(user)
-    ledger.count_error(error)
-    if error.code == remediate.UNMODIFIABLE:
-        message = f"{error.code}: AWS asks to try again later; a later pass will"
-        ledger.put(user, msgspec.structs.replace(intent, state=RemediationState.PLANNED, message=message))
-    elif remediate.outcome_unknown(error):
-        # The intent stays: the next pass sees what became of it.
-        ledger.put(user, msgspec.structs.replace(intent, message=shortened(f"no answer to the call: {error}")))
-    else:
-        message = shortened(str(error))
-        ledger.put(
-            user,
-            msgspec.structs.replace(intent, state=RemediationState.FAILED, time=ledger.around.clock(), message=message),
-        )
-        ledger.publish()
-        if before is None or (before.state, before.message) != (RemediationState.FAILED, message):
-            ledger.tell(EventReason.REMEDIATION_FAILED, user, f"{action} failed: {error}")
-        ledger.count(action, "failed")
+def _failed(user: str, action: RemediationAction, ending: Ending[Outcome], *, quarantined: bool = False) -> Outcome:
+    error = ending.error
+    assert error is not None  # noqa: S101 - neither complete nor stopped, for the type checker
+    if error.code == UNMODIFIABLE:
+        return Postponed(user, f"{error.code}: AWS asks to try again later; a later pass will")
+    return Failed(user, action, shortened(str(error)), quarantined)

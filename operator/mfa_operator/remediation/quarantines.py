@@ -1,24 +1,25 @@
-"""Quarantines that stand: mended where somebody edited them, kept, taken over, and lifted once nobody asks for them."""
+"""Quarantines that stand: repaired where somebody edited the policy, kept, taken over, and lifted once not needed."""
 
 from __future__ import annotations
 
-import logging
+import threading
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
-import msgspec
-
-from mfa_operator.api.enums import EventReason, RemediationAction, RemediationState, UserState
-from mfa_operator.api.status import FindingRemediation
+from mfa_operator.api.enums import RemediationAction, UserState
+from mfa_operator.api.objects import Policy
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.quarantine_document import Variant
+from mfa_operator.aws.quarantine_policies import QuarantinePolicies
+from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.aws.writes import Write, carry_out
 from mfa_operator.evaluation.verdicts import Verdict
-from mfa_operator.remediation import executor
-from mfa_operator.remediation.session import Ledger
+from mfa_operator.remediation.checks import Checks
+from mfa_operator.remediation.inputs import AccountPass
+from mfa_operator.remediation.outcomes import Attempt, Lifted, LiftFailed, LiveVerdict
 from mfa_operator.reporting.wording import many, shortened
 
-logger = logging.getLogger(__name__)
-
-ATTACHED_ALREADY = "the quarantine was attached already"
-MAX_TOLD = 10
+MAX_NAMED = 10
 """Users named in one Event: a command that is cut off is none. Once these are released, the next Event names others."""
 _LIFT_REASONS = {
     UserState.COMPLIANT: "an accepted MFA device is there",
@@ -27,74 +28,113 @@ _LIFT_REASONS = {
 }
 
 
-def mend(ledger: Ledger) -> None:
-    """Put the policy right where an edited one protects nobody. Raises AwsFailure, ClusterError, PassAbandoned."""
-    wanted = ledger.policy.spec.remediation
-    variant = Variant.of(access_keys=wanted.quarantine_access_keys)
-    if wanted.action is not RemediationAction.QUARANTINE or wanted.dry_run or not ledger.permits(wanted.action):
-        return
-    if ledger.quarantines.drifted(variant) and executor.brake(ledger, wanted.action) is None:
-        ledger.quarantines.ensure(variant)
+class AccountQuarantines:
+    """Who is under which quarantine in one account, and which one a policy wants."""
 
+    def __init__(self, policy: Policy, session: AccountSession, others: Callable[[], frozenset[str]]) -> None:
+        """`others` gives the users whom other policies hold under quarantine; asked once, and only where needed."""
+        self.policies = QuarantinePolicies(session)
+        self._remediation = policy.spec.remediation
+        self._others = others
 
-def in_force(ledger: Ledger) -> frozenset[str]:
-    """Overdue users who are under the quarantine that the policy asks for. Raises AwsFailure, ClusterError."""
-    if ledger.wanted is not RemediationAction.QUARANTINE:
-        return frozenset()
-    return frozenset(
-        user
-        for user, verdict in ledger.verdicts.items()
-        if verdict.state is UserState.OVERDUE
-        and (carried := ledger.quarantines.carried(user))
-        and carried == {ledger.quarantine_for(user)}
-    )
+    @cached_property
+    def held_by_others(self) -> frozenset[str]:
+        """Users of the account whom other policies hold under quarantine, as their reports say. Raises ClusterError."""
+        return self._others()
 
+    @property
+    def wanted(self) -> Variant:
+        return Variant.of(access_keys=self._remediation.quarantine_access_keys)
 
-def keep(ledger: Ledger, user: str) -> None:
-    """Record a quarantine that stands already, whoever attached it: from now on this policy holds it, too.
+    def variant_for(self, user: str) -> Variant:
+        """Which quarantine the user is to be under, as far as this policy goes. Raises AwsFailure, ClusterError.
 
-    A policy that may not act, or is only trying, holds nothing: it would never lift it.
-    """
-    if user not in ledger.held and (ledger.policy.spec.remediation.dry_run or not ledger.permits(ledger.wanted)):
-        ledger.drop(user)
-        return
-    ledger.held |= {user}
-    before = ledger.record_before(user)
-    if before and (before.action, before.state) == (RemediationAction.QUARANTINE, RemediationState.DONE):
-        ledger.put(user, before)
-    else:
-        record = FindingRemediation(
-            action=RemediationAction.QUARANTINE,
-            state=RemediationState.DONE,
-            time=ledger.around.clock(),
-            message=ATTACHED_ALREADY,
+        Where two policies hold a user and differ, the stricter one stands: else each would undo what the other did.
+        """
+        stricter = Variant.CONSOLE_AND_KEYS in self.policies.carried(user)
+        return Variant.CONSOLE_AND_KEYS if stricter and user in self.held_by_others else self.wanted
+
+    def in_force(self, verdicts: Iterable[Verdict]) -> frozenset[str]:
+        """Overdue users who are under the quarantine that the policy asks for. Raises AwsFailure, ClusterError."""
+        if self._remediation.action is not RemediationAction.QUARANTINE:
+            return frozenset()
+        return frozenset(
+            verdict.user
+            for verdict in verdicts
+            if verdict.state is UserState.OVERDUE
+            and (carried := self.policies.carried(verdict.user))
+            and carried == {self.variant_for(verdict.user)}
         )
-        ledger.put(user, record)
 
 
-def lift(ledger: Ledger) -> None:
-    """Lift the quarantines of this policy that nobody asks for any more. Raises ClusterError, PassAbandoned."""
-    unneeded = [user for user in sorted(ledger.recorded_quarantines()) if _unneeded(ledger, user)]
-    for user in unneeded:
-        before = ledger.record_before(user)
-        if user not in ledger.held and before and before.state is not RemediationState.INTENDED:
-            ledger.tell(EventReason.QUARANTINE_LIFTED, user, "quarantine lifted: the policy is not attached any more")
-    wanted = ledger.policy.spec.remediation
-    if wanted.action is not RemediationAction.NONE and wanted.dry_run:
+def repair_drift(
+    inputs: AccountPass, checks: Checks, quarantines: AccountQuarantines, stopping: threading.Event
+) -> None:
+    """Put the policy right where an edited one protects nobody. Raises AwsFailure, ClusterError, PassAbandoned."""
+    action, variant = inputs.action, quarantines.wanted
+    may_act = not inputs.policy.spec.remediation.dry_run and checks.permits(action)
+    if action is not RemediationAction.QUARANTINE or not may_act or not quarantines.policies.drifted(variant):
         return
-    for user in unneeded:
-        if user not in ledger.held:
-            continue
-        if user in ledger.held_by_others:
-            logger.info("%s: %s stays under quarantine, which another policy asks for", ledger.policy.ref, user)
-            ledger.released(user)
-            # At once: two policies that both gave way to each other would leave it there for ever.
-            ledger.publish()
-        elif executor.brake(ledger, RemediationAction.QUARANTINE) is None:
-            _release(ledger, user)
+    ending = carry_out(
+        lambda: quarantines.policies.next_write_to_keep(variant), lambda: checks.check_still_allowed(action), stopping
+    )
+    if ending.error:
+        raise ending.error
 
 
-def unclaimed(ledger: Ledger) -> str:
+def unneeded(inputs: AccountPass, verdict: Verdict | None) -> bool:
+    """Whether the policy does not ask for the user's quarantine any more."""
+    if verdict is None or verdict.state is UserState.UNKNOWN:
+        return False
+    if verdict.state is UserState.OVERDUE:
+        return inputs.action is RemediationAction.NONE
+    return not _clock_set_back(inputs, verdict)
+
+
+def lift(
+    user: str,
+    verdict: Verdict,
+    inputs: AccountPass,
+    checks: Checks,
+    quarantines: AccountQuarantines,
+    stopping: threading.Event,
+) -> Attempt:
+    """Lift the quarantine of a user of whom the audit says that it is not needed any more.
+
+    Raises ClusterError, PassAbandoned.
+    """
+    seen: LiveVerdict | None = None
+
+    def next_write() -> Write | None:
+        return quarantines.policies.next_write_to_release(user)
+
+    def check() -> str | None:
+        """What stands against it; "" where there is nothing to say about that."""
+        nonlocal seen
+        if checks.check_still_allowed(RemediationAction.QUARANTINE):
+            return ""
+        try:
+            now = checks.verdict_now(user, verdict.path)
+        except AwsFailure as error:
+            return str(error)
+        checks.forget_user(verdict.user_id)
+        seen = LiveVerdict(user, now)
+        if now and not unneeded(inputs, now):
+            return ""
+        return "" if checks.check_own_settings(RemediationAction.QUARANTINE) else None
+
+    ending = carry_out(next_write, check, stopping)
+    errors = tuple(ending.errors)
+    if why := ending.error or ending.stopped:
+        return Attempt(LiftFailed(user, shortened(f"the quarantine could not be lifted: {why}")), seen, errors)
+    if not ending.complete:
+        return Attempt(None, seen, errors)
+    state = seen.verdict.state if seen and seen.verdict else verdict.state
+    reason = _LIFT_REASONS.get(state, "the policy does not ask for it any more")
+    return Attempt(Lifted(user, reason), seen, errors)
+
+
+def unclaimed(inputs: AccountPass, quarantines: AccountQuarantines, held: frozenset[str]) -> str:
     """Who is under quarantine although no report says so, in words; empty where nobody is.
 
     Raises AwsFailure, ClusterError.
@@ -102,46 +142,20 @@ def unclaimed(ledger: Ledger) -> str:
     Reports can be deleted, and policies with them. Whose quarantine it was nobody knows then: another operator's,
     perhaps, so that lifting it is for people.
     """
-    if ledger.wanted is not RemediationAction.QUARANTINE:
+    if inputs.action is not RemediationAction.QUARANTINE:
         return ""
-    carriers = ledger.quarantines.all_members() - ledger.held
-    users = sorted(carriers - ledger.held_by_others) if carriers else []
+    carriers = quarantines.policies.all_members() - held
+    users = sorted(carriers - quarantines.held_by_others) if carriers else []
     if not users:
         return ""
-    flags = " ".join(f"--user {user}" for user in users[:MAX_TOLD])
+    flags = " ".join(f"--user {user}" for user in users[:MAX_NAMED])
     return (
         f"{many(len(users), 'user')} under quarantine, which no report accounts for; if nothing else needs it, lift it "
-        f"with `mfa-operator release --account {ledger.account.id} {flags}`"
+        f"with `mfa-operator release --account {inputs.account.id} {flags}`"
     )
 
 
-def _release(ledger: Ledger, user: str) -> None:
-    try:
-        ledger.quarantines.release(user)
-    except AwsFailure as error:
-        ledger.count_error(error)
-        message = shortened(f"the quarantine could not be lifted: {error}")
-        before, record = ledger.record_before(user), ledger.record(user)
-        if record:
-            ledger.put(user, msgspec.structs.replace(record, message=message))
-        if before is None or before.message != message:
-            ledger.tell(EventReason.REMEDIATION_FAILED, user, message)
-        return
-    ledger.released(user)
-    reason = _LIFT_REASONS.get(ledger.verdicts[user].state, "the policy does not ask for it any more")
-    ledger.tell(EventReason.QUARANTINE_LIFTED, user, f"quarantine lifted: {reason}")
-
-
-def _unneeded(ledger: Ledger, user: str) -> bool:
-    verdict = ledger.verdicts.get(user)
-    if verdict is None or verdict.state is UserState.UNKNOWN:
-        return False
-    if verdict.state is UserState.OVERDUE:
-        return ledger.wanted is RemediationAction.NONE
-    return not _clock_set_back(ledger, verdict)
-
-
-def _clock_set_back(ledger: Ledger, verdict: Verdict) -> bool:
+def _clock_set_back(inputs: AccountPass, verdict: Verdict) -> bool:
     """Whether the user is within grace only because the clock was set back since the quarantine began."""
-    before = ledger.record_before(verdict.user)
-    return bool(verdict.state is UserState.VIOLATING and before and before.time and before.time > ledger.now)
+    before = inputs.record_before(verdict.user)
+    return bool(verdict.state is UserState.VIOLATING and before and before.time and before.time > inputs.now)

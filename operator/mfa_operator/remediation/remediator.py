@@ -1,9 +1,9 @@
 """Remediation in one account: what the policy asks for, as far as the operator's own settings allow.
 
-For each user, in this order: the intent goes into the MfaReport; the policy is read anew (still there, not edited) and
-so are the operator's own rules; the user is looked at live and judged by the same rules once more; only then AWS is
-told to act; the outcome goes into the report, and then into an Event and a counter. Whatever stops this in between
-leaves an intent behind that the next pass compares with what is really there.
+For each user, in this order: the intent goes into the MfaReport; the policy is read again (still there, not edited) and
+so are the operator's own rules; the user is read live and judged by the same rules once more; only then AWS is called;
+the outcome goes into the report, and then into an Event and a counter. Whatever stops this in between leaves an intent
+behind that the next pass compares with what is really there.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
-from mfa_operator.api.enums import EventReason, RefusalReason, RemediationAction, UserState
+from mfa_operator.api.enums import EventReason, RefusalReason, RemediationAction, RemediationState, UserState
 from mfa_operator.api.objects import Policy, PolicyRef
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import FindingRemediation, ReportStatus
@@ -25,15 +24,32 @@ from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.kube.cluster import Cluster, StoredReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Audit, Auditor
-from mfa_operator.remediation import executor, quarantines
-from mfa_operator.remediation.executor import OBSERVED
-from mfa_operator.remediation.own_users import own_users
-from mfa_operator.remediation.planner import Decision, Terms, plan, record
-from mfa_operator.remediation.session import Ledger, Surroundings
+from mfa_operator.remediation import quarantines
+from mfa_operator.remediation.checks import Checks
+from mfa_operator.remediation.executor import execute
+from mfa_operator.remediation.inputs import AccountPass, Environment, held_by_others
+from mfa_operator.remediation.outcomes import (
+    Attempt,
+    Done,
+    Failed,
+    LeftOpen,
+    LeftToOthers,
+    LiveVerdict,
+    Outcome,
+    ProfileReplaced,
+    Skipped,
+)
+from mfa_operator.remediation.planner import Decision
+from mfa_operator.remediation.planning import make_plan
+from mfa_operator.remediation.publisher import OBSERVED, Publisher
+from mfa_operator.remediation.quarantines import AccountQuarantines
+from mfa_operator.remediation.record_book import RecordBook
 
 logger = logging.getLogger(__name__)
 
 _COUNTED_REFUSALS = {RefusalReason.LIMIT_REACHED: "refused_limit", RefusalReason.DRY_RUN: "dry_run"}
+_PUBLISHED_AT_ONCE = (Done, Failed, LeftToOthers)
+"""Outcomes that another policy, or a process after a crash, must see before anything else happens."""
 
 
 class OperatorRemediator:
@@ -55,11 +71,11 @@ class OperatorRemediator:
         `access` gives the rules in force now, `leading` whether no other replica can act: asked before actions.
         `namespaces` are those whose policies are served; empty: all.
         """
-        self._around = Surroundings(cluster, auditor, metrics, access, clock, leading, namespaces)
+        self._environment = Environment(cluster, auditor, metrics, access, clock, leading, namespaces)
         self._lock = threading.Lock()
         self._accounts: dict[str, threading.Lock] = {}
-        self._told: dict[tuple[PolicyRef, str, EventReason], str] = {}
-        """What was told last time, by policy and account."""
+        self._last_events: dict[tuple[PolicyRef, str, EventReason], str] = {}
+        """The message of the last Event about an account as a whole, by policy and account."""
 
     def act(
         self, policy: Policy, account: Account, audit: Audit, stored: StoredReport | None, now: datetime
@@ -68,34 +84,26 @@ class OperatorRemediator:
 
         Returns the report to publish, and the report as it was stored last. Raises ClusterError, PassAbandoned.
         """
-        ledger = Ledger(self._around, policy, account, audit, stored, now)
-        if ledger.wanted is RemediationAction.NONE and not ledger.recorded_quarantines() and not ledger.intents():
+        inputs = AccountPass.of(policy, account, audit, stored.status if stored else None, now)
+        if inputs.action is RemediationAction.NONE and not inputs.recorded_quarantines() and not inputs.intents():
             return audit.report, stored
+        work = _AccountWork(self._environment, inputs, stored)
+        unclaimed: str | None = None
         with self._alone_in(account.id):
-            trouble = _act(ledger)
-            if not trouble:
-                self._tell_unclaimed(ledger)
-        self._tell_once(ledger, EventReason.REMEDIATION_FAILED, trouble and f"nothing can be done: {trouble}")
-        return ledger.report(), ledger.stored
+            skipped = work.run()
+            if not skipped:
+                unclaimed = work.unclaimed_quarantines()
+        if unclaimed is not None:
+            self._emit_once(work, EventReason.QUARANTINES_LEFT, unclaimed)
+        self._emit_once(work, EventReason.REMEDIATION_FAILED, skipped and f"remediation skipped: {skipped}")
+        return work.book.report(), work.publisher.stored
 
-    def _tell_unclaimed(self, ledger: Ledger) -> None:
-        try:
-            unclaimed = quarantines.unclaimed(ledger)
-        except AwsFailure as error:
-            # What was done is to be published all the same.
-            ledger.count_error(error)
-            logger.warning(
-                "%s account %s: quarantines not looked through: %s", ledger.policy.ref, ledger.account.id, error
-            )
-            return
-        self._tell_once(ledger, EventReason.QUARANTINES_LEFT, unclaimed)
-
-    def _tell_once(self, ledger: Ledger, reason: EventReason, message: str) -> None:
-        """Tell of the account what is news: the same message as last time is none, and an empty one nothing at all."""
-        key = ledger.policy.ref, ledger.account.id, reason
-        if message and self._told.get(key) != message:
-            ledger.tell_of_account(reason, message)
-        self._told[key] = message
+    def _emit_once(self, work: _AccountWork, reason: EventReason, message: str) -> None:
+        """An Event about the account where its message is not the last one's; none where it is empty."""
+        key = work.inputs.policy.ref, work.inputs.account.id, reason
+        if message and self._last_events.get(key) != message:
+            work.publisher.emit_event(reason, message)
+        self._last_events[key] = message
 
     def _alone_in(self, account_id: str) -> threading.Lock:
         """Two policies may name one account: what one does, the other sees before it acts."""
@@ -103,126 +111,172 @@ class OperatorRemediator:
             return self._accounts.setdefault(account_id, threading.Lock())
 
 
-def _act(ledger: Ledger) -> str:
-    """Returns what kept it from planning anything; empty where nothing did."""
-    ledger.held = ledger.recorded_quarantines()
-    try:
-        _find_quarantines(ledger)
-    except AwsFailure as error:
-        _refuse_all(ledger, error)
-        return str(error)
-    trouble = ""
-    decisions: list[Decision] = []
-    try:
-        quarantines.mend(ledger)
-        _observe(ledger)
-        decisions = _decide(ledger)
-    except AwsFailure as error:
-        trouble = str(error)
-        _refuse_all(ledger, error)
-    for decision in decisions:
-        if decision.acts:
-            executor.take(ledger, decision)
-    quarantines.lift(ledger)
-    return trouble
+class _AccountWork:
+    """One account in one pass: others find out and act; here it is recorded, published and announced."""
 
+    def __init__(self, environment: Environment, inputs: AccountPass, stored: StoredReport | None) -> None:
+        self._environment = environment
+        self.inputs = inputs
+        self.book = RecordBook(inputs)
+        self.publisher = Publisher(environment.cluster, environment.metrics, inputs, stored)
+        collector = environment.auditor.collector(inputs.account)
+        self._session = collector.session
+        self._stopping = self._session.sessions.stopping
+        self._checks = Checks(environment, inputs, collector)
+        self._quarantines = AccountQuarantines(inputs.policy, self._session, self._held_by_others)
 
-def _find_quarantines(ledger: Ledger) -> None:
-    """See which quarantines stand. Without any to be expected nothing is asked: a role for removals need not allow it.
+    def run(self) -> str:
+        """Returns what kept it from planning anything; empty where nothing did. Raises ClusterError, PassAbandoned."""
+        try:
+            self._find_quarantines()
+        except AwsFailure as error:
+            self._refuse_all(error)
+            return str(error)
+        skipped = ""
+        decisions: tuple[Decision, ...] = ()
+        try:
+            quarantines.repair_drift(self.inputs, self._checks, self._quarantines, self._stopping)
+            self._observe_intents()
+            decisions = self._plan()
+        except AwsFailure as error:
+            self._refuse_all(error)
+            skipped = str(error)
+        for decision in decisions:
+            if decision.acts:
+                self._take_action(decision)
+        self._lift()
+        return skipped
 
-    Raises AwsFailure.
-    """
-    if ledger.wanted is RemediationAction.QUARANTINE or ledger.held:
-        ledger.held &= ledger.quarantines.all_members()
+    def unclaimed_quarantines(self) -> str | None:
+        """Whom nobody accounts for, in words; None where that is not known. Raises ClusterError."""
+        try:
+            return quarantines.unclaimed(self.inputs, self._quarantines, self.book.held)
+        except AwsFailure as error:
+            # What was done is to be published all the same.
+            self.publisher.count_error(error)
+            label = f"{self.inputs.policy.ref} account {self.inputs.account.id}"
+            logger.warning("%s: quarantines were not compared with the reports: %s", label, error)
+            return None
 
+    def _held_by_others(self) -> frozenset[str]:
+        namespaces = self._environment.namespaces or None
+        reports = self._environment.cluster.list_account_reports(self.inputs.account.id, namespaces)
+        return held_by_others(self.inputs.policy, reports)
 
-def _observe(ledger: Ledger) -> None:
-    """Compare the intents that an earlier pass left behind with what is there. Raises ClusterError."""
-    for user, intent in ledger.intents().items():
-        if user not in ledger.verdicts:
-            continue
-        if intent.action is RemediationAction.REMOVE_CONSOLE_ACCESS:
-            _observe_removal(ledger, user, intent)
-        elif user in ledger.held:
-            ledger.done(intent.action, user, OBSERVED, result="done")
+    def _find_quarantines(self) -> None:
+        """See which quarantines stand. Where none is to be expected nothing is asked: a role for removals alone need
+        not allow it. Raises AwsFailure.
+        """
+        if self.inputs.action is RemediationAction.QUARANTINE or self.book.held:
+            self.book.held &= self._quarantines.policies.all_members()
 
+    def _observe_intents(self) -> None:
+        """Compare the intents that an earlier pass left behind with what is there. Raises ClusterError."""
+        for user, intent in self.inputs.intents().items():
+            if user not in self.book.verdicts:
+                continue
+            if intent.action is RemediationAction.REMOVE_CONSOLE_ACCESS:
+                self._conclude(self._observe_removal(user, intent))
+            elif user in self.book.held:
+                self._conclude(Attempt(Done(user, intent.action, OBSERVED, "done")))
 
-def _observe_removal(ledger: Ledger, user: str, intent: FindingRemediation) -> None:
-    try:
-        # Live: the credential report may be from before the profile was made.
-        verdict = executor.judge(ledger, user, ledger.verdicts[user].path)
-    except AwsFailure as error:
-        ledger.count_error(error)
-        _leave_open(ledger, user, error)
-        return
-    if verdict is None:
-        return
-    made, meant = verdict.console_since, intent.profile_created
-    if verdict.console is False:
-        ledger.done(intent.action, user, OBSERVED, result="done", profile=meant)
-    elif made and meant and made > meant:
-        # The profile that was meant is gone; the one that is there now belongs to a new violation.
-        ledger.tell(EventReason.CONSOLE_ACCESS_REMOVED, user, f"{OBSERVED}; there is a new login profile since")
-        ledger.count(intent.action, "done")
+    def _observe_removal(self, user: str, intent: FindingRemediation) -> Attempt:
+        try:
+            # Live: the credential report may be from before the profile was made.
+            verdict = self._checks.verdict_now(user, self.book.verdicts[user].path)
+        except AwsFailure as error:
+            return Attempt(LeftOpen(user, unknown=failure_reason(error)), errors=(error,))
+        seen = LiveVerdict(user, verdict)
+        if verdict is None:
+            return Attempt(None, seen)
+        made, meant = verdict.console_since, intent.profile_created
+        if verdict.console is False:
+            return Attempt(Done(user, intent.action, OBSERVED, "done", meant), seen)
+        if made and meant and made > meant:
+            return Attempt(ProfileReplaced(user, intent.action), seen)
+        return Attempt(None, seen)
 
+    def _plan(self) -> tuple[Decision, ...]:
+        """Plan, and record what is planned and what is not. Raises AwsFailure, ClusterError."""
+        verdicts = [verdict for user, verdict in self.book.verdicts.items() if user not in self.book.settled]
+        plan = make_plan(self.inputs, verdicts, self._environment.access(), self._session, self._quarantines)
+        decided = {decision.verdict.user for decision in plan.decisions}
+        for user in {verdict.user for verdict in verdicts} - decided - plan.in_force:
+            self.book.drop(user)
+        claim = not self.inputs.policy.spec.remediation.dry_run and self._checks.permits(self.inputs.action)
+        for user in plan.in_force:
+            self.book.keep_quarantine(user, self._environment.clock(), claim=claim)
+        for decision in plan.decisions:
+            news = self.book.note_decision(decision)
+            if news and decision.refusal in _COUNTED_REFUSALS:
+                self.publisher.count(decision.action, _COUNTED_REFUSALS[decision.refusal])
+        return plan.decisions
 
-def _leave_open(ledger: Ledger, user: str, error: AwsFailure) -> None:
-    """Leave an intent as it is, on a finding that stays: a later pass sees what became of it."""
-    ledger.settled.add(user)
-    verdict = ledger.verdicts[user]
-    if verdict.state in (UserState.NO_CONSOLE, UserState.COMPLIANT):
-        ledger.verdicts[user] = replace(verdict, state=UserState.UNKNOWN, reason=failure_reason(error))
+    def _take_action(self, decision: Decision) -> None:
+        """Announce the action, take it, record what came of it. Raises ClusterError, PassAbandoned."""
+        user = decision.verdict.user
+        self.book.intend(decision, self._environment.clock())
+        self.publisher.publish(self.book.report())
+        if not self.publisher.holds_intent(user):
+            message = "the MfaReport in the cluster does not hold the intent"
+            self._conclude(Attempt(Skipped(user, RefusalReason.NOT_PUBLISHED_YET, message)))
+            return
+        earlier = self.inputs.intents().get(user)
+        self._conclude(execute(decision, earlier, self._checks, self._session, self._quarantines))
 
+    def _lift(self) -> None:
+        """Lift the quarantines of this policy that are not needed any more. Raises ClusterError, PassAbandoned."""
+        inputs, book = self.inputs, self.book
+        unneeded = [
+            user
+            for user in sorted(inputs.recorded_quarantines())
+            if quarantines.unneeded(inputs, book.verdicts.get(user))
+        ]
+        for user in unneeded:
+            before = inputs.record_before(user)
+            if user not in book.held and before and before.state is not RemediationState.INTENDED:
+                note = "quarantine lifted: the policy is not attached any more"
+                self.publisher.emit_event(EventReason.QUARANTINE_LIFTED, note, user)
+        if inputs.action is not RemediationAction.NONE and inputs.policy.spec.remediation.dry_run:
+            return
+        for user in unneeded:
+            if user not in book.held:
+                continue
+            if user in self._quarantines.held_by_others:
+                logger.info("%s: %s stays under quarantine, which another policy asks for", inputs.policy.ref, user)
+                # Published at once: two policies that both gave way to each other would leave it there for ever.
+                self._conclude(Attempt(LeftToOthers(user)))
+            else:
+                verdict = book.verdicts[user]
+                attempt = quarantines.lift(user, verdict, inputs, self._checks, self._quarantines, self._stopping)
+                self._conclude(attempt)
 
-def _decide(ledger: Ledger) -> list[Decision]:
-    """Plan, and record what is planned and what is not. Raises AwsFailure, ClusterError."""
-    standing = quarantines.in_force(ledger)
-    rules = ledger.around.access()
-    terms = Terms(
-        remediation=ledger.policy.spec.remediation,
-        switched_on=rules.remediation,
-        permitted=rules.permits(ledger.policy.ref.namespace, ledger.account, ledger.wanted),
-        own_users=own_users(ledger.session, ledger.snapshot.own_user, ledger.verdicts.values()),
-        console_users=ledger.console_users,
-        now=ledger.now,
-    )
-    verdicts = [verdict for user, verdict in ledger.verdicts.items() if user not in ledger.settled]
-    decisions = plan(verdicts, ledger.published, terms, in_force=standing)
-    undecided = {verdict.user for verdict in verdicts} - {decision.verdict.user for decision in decisions}
-    for user in undecided - standing:
-        ledger.drop(user)
-    for user in standing - ledger.settled:
-        quarantines.keep(ledger, user)
-    for decision in decisions:
-        _note(ledger, decision)
-    return decisions
+    def _refuse_all(self, error: AwsFailure) -> None:
+        """Nothing could be planned: say so on every Overdue user, and keep what is on record. Raises ClusterError."""
+        self.publisher.count_error(error)
+        logger.warning("%s account %s: remediation skipped: %s", self.inputs.policy.ref, self.inputs.account.id, error)
+        intents = self.inputs.intents()
+        for user, verdict in list(self.book.verdicts.items()):
+            if user in self.book.settled:
+                continue
+            if user in intents:
+                self._note(LeftOpen(user, unknown=failure_reason(error)))
+            elif verdict.state is UserState.OVERDUE:
+                self._note(Skipped(user, RefusalReason.LOOKUP_DENIED, str(error)))
+            else:
+                self.book.drop(user)
 
+    def _conclude(self, attempt: Attempt) -> None:
+        """Record what came of one user, publish it where others must see it, then say it. Raises ClusterError."""
+        for error in attempt.errors:
+            self.publisher.count_error(error)
+        if attempt.seen:
+            self.book.see(attempt.seen)
+        if attempt.outcome:
+            self._note(attempt.outcome)
+            if isinstance(attempt.outcome, _PUBLISHED_AT_ONCE):
+                self.publisher.publish(self.book.report())
+            self.publisher.announce(attempt.outcome)
 
-def _note(ledger: Ledger, decision: Decision) -> None:
-    """Record a decision. What holds the user under quarantine stays on record until something else is done."""
-    user = decision.verdict.user
-    before = ledger.record_before(user)
-    noted = record(decision, before, ledger.now)
-    if noted is None or user in ledger.held:
-        ledger.drop(user)
-        return
-    ledger.put(user, noted)
-    news = before is None or (before.action, before.reason) != (noted.action, noted.reason)
-    if decision.refusal in _COUNTED_REFUSALS and news:
-        ledger.count(decision.action, _COUNTED_REFUSALS[decision.refusal])
-
-
-def _refuse_all(ledger: Ledger, error: AwsFailure) -> None:
-    """Nothing could be planned: say so on every Overdue user, and keep what is on record."""
-    ledger.count_error(error)
-    logger.warning("%s account %s: no remediation in this pass: %s", ledger.policy.ref, ledger.account.id, error)
-    intents = ledger.intents()
-    for user, verdict in list(ledger.verdicts.items()):
-        if user in ledger.settled:
-            continue
-        if user in intents:
-            _leave_open(ledger, user, error)
-        elif verdict.state is UserState.OVERDUE:
-            ledger.skip(user, RefusalReason.LOOKUP_DENIED, str(error))
-        else:
-            ledger.drop(user)
+    def _note(self, outcome: Outcome) -> None:
+        self.book.note(outcome, self._environment.clock())

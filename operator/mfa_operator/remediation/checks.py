@@ -1,0 +1,74 @@
+"""What has to hold directly before each request that changes something at AWS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mfa_operator.api.enums import RefusalReason, RemediationAction
+from mfa_operator.aws.collect import Collector
+from mfa_operator.aws.live_user import read_user
+from mfa_operator.evaluation.exemptions import candidates
+from mfa_operator.evaluation.verdicts import Verdict, evaluate
+from mfa_operator.kube.cluster import ObjectGone
+from mfa_operator.remediation.inputs import AccountPass, Environment
+from mfa_operator.remediation.planner import refusal_message
+from mfa_operator.scheduling.due import PassAbandoned
+
+Refusal = tuple[RefusalReason, str]
+
+
+class Checks:
+    """The checks of one pass over one account; each asks now, and remembers nothing."""
+
+    def __init__(self, environment: Environment, inputs: AccountPass, collector: Collector) -> None:
+        self._environment, self._inputs, self._collector = environment, inputs, collector
+
+    def permits(self, action: RemediationAction) -> bool:
+        """Whether the operator's own settings allow the action here, this moment."""
+        rules = self._environment.access()
+        return rules.remediation and rules.permits(self._inputs.policy.ref.namespace, self._inputs.account, action)
+
+    def check_still_allowed(self, action: RemediationAction) -> Refusal | None:
+        """Why the action must not be taken any more: the operator's settings, or the policy itself was changed.
+
+        Raises ObjectGone, ClusterError, PassAbandoned.
+        """
+        if refusal := self.check_own_settings(action):
+            return refusal
+        policy = self._inputs.policy
+        body = self._environment.cluster.get_policy(policy.ref)
+        metadata = body["metadata"] if body else {}
+        if metadata.get("uid") != policy.uid or metadata.get("deletionTimestamp"):
+            raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
+        if metadata.get("generation") != policy.generation:
+            # Suspended, dry run, another action, another exemption: whatever it is, the next pass plans by it.
+            return (
+                RefusalReason.REMEDIATION_DISABLED,
+                "the policy was edited during the pass; the next one plans again",
+            )
+        return None
+
+    def check_own_settings(self, action: RemediationAction) -> Refusal | None:
+        """The part of `check_still_allowed` that asks nobody. Raises PassAbandoned."""
+        if not self._environment.leading():
+            raise PassAbandoned("another replica may lead: what is left is left to it")
+        if not self._environment.access().remediation:
+            return RefusalReason.REMEDIATION_DISABLED, refusal_message(RefusalReason.REMEDIATION_DISABLED)
+        if not self.permits(action):
+            return RefusalReason.NOT_ALLOWED, refusal_message(RefusalReason.NOT_ALLOWED)
+        return None
+
+    def verdict_now(self, name: str, path: str) -> Verdict | None:
+        """The verdict on a user by what AWS says this moment; None where there is no such user. Raises AwsFailure."""
+        inputs, now = self._inputs, self._environment.clock()
+        spec = inputs.policy.spec
+        tagged = any(exemption.tags for exemption in candidates(spec, inputs.account.id, name, path, now))
+        facts = read_user(self._collector.session, name, with_tags=tagged)
+        if facts is None:
+            return None
+        snapshot = replace(inputs.snapshot, users=(facts,), root=None)
+        return evaluate(spec, snapshot, inputs.published, now)[0]
+
+    def forget_user(self, user_id: str) -> None:
+        """Let the next audit of any policy ask about the user again."""
+        self._collector.forget_user(user_id)

@@ -1,0 +1,95 @@
+"""What remediation works with, and what it knows of one account before it does anything. Nothing here changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mfa_operator.api.enums import RemediationAction, RemediationState
+from mfa_operator.api.objects import Policy
+from mfa_operator.api.policy import Account
+from mfa_operator.api.status import Finding, FindingRemediation, ReportStatus
+from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.evaluation.facts import Snapshot
+from mfa_operator.evaluation.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from mfa_operator.kube.cluster import Cluster, StoredReport
+    from mfa_operator.metrics.exporter import Metrics
+    from mfa_operator.passes.auditor import Audit, Auditor
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What all passes share."""
+
+    cluster: Cluster
+    auditor: Auditor
+    metrics: Metrics
+    access: Callable[[], AccessRules]
+    """Gives the rules in force now."""
+    clock: Callable[[], datetime]
+    leading: Callable[[], bool]
+    """Whether no other replica can act now."""
+    namespaces: Sequence[str]
+    """Namespaces whose policies are served; empty: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPass:
+    """One account in one pass, as the audit left it."""
+
+    policy: Policy
+    account: Account
+    snapshot: Snapshot
+    verdicts: tuple[Verdict, ...]
+    console_users: int
+    published: Mapping[str, Finding]
+    """The report as it stood before this pass, by user."""
+    now: datetime
+
+    @classmethod
+    def of(
+        cls, policy: Policy, account: Account, audit: Audit, published: ReportStatus | None, now: datetime
+    ) -> AccountPass:
+        findings = {finding.user: finding for finding in published.findings} if published else {}
+        console_users = audit.report.summary.console_users
+        return cls(policy, account, audit.snapshot, audit.verdicts, console_users, findings, now)
+
+    @property
+    def action(self) -> RemediationAction:
+        """What the policy asks for."""
+        return self.policy.spec.remediation.action
+
+    def record_before(self, user: str) -> FindingRemediation | None:
+        """What was published about the user's remediation before this pass."""
+        finding = self.published.get(user)
+        return finding.remediation if finding else None
+
+    def recorded_quarantines(self) -> frozenset[str]:
+        """Users whom this policy put under quarantine, or meant to, as the published report says."""
+        return quarantined_users(self.published.values())
+
+    def intents(self) -> dict[str, FindingRemediation]:
+        """Actions that were announced and of which no outcome was published, by user."""
+        return {
+            user: finding.remediation
+            for user, finding in self.published.items()
+            if finding.remediation and finding.remediation.state is RemediationState.INTENDED
+        }
+
+
+def quarantined_users(findings: Iterable[Finding]) -> frozenset[str]:
+    """Users who are, or may be, under quarantine by these findings."""
+    return frozenset(
+        finding.user for finding in findings if finding.remediation and finding.remediation.holds_quarantine
+    )
+
+
+def held_by_others(policy: Policy, reports: Iterable[StoredReport]) -> frozenset[str]:
+    """Users of an account whom other policies hold under quarantine, as the reports on that account say."""
+    return frozenset[str]().union(
+        *(quarantined_users(report.status.findings) for report in reports if report.owner_uid != policy.uid)
+    )
