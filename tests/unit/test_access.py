@@ -55,9 +55,11 @@ class TestMatching:
             (None, True, True),
             (["*"], True, True),
             (["arn:aws:iam::*:role/mfa/*"], True, False),
-            (["arn:aws:iam::*"], True, False),
-            (["**"], True, False),
+            (["arn:aws:iam::*:*"], True, False),
             (["arn:aws:iam::*:role/other"], False, False),
+            (["arn:aws:iam::*:role/other", "*"], True, True),
+            (["arn:aws:*:*:*:*"], True, False),
+            (["arn:aws:iam::*[:]role/mfa/audit:*"], False, False),
         ],
     )
     def test_the_operators_own_credentials_need_a_rule_for_every_role(
@@ -66,6 +68,12 @@ class TestMatching:
         access = rules({} if roles is None else {"roles": roles})
         assert access.allows("security", WITH_ROLE) is with_role
         assert access.allows("security", WITHOUT_ROLE) is without_role
+
+    def test_a_wildcard_for_the_account_does_not_reach_into_the_roles_path(self) -> None:
+        """IAM allows a colon in a path: role/x:role/audit/ must not pass for an account's part of the ARN."""
+        role = "arn:aws:iam::111122223333:role/x:role/audit"
+        access = rules({"roles": ["arn:aws:iam::1*:role/audit", "arn:aws:iam::1*33:role/aud*"]})
+        assert not access.allows("security", Account(id="111122223333", role_arn=role))
 
     def test_what_no_rule_matches_is_not_allowed_at_all(self) -> None:
         access = rules({"namespaces": ["other"], "remediation": "RemoveConsoleAccess"})
@@ -122,6 +130,8 @@ class TestActions:
         ({"access": [{"namespaces": []}]}, "access[0].namespaces"),
         ({"access": [{"accounts": []}]}, "access[0].accounts"),
         ({"access": [{"roles": []}]}, "access[0].roles"),
+        ({"access": [{"roles": ["**"]}]}, "access[0].roles: '**' matches no role"),
+        ({"access": [{"roles": ["*", "arn:*:role/mfa"]}]}, "access[0].roles: 'arn:*:role/mfa' matches no role"),
         (["access"], ""),
     ],
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from mfa_operator.api.conversion import from_dict, prepare
+from mfa_operator.api.conversion import WrongField, from_dict, prepare
 from mfa_operator.api.enums import RemediationAction
+from mfa_operator.api.globs import AnyGlob
 from mfa_operator.api.policy import Account
 
 Glob = Annotated[str, Meta(min_length=1, max_length=600)]
@@ -20,28 +20,56 @@ Globs = Annotated[tuple[Glob, ...], Meta(min_length=1)]
 _MILDEST_FIRST = (RemediationAction.NONE, RemediationAction.QUARANTINE, RemediationAction.REMOVE_CONSOLE_ACCESS)
 
 
-class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+_EVERY_ROLE = "*"
+_COLONS_OF_AN_ARN = 5
+
+
+class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True, dict=True):
     """One rule of the settings file. A list that is left out matches everything.
 
-    An empty list is an error: a template that found nothing to fill in must not open everything. Globs are those of
-    the shell, with case, over the whole value; `*` matches `/` too.
+    An empty list is an error: a template that found nothing to fill in must not open everything. Globs are described
+    in docs/concepts.md.
     """
 
     namespaces: Globs = ("*",)
     accounts: Globs = ("*",)
     """Over account ids, 12 digits each."""
-    roles: Globs = ("*",)
-    """Over whole role ARNs. An account without roleArn is audited with the operator's own credentials, the strongest
-    there are: it matches a rule without roles, or with the very glob `*`, and no other."""
+    roles: Globs = (_EVERY_ROLE,)
+    """Over whole role ARNs; only `:` matches `:`, so that a wildcard never reaches into another part of the ARN.
+
+    An account without roleArn is audited with the operator's own credentials, the strongest there are: it matches a
+    rule without roles, or with the very glob `*`, which matches every role, and no other.
+    """
     remediation: RemediationAction = RemediationAction.NONE
     """The strongest action allowed; it includes the milder ones."""
 
+    def __post_init__(self) -> None:
+        for glob in self.roles:
+            if glob != _EVERY_ROLE and glob.count(":") < _COLONS_OF_AN_ARN:
+                raise WrongField(
+                    "roles",
+                    f"{glob!r} matches no role: no wildcard matches a colon; write all parts of the ARN, like"
+                    " arn:aws:iam::*:role/mfa-operator, or * alone for every role",
+                )
+
     def matches(self, namespace: str, account: Account) -> bool:
         return (
-            _any(self.namespaces, namespace)
-            and _any(self.accounts, account.id)
-            and (_any(self.roles, account.role_arn) if account.role_arn else "*" in self.roles)
+            self._namespaces.matches(namespace)
+            and self._accounts.matches(account.id)
+            and (_EVERY_ROLE in self.roles or (account.role_arn is not None and self._roles.matches(account.role_arn)))
         )
+
+    @cached_property
+    def _namespaces(self) -> AnyGlob:
+        return AnyGlob(self.namespaces)
+
+    @cached_property
+    def _accounts(self) -> AnyGlob:
+        return AnyGlob(self.accounts)
+
+    @cached_property
+    def _roles(self) -> AnyGlob:
+        return AnyGlob(self.roles, separator=":")
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,10 +111,6 @@ class AccessRules:
 
     def _rule(self, namespace: str, account: Account) -> AccessRule | None:
         return next((rule for rule in self.rules if rule.matches(namespace, account)), None)
-
-
-def _any(globs: Sequence[str], value: str) -> bool:
-    return any(fnmatchcase(value, glob) for glob in globs)
 
 
 prepare(_File)
