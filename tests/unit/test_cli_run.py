@@ -212,7 +212,7 @@ class TestOptions:
         ("text", "address"),
         [
             ("0.0.0.0:9090", ("0.0.0.0", 9090)),
-            (":9090", ("0.0.0.0", 9090)),
+            (":9090", ("", 9090)),
             ("[::1]:0", ("::1", 0)),
             ("localhost:80", ("localhost", 80)),
         ],
@@ -235,9 +235,13 @@ class TestWaiting:
     """A replica that cannot lead, as the API server is away: it waits, answers probes, and ends when it is told to."""
 
     @pytest.fixture
-    def waiting(self, kubeconfig: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    def address(self) -> str:
+        return "127.0.0.1:0"
+
+    @pytest.fixture
+    def waiting(self, kubeconfig: Path, tmp_path: Path, address: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
         path = tmp_path / "log"
-        arguments = ["--metrics-address=127.0.0.1:0", "--health-address=127.0.0.1:0", "--log-format=json"]
+        arguments = [f"--metrics-address={address}", f"--health-address={address}", "--log-format=json"]
         with path.open("wb") as log:
             process = subprocess.Popen([COMMAND, "run", f"--kubeconfig={kubeconfig}", *arguments], stderr=log)
         yield process, path
@@ -276,3 +280,13 @@ class TestWaiting:
         process.send_signal(number)
         assert process.wait(timeout=5) == 0
         assert all({"timestamp", "level", "logger", "message"} <= line.keys() for line in self.lines(path))
+
+    @pytest.mark.parametrize("address", ["[::]:0", ":0"])
+    def test_serves_both_families(self, waiting: tuple[subprocess.Popen[bytes], Path]) -> None:
+        """On a cluster of either family, or of both, the kubelet and Prometheus come by the one that they have."""
+        _, path = waiting
+        ports = self.said(path, r"metrics on \[::\]:(\d+), health on \[::\]:(\d+)").groups()
+        with urllib3.PoolManager(retries=False) as http:
+            for host in ("127.0.0.1", "[::1]"):
+                for port, page in zip(ports, ("/metrics", "/healthz"), strict=True):
+                    assert http.request("GET", f"http://{host}:{port}{page}").status == 200

@@ -20,6 +20,7 @@ from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.process.listen import listen
 from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
@@ -305,9 +306,19 @@ class TestHttp:
         with urllib3.PoolManager() as http:
             yield http
 
-    @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1"), ("::1", "http://[::1]")])
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [
+            ("127.0.0.1", "http://127.0.0.1"),
+            ("::1", "http://[::1]"),
+            ("::", "http://127.0.0.1"),
+            ("::", "http://[::1]"),
+            ("", "http://127.0.0.1"),
+            ("", "http://[::1]"),
+        ],
+    )
     def test_serves_the_exposition(self, http: urllib3.PoolManager, host: str, url: str) -> None:
-        with closing(full().serve((host, 0))) as server:
+        with closing(full().serve(listen((host, 0)))) as server:
             answer = http.request("GET", f"{url}:{server.port}/metrics")
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -315,11 +326,11 @@ class TestHttp:
         assert served == {name.removesuffix("_total") for name in CONTRACT}
 
     def test_an_address_in_use_is_an_error_at_once(self) -> None:
-        with closing(full().serve(("127.0.0.1", 0))) as first, pytest.raises(OSError, match="in use"):
-            full().serve(("127.0.0.1", first.port))
+        with closing(full().serve(listen(("127.0.0.1", 0)))) as first, pytest.raises(OSError, match="in use"):
+            listen(("127.0.0.1", first.port))
 
     def test_a_closed_server_frees_its_address(self) -> None:
-        with closing(full().serve(("127.0.0.1", 0))) as first:
+        with closing(full().serve(listen(("127.0.0.1", 0)))) as first:
             port = first.port
-        with closing(full().serve(("127.0.0.1", port))) as second:
+        with closing(full().serve(listen(("127.0.0.1", port)))) as second:
             assert second.port == port

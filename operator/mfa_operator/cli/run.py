@@ -12,6 +12,7 @@ import click
 
 from mfa_operator.api.duration import Duration
 from mfa_operator.config.settings import (
+    EVERY_ADDRESS,
     AccessSettings,
     Address,
     AuditSettings,
@@ -57,7 +58,7 @@ class _Address(click.ParamType):  # type: ignore[type-arg]  # generic in newer v
         parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]*)):([0-9]{1,5})", value)
         if not parts or int(parts[3]) > 65535:
             self.fail(f"{value!r} is no address; write it like 0.0.0.0:9090, [::1]:9090 or :9090.", param, ctx)
-        return parts[1] or parts[2] or "0.0.0.0", int(parts[3])  # noqa: S104 - :9090 means every interface, as in Go
+        return parts[1] or parts[2] or EVERY_ADDRESS, int(parts[3])
 
 
 class _GoDuration(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
@@ -112,18 +113,18 @@ def _env(name: str) -> str:
 @click.option(
     "--metrics-address",
     type=_Address(),
-    default="0.0.0.0:9090",
+    default=":9090",
     show_default=True,
     envvar=_env("METRICS_ADDRESS"),
-    help="Where Prometheus finds /metrics.",
+    help="Where Prometheus finds /metrics; without a host, on all addresses, IPv4 and IPv6.",
 )
 @click.option(
     "--health-address",
     type=_Address(),
-    default="0.0.0.0:8080",
+    default=":8080",
     show_default=True,
     envvar=_env("HEALTH_ADDRESS"),
-    help="Where the kubelet finds /healthz and /readyz.",
+    help="Where the kubelet finds /healthz and /readyz; without a host, on all addresses, IPv4 and IPv6.",
 )
 @click.option(
     "--max-concurrent-accounts",

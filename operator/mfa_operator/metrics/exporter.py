@@ -6,37 +6,22 @@ that holds for counters and histograms too.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.metrics.families import ACCOUNT, POLICY, gauge, known, policy_gauges, policy_labels, user_violations
+from mfa_operator.metrics.server import MetricsServer
 from mfa_operator.reporting.figures import PolicyFigures
 
 PASS_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Seconds: from one small account to a thousand of them, throttled."""
-
-
-class MetricsServer:
-    """Answers HTTP GET with the exposition, in threads of its own."""
-
-    def __init__(self, server: WSGIServer, thread: threading.Thread) -> None:
-        self._server, self._thread = server, thread
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class Metrics(Collector):
@@ -112,10 +97,9 @@ class Metrics(Collector):
     def set_leader(self, leading: bool) -> None:
         self._leading = leading
 
-    def serve(self, address: tuple[str, int]) -> MetricsServer:
-        """Serve the metrics over HTTP; port 0 takes any that is free. Raises OSError where the address is in use."""
-        host, port = address
-        return MetricsServer(*start_http_server(port, addr=host, registry=self.registry))
+    def serve(self, listening: socket.socket) -> MetricsServer:
+        """Serve the metrics over HTTP on the socket, which is then the server's to close."""
+        return MetricsServer(self.registry, listening)
 
     def _drop(self, labels: dict[str, str]) -> None:
         for counter in (self._errors, self._remediations):

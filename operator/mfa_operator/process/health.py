@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-
-from mfa_operator.config.settings import Address
 
 
 class HealthServer:
@@ -19,12 +18,10 @@ class HealthServer:
         # No access log: a probe every few seconds tells nobody anything.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
 
-    async def start(self, address: Address) -> Address:
-        """Listen, and return where: the port may be the system's choice. Raises OSError if that is not possible."""
+    async def start(self, listening: socket.socket) -> None:
+        """Answer on the socket, which is then the server's to close."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, *address).start()
-        host, port = self._runner.addresses[0][:2]
-        return host, port
+        await web.SockSite(self._runner, listening).start()
 
     async def close(self) -> None:
         await self._runner.cleanup()

@@ -27,12 +27,13 @@ from mfa_operator.kube.cluster import Cluster
 from mfa_operator.kube.connection import ConnectionSettingsError, connect
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.kube.lease import Lease
-from mfa_operator.metrics.exporter import Metrics, MetricsServer
+from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import logs
 from mfa_operator.process.health import HealthServer
 from mfa_operator.process.leader_loop import Ended, Leading, first
+from mfa_operator.process.listen import display, listen, local_address
 from mfa_operator.remediation.remediator import OperatorRemediator
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
@@ -177,15 +178,15 @@ class Operator:
             raise SettingsError(str(error)) from error
         metrics = Metrics(version=__version__, user_violation_info=settings.audit.user_violation_info)
         health = HealthServer(healthy=self._healthy, ready=self._ready)
-        with self._serve_metrics(metrics) as port:
+        with self._serve_metrics(metrics) as metrics_address:
             try:
                 with _binding("health", settings.servers.health):
-                    listening = Listening(
-                        (settings.servers.metrics[0], port), await health.start(settings.servers.health)
-                    )
+                    health_socket = listen(settings.servers.health)
+                listening = Listening(metrics_address, local_address(health_socket))
+                await health.start(health_socket)
                 self._handle_signals()
                 logger.info("mfa-operator %s for %s", __version__, where)
-                logger.info("metrics on %s, health on %s", _display(listening.metrics), _display(listening.health))
+                logger.info("metrics on %s, health on %s", display(listening.metrics), display(listening.health))
                 self._announce(listening)
                 return await self._lead(api, metrics, access)
             finally:
@@ -297,12 +298,13 @@ class Operator:
                 asyncio.get_running_loop().add_signal_handler(number, self.stop)
 
     @contextlib.contextmanager
-    def _serve_metrics(self, metrics: Metrics) -> Iterator[int]:
-        """Serve them, on the port that is given to the block."""
+    def _serve_metrics(self, metrics: Metrics) -> Iterator[Address]:
+        """Serve them, on the address that is given to the block."""
         with _binding("metrics", self._settings.servers.metrics):
-            server: MetricsServer = metrics.serve(self._settings.servers.metrics)
+            listening = listen(self._settings.servers.metrics)
+        server = metrics.serve(listening)
         try:
-            yield server.port
+            yield local_address(listening)
         finally:
             server.close()
 
@@ -321,11 +323,6 @@ def _binding(what: str, address: Address) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The system's own words: aiohttp puts the address into its message once more.
+        # The system's own words: Python puts the address into its message once more.
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise SettingsError(f"cannot listen on {_display(address)} for {what}: {why.lower()}") from error
-
-
-def _display(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise SettingsError(f"cannot listen on {display(address)} for {what}: {why.lower()}") from error
