@@ -50,13 +50,15 @@ class Helm:
             raise HelmError(done.stderr)
         return done.stdout
 
-    def render(self, values: Object | None = None, *, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
+    def render(
+        self, values: Object | None = None, *flags: str, release: str = RELEASE, namespace: str = NAMESPACE
+    ) -> str:
         """The manifests, as text. Raises HelmError."""
-        return self("template", release, str(CHART), f"--namespace={namespace}", values=values or {})
+        return self("template", release, str(CHART), f"--namespace={namespace}", *flags, values=values or {})
 
-    def objects(self, values: Object | None = None, **options: str) -> list[Object]:
+    def objects(self, values: Object | None = None, *flags: str, **options: str) -> list[Object]:
         """The manifests, read. Raises HelmError."""
-        return [each for each in yaml.safe_load_all(self.render(values, **options)) if each]
+        return [each for each in yaml.safe_load_all(self.render(values, *flags, **options)) if each]
 
 
 def one(objects: list[Object], kind: str, name_end: str = "") -> Object:
@@ -65,8 +67,15 @@ def one(objects: list[Object], kind: str, name_end: str = "") -> Object:
     return found
 
 
+def pod_spec(objects: list[Object]) -> Object:
+    """The spec of the Deployment's pods."""
+    found = one(objects, "Deployment")["spec"]["template"]["spec"]
+    assert isinstance(found, dict)
+    return found
+
+
 def container(objects: list[Object]) -> Object:
     """The operator's container."""
-    (found,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (found,) = (each for each in pod_spec(objects)["containers"] if each["name"] == "mfa-operator")
     assert isinstance(found, dict)
     return found

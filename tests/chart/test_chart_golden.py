@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+from botocore.utils import get_environ_proxies
 
-from tests.chart.helm import CHART, Helm, container, one
+from tests.chart.helm import CHART, Helm, container, one, pod_spec
 from tests.chart.value_sets import NO_CRDS, VALUE_SETS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,6 +58,37 @@ def test_a_change_of_the_access_rules_restarts_nothing(helm: Helm) -> None:
     before, after = (helm.objects({**NO_CRDS, "access": [{"accounts": [account]}]}) for account in ("1*", "2*"))
     assert one(before, "ConfigMap", "-access") != one(after, "ConfigMap", "-access")
     assert one(before, "Deployment") == one(after, "Deployment")
+
+
+def test_openshifts_ids_are_left_to_it(helm: Helm) -> None:
+    """Its restricted SCC refuses ids outside the namespace's range; an id that somebody chose stays."""
+    context = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    flag = "--api-versions=security.openshift.io/v1"
+    assert pod_spec(helm.objects(NO_CRDS, flag))["securityContext"] == context
+    chosen = {**NO_CRDS, "podSecurityContext": {"runAsUser": 1000680000}}
+    assert pod_spec(helm.objects(chosen, flag))["securityContext"] == {**context, "runAsUser": 1000680000}
+    assert pod_spec(helm.objects(NO_CRDS))["securityContext"]["runAsUser"] == 65532
+
+
+def test_no_credentials_are_asked_for_through_a_proxy(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By botocore's own reading of NO_PROXY: container credentials, Pod Identity and IMDS, of both families."""
+    objects = helm.objects({**NO_CRDS, "proxy": {"https": "http://proxy.example.com:3128", "noProxy": ".internal"}})
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.setenv(name, "http://proxy.example.com:3128")
+    (no_proxy,) = (each["value"] for each in container(objects)["env"] if each["name"] == "NO_PROXY")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    direct = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]", "169.254.169.254", "[fd00:ec2::254]", "a.internal"]
+    for host in direct:
+        assert not get_environ_proxies(f"http://{host}/v1/credentials"), host
+    assert get_environ_proxies("https://sts.eu-central-1.amazonaws.com/")
+
+
+def test_one_namespace_in_place_of_the_releases(helm: Helm) -> None:
+    values = {**VALUE_SETS["umbrella"], "extraObjects": []}
+    namespaces = {each["kind"]: each["metadata"].get("namespace") for each in helm.objects(values)}
+    assert namespaces.pop("ServiceMonitor") == "payments"
+    assert {each for each in namespaces.values() if each} == {"security"}
 
 
 def test_names_fit_however_long_the_release_is(helm: Helm) -> None:

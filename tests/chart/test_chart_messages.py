@@ -9,7 +9,7 @@ import botocore.session
 import jsonschema
 import pytest
 
-from tests.chart.helm import CHART, Helm, HelmError
+from tests.chart.helm import CHART, Helm, HelmError, container
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     # By values.schema.json.
@@ -48,7 +48,45 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"serviceAccount": {"name": "mfa operator"}},
         "at '/serviceAccount/name': 'mfa operator' does not match",
     ),
+    "a global key of another chart": (
+        {"global": {"imageRegisty": "a"}},
+        "additional properties 'imageRegisty' not allowed",
+    ),
+    "an argument that is no flag": ({"extraArgs": ["audit"]}, "at '/extraArgs/0': 'audit' does not match"),
+    "an address without a port": (
+        {"metrics": {"address": "0.0.0.0"}},
+        "at '/metrics/address': '0.0.0.0' does not match",
+    ),
+    "a family that is none": (
+        {"service": {"ipFamilies": ["IPv5"]}},
+        "at '/service/ipFamilies/0': value must be one of",
+    ),
+    "a probe of another kind": ({"livenessProbe": {"exec": {}}}, "additional properties 'exec' not allowed"),
     # By the templates.
+    "a flag that is a value": (
+        {"extraArgs": ["--context=a", "--remediation=on"]},
+        ": --remediation in extraArgs[1] is a value of the chart: set remediation instead",
+    ),
+    "two CA bundles": (
+        {"caBundle": {"configMap": "a", "secret": "b"}},
+        ": The CA bundle is named twice: caBundle.configMap and caBundle.secret",
+    ),
+    "a CA bundle and its variable": (
+        {"caBundle": {"secret": "b"}, "extraEnv": [{"name": "AWS_CA_BUNDLE", "value": "/ca"}]},
+        ": AWS_CA_BUNDLE is set twice, by caBundle and by extraEnv[0]. Drop one",
+    ),
+    "one port for both": (
+        {"metrics": {"address": ":8080"}},
+        ": One port cannot serve both: metrics.address is :8080 and health.address is :8080",
+    ),
+    "two families in a single stack": (
+        {"service": {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6", "IPv4"]}},
+        ": A SingleStack Service has one family: service.ipFamilies names two",
+    ),
+    "no pod may ever go": (
+        {"podDisruptionBudget": {"maxUnavailable": 0}},
+        ": No node could be drained: podDisruptionBudget.maxUnavailable is 0. Raise it",
+    ),
     "the region twice": (
         {"aws": {"region": "eu-central-1"}, "extraEnv": [{"name": "AWS_REGION", "value": "eu-west-1"}]},
         ": AWS_REGION is set twice, by aws.region and by extraEnv[0]. Drop one",
@@ -147,5 +185,17 @@ def test_a_registry_with_a_port_is_no_tag(helm: Helm) -> None:
     )
 
 
-def test_works_as_a_part_of_another_chart(helm: Helm) -> None:
-    assert helm.render({"global": {"imageRegistry": "registry.example.com"}})
+@pytest.mark.parametrize(
+    ("registry", "repository", "image"),
+    [
+        ("", "mfa-operator", "mfa-operator"),
+        ("mirror.example.com/", "mfa-operator", "mirror.example.com/mfa-operator"),
+        ("mirror.example.com", "security/mfa-operator", "mirror.example.com/security/mfa-operator"),
+        ("mirror.example.com:443/a", "quay.example.com/b/c", "mirror.example.com:443/a/b/c"),
+        ("mirror.example.com", "localhost/b", "mirror.example.com/b"),
+        ("mirror.example.com", "registry:5000/b", "mirror.example.com/b"),
+    ],
+)
+def test_a_global_registry_replaces_the_images_own(helm: Helm, registry: str, repository: str, image: str) -> None:
+    objects = helm.objects({"global": {"imageRegistry": registry}, "image": {"repository": repository, "tag": "1"}})
+    assert container(objects)["image"] == f"{image}:1"

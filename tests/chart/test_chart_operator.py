@@ -43,7 +43,10 @@ class Pod:
         pod = self._get("deployment", RELEASE)["spec"]["template"]["spec"]
         args: list[str] = pod["containers"][0]["args"]
         assert args[0] == "run"
-        return [arg.replace(ACCESS_FILE, str(self.mount / "access.yaml")) for arg in args[1:]]
+        # The test's process has ports of its own.
+        addresses = {"--metrics-address=:9090", "--health-address=:8080"}
+        assert addresses < set(args)
+        return [arg.replace(ACCESS_FILE, str(self.mount / "access.yaml")) for arg in args[1:] if arg not in addresses]
 
     def _get(self, *args: str) -> Any:
         return json.loads(self.kubectl("-n", NAMESPACE, "get", *args, "-o", "json").stdout)

@@ -100,15 +100,28 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    known = set(schema_keys(schema)) - {"global"}
+    known = set(schema_keys(schema))
     assert set(value_keys(values, known)) == known
+
+
+def test_the_schema_describes_every_value() -> None:
+    """Editors and Artifact Hub show it."""
+
+    def silent(part: Object, path: str = "") -> Iterator[str]:
+        for name, each in part.get("properties", {}).items():
+            if not each.get("description"):
+                yield path + name
+            yield from silent(each, f"{path}{name}.")
+
+    assert not list(silent(json.loads((CHART / "values.schema.json").read_text())))
 
 
 def test_every_value_is_explained() -> None:
     """By a comment right above it, or above the first of a block of its kind."""
     lines = (CHART / "values.yaml").read_text().splitlines()
     obvious = {"nameOverride", "podAnnotations", "nodeSelector", "extraVolumeMounts", "podMonitor", "securityContext",
-               "tolerations", "affinity", "podLabels", "priorityClassName", "fullnameOverride"}  # fmt: skip
+               "tolerations", "affinity", "podLabels", "priorityClassName", "fullnameOverride", "runtimeClassName",
+               "deploymentAnnotations", "dnsConfig", "hostAliases", "extraContainers"}  # fmt: skip
     for number, line in enumerate(lines):
         name = line.partition(":")[0]
         if not line or line[0] in " #" or name in obvious:

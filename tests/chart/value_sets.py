@@ -7,6 +7,12 @@ from typing import Any
 # CRDs are held equal to deploy/crds by a test of their own.
 NO_CRDS = {"crds": {"install": False}}
 
+SIDECAR = {
+    "name": "sidecar",
+    "image": "registry.example.com/sidecar:1",
+    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+}
+
 VALUE_SETS: dict[str, dict[str, Any]] = {
     "defaults": NO_CRDS,
     "single-replica": {**NO_CRDS, "replicas": 1, "topologySpreadConstraints": [], "service": {"enabled": False}},
@@ -61,11 +67,47 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
             "extraEgress": [{"ports": [{"port": 3128, "protocol": "TCP"}]}],
         },
     },
+    # What people know from other charts.
+    "umbrella": {
+        **NO_CRDS,
+        "global": {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["mirror", {"name": "other"}]},
+        "image": {"repository": "registry.example.com:5000/security/mfa-operator"},
+        "imagePullSecrets": [{"name": "other"}],
+        "namespaceOverride": "security",
+        "revisionHistoryLimit": 3,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
+        "deploymentAnnotations": {"reloader.stakater.com/auto": "true"},
+        "serviceAccount": {"labels": {"team": "security"}},
+        "caBundle": {"configMap": "corporate-ca", "key": "ca-certificates.crt"},
+        "extraArgs": ["--context="],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["192.0.2.53"]},
+        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["sts.example.com"]}],
+        "runtimeClassName": "gvisor",
+        "extraInitContainers": [SIDECAR | {"name": "wait-for-dns"}],
+        "extraContainers": [SIDECAR],
+        "livenessProbe": {"failureThreshold": 12},
+        "readinessProbe": {"initialDelaySeconds": 1},
+        "metrics": {"address": "[::]:19090"},
+        "health": {"address": "0.0.0.0:18080"},
+        "service": {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv4"]},
+        "podDisruptionBudget": {"maxUnavailable": "50%"},
+        "serviceMonitor": {"enabled": True, "namespace": "payments", "honorLabels": True},
+        "networkPolicy": {"enabled": True, "podIdentity": True},
+        "extraObjects": [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "{{ .Release.Name }}-as-an-object", "namespace": "security"},
+            },
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: as-a-string, namespace: {{ .Release.Namespace }}}\n",
+        ],
+    },
     "bring-your-own": {
         **NO_CRDS,
         "serviceAccount": {"create": False, "name": "given"},
         "rbac": {"create": False},
-        # What OpenShift wants: ids of its own choice.
+        # No ids at all.
         "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
         "podMonitor": {"enabled": True},
         "fullnameOverride": "mfa",

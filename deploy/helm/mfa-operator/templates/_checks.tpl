@@ -11,12 +11,18 @@
 {{- fail "A ServiceMonitor finds pods through the Service: serviceMonitor.enabled needs service.enabled=true. Or use podMonitor." }}
 {{- end }}
 {{- if include "mfa-operator.hasDisruptionBudget" . }}
+{{- if not (kindIs "invalid" .Values.podDisruptionBudget.maxUnavailable) }}
+{{- if has (toString .Values.podDisruptionBudget.maxUnavailable) (list "0" "0%") }}
+{{- fail (printf "No node could be drained: podDisruptionBudget.maxUnavailable is %v. Raise it, or set podDisruptionBudget.enabled=false." .Values.podDisruptionBudget.maxUnavailable) }}
+{{- end }}
+{{- else }}
 {{- $least := .Values.podDisruptionBudget.minAvailable }}
 {{- if eq (toString $least) "100%" }}
 {{- fail "No node could be drained: podDisruptionBudget.minAvailable is 100%. Lower it, or set podDisruptionBudget.enabled=false." }}
 {{- end }}
 {{- if and (not (kindIs "string" $least)) (ge (int $least) (int .Values.replicas)) }}
 {{- fail (printf "No node could be drained: podDisruptionBudget.minAvailable=%d with replicas=%d. Raise replicas, lower minAvailable, or set podDisruptionBudget.enabled=false." (int $least) (int .Values.replicas)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
@@ -31,6 +37,16 @@
 {{- if regexMatch "@|:[^/]*$" .Values.image.repository }}
 {{- fail (printf "image.repository=%s holds a tag or digest: put it into image.tag or image.digest." .Values.image.repository) }}
 {{- end }}
+{{- if and .Values.caBundle.configMap .Values.caBundle.secret }}
+{{- fail "The CA bundle is named twice: caBundle.configMap and caBundle.secret are both set. Drop one." }}
+{{- end }}
+{{- if eq (regexFind "[0-9]+$" .Values.metrics.address) (regexFind "[0-9]+$" .Values.health.address) }}
+{{- fail (printf "One port cannot serve both: metrics.address is %s and health.address is %s. Change one." .Values.metrics.address .Values.health.address) }}
+{{- end }}
+{{- if and (eq .Values.service.ipFamilyPolicy "SingleStack") (gt (len .Values.service.ipFamilies) 1) }}
+{{- fail "A SingleStack Service has one family: service.ipFamilies names two. Drop one, or set service.ipFamilyPolicy=PreferDualStack." }}
+{{- end }}
+{{- include "mfa-operator.checkArguments" . }}
 {{- include "mfa-operator.checkEnvironment" . }}
 {{- range $i, $rule := (.Values.access | default list) }}
 {{- if and (not $rule.namespaces) (not $rule.accounts) (not $rule.roles) (lt (add $i 1) (len $.Values.access)) }}
@@ -45,10 +61,22 @@
 {{- include "mfa-operator.checkCrdOwner" . }}
 {{- end }}
 
+{{/* A flag that is given twice: the last one wins. */}}
+{{- define "mfa-operator.checkArguments" -}}
+{{- $values := dict "--remediation" "remediation" "--config" "access" "--namespace" "watchNamespaces" "--metrics-address" "metrics.address" "--health-address" "health.address" "--max-concurrent-accounts" "maxConcurrentAccounts" "--user-violation-info" "metrics.userViolationInfo" "--no-user-violation-info" "metrics.userViolationInfo" "--log-format" "logs.format" "--log-level" "logs.level" }}
+{{- range $i, $argument := .Values.extraArgs }}
+{{- $flag := regexFind "^[^=]*" $argument }}
+{{- with get $values $flag }}
+{{- fail (printf "%s in extraArgs[%d] is a value of the chart: set %s instead." $flag $i .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* A variable that is set twice: the API server takes it with a warning, and the last one wins. */}}
 {{- define "mfa-operator.checkEnvironment" -}}
 {{- $taken := dict }}
 {{- if .Values.aws.region }}{{ $_ := set $taken "AWS_REGION" "aws.region" }}{{ end }}
+{{- if include "mfa-operator.hasCaBundle" . }}{{ $_ := set $taken "AWS_CA_BUNDLE" "caBundle" }}{{ end }}
 {{- if .Values.proxy.https }}{{ $_ := set $taken "HTTPS_PROXY" "proxy.https" }}{{ end }}
 {{- if .Values.proxy.http }}{{ $_ := set $taken "HTTP_PROXY" "proxy.http" }}{{ end }}
 {{- if or .Values.proxy.https .Values.proxy.http .Values.proxy.noProxy }}{{ $_ := set $taken "NO_PROXY" "proxy" }}{{ end }}

@@ -13,10 +13,16 @@
 {{- end }}
 {{- end }}
 
+{{/* Where everything goes that has a namespace. */}}
+{{- define "mfa-operator.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{/* Cluster-wide names hold the namespace, so that releases of one name in two namespaces do not meet. */}}
 {{- define "mfa-operator.clusterName" -}}
 {{- $full := include "mfa-operator.fullname" . }}
-{{- if eq $full .Release.Namespace }}{{ $full }}{{ else }}{{ printf "%s-%s" .Release.Namespace $full }}{{ end }}
+{{- $namespace := include "mfa-operator.namespace" . }}
+{{- if eq $full $namespace }}{{ $full }}{{ else }}{{ printf "%s-%s" $namespace $full }}{{ end }}
 {{- end }}
 
 {{- define "mfa-operator.serviceAccountName" -}}
@@ -40,12 +46,41 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml (merge $own .Values.commonLabels) }}
 {{- end }}
 
+{{/* The first part of a repository is a registry where it has a dot or a port, or is localhost. */}}
 {{- define "mfa-operator.image" -}}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
-{{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- $repository := .Values.image.repository }}
+{{- with .Values.global.imageRegistry }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "") }}
 {{- end }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" $repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Secrets are named by themselves or as {name: …}, as other charts' global values have them. */}}
+{{- define "mfa-operator.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets }}
+{{- $secrets = append $secrets (dict "name" (kindIs "string" . | ternary . (get (kindIs "string" . | ternary dict .) "name"))) }}
+{{- end }}
+{{- with $secrets }}{{ uniq . | toYaml }}{{ end }}
+{{- end }}
+
+{{/* OpenShift gives each namespace ids of its own and refuses the chart's; an id that was changed is the user's choice. */}}
+{{- define "mfa-operator.podSecurityContext" -}}
+{{- $context := deepCopy .Values.podSecurityContext }}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- if eq (get $context . | toString) "65532" }}{{ $_ := unset $context . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- toYaml $context }}
+{{- end }}
+
+{{- define "mfa-operator.hasCaBundle" -}}
+{{- if or .Values.caBundle.configMap .Values.caBundle.secret }}true{{ end }}
 {{- end }}
 
 {{/* YAML reads an unquoted on or off as a boolean. */}}
