@@ -154,6 +154,14 @@ ALERTS = (
         fires_after=5,
         text=("no replica of mfa-operator has said that it leads",),
     ),
+    Alert(
+        "MfaPolicyOverlooked",
+        "warning",
+        {},
+        (Series("mfa_operator_overlooked_policies_total", {}, bad=float, good=always(1000)),),
+        fires_after=2,
+        text=("policies were found with no pass to come",),
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -276,6 +277,4 @@ class TestRules:
 
 
 def _metrics(expr: str) -> set[str]:
-    return {
-        word for word in expr.replace("(", " ").replace("{", " ").replace(")", " ").split() if word.startswith("mfa_")
-    }
+    return set(re.findall(r"\bmfa_\w+", expr))

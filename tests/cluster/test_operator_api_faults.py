@@ -85,6 +85,18 @@ def test_a_report_that_is_refused_is_the_failure_of_its_account_alone(bed: Bed, 
     assert_all_agree(bed)
 
 
+def test_a_policy_that_is_once_not_found_is_audited_again(bed: Bed, proxy: ApiProxy) -> None:
+    """Only the watch or a list says that a policy was deleted."""
+    bed.policies.apply("found", accounts=named(bed.account("alice")), interval="24h")
+    bed.policies.wait_for_pass("found")
+    fault = proxy.fail("GET", "/mfapolicies/found$", 404)
+    bed.policies.request_pass("found")
+    assert fault.hits == 1
+    assert bed.policies.status("found")["summary"]["violating"] == 1
+    assert "the API server does not find MfaPolicy" in bed.operator.log
+    assert_all_agree(bed)
+
+
 def test_an_event_that_is_lost_stops_nothing(bed: Bed, proxy: ApiProxy) -> None:
     fault = proxy.fail("POST", f"/namespaces/{bed.namespace}/events", 500, times=2)
     bed.policies.apply("untold", accounts=named(bed.account("alice")))

@@ -15,6 +15,7 @@ from typing import Any
 from mfa_operator.api.enums import API_VERSION
 from mfa_operator.api.objects import PolicyRef, policy_ref, requested_at
 from mfa_operator.config.settings import SchedulerSettings
+from mfa_operator.kube.errors import ObjectGone
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
 from mfa_operator.scheduling.queue import Body
 from mfa_operator.scheduling.scheduler import Scheduler
@@ -103,7 +104,7 @@ class Namespace:
             with self._lock:
                 self.running[ref] -= 1
         if found is None:
-            return PassEnd(0, "", None)
+            raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
         interval = self.intervals.get(ref, self.interval)
         return PassEnd(found["metadata"]["generation"], requested_at(found), now() + interval)
 

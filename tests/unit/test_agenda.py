@@ -210,6 +210,38 @@ class TestDeletion:
         assert desk.take() is None
 
 
+class TestOverlooked:
+    """A policy that exists and is neither suspended nor invalid has a pass to come, whatever went wrong."""
+
+    def test_a_pass_that_reads_an_old_version_is_tried_again(self, desk: Desk) -> None:
+        """A cache on the way may say that a policy is still suspended when the watch has shown the edit."""
+        desk.agenda.notice("ADDED", body(generation=2))
+        desk.do(generation=1, every=None)
+        assert desk.take() is None
+        desk.time.passes(timedelta(seconds=4))
+        assert why(desk.do(generation=2)) == (Cause.RETRY, True)
+        assert desk.agenda.wait() == QUARTER.total_seconds()
+
+    def test_a_list_finds_a_policy_with_nothing_due(self, desk: Desk) -> None:
+        desk.agenda.notice("ADDED", body())
+        desk.do()
+        desk.agenda._entries[REF].due = None
+        for _ in range(2):
+            desk.agenda.listed([{"metadata": body(version=2)["metadata"]}], desk.agenda.known())
+        assert desk.agenda.overlooked == 1
+        assert why(desk.do()) == (Cause.OVERLOOKED, False)
+        assert desk.agenda.wait() == QUARTER.total_seconds()
+
+    def test_one_that_rests_is_not_overlooked_nor_one_in_its_pass(self, desk: Desk) -> None:
+        listed = [{"metadata": body(version=2)["metadata"]}]
+        desk.agenda.notice("ADDED", body())
+        job = desk.start()
+        desk.agenda.listed(listed, desk.agenda.known())
+        desk.agenda.ended(job, PassEnd(1, "", None))
+        desk.agenda.listed(listed, desk.agenda.known())
+        assert (desk.agenda.overlooked, desk.take()) == (0, None)
+
+
 class TestClocks:
     def test_a_wall_clock_set_back_makes_no_pass_late(self, desk: Desk) -> None:
         desk.agenda.notice("ADDED", body())
@@ -249,6 +281,34 @@ class TestFailures:
         desk.do()
         desk.time.passes(QUARTER)
         assert self.fail(desk, OSError("away")) < timedelta(seconds=4)
+
+    @pytest.mark.parametrize(
+        ("interval", "longest"),
+        [("1m", timedelta(minutes=1)), ("2m30s", timedelta(seconds=150)), ("24h", timedelta(minutes=5))],
+    )
+    def test_no_retry_waits_longer_than_the_interval(self, desk: Desk, interval: str, longest: timedelta) -> None:
+        found = body()
+        found["spec"]["interval"] = "24h"
+        desk.agenda.notice("ADDED", found)
+        edited = body(version=2, generation=2)
+        edited["spec"]["interval"] = interval
+        desk.agenda.notice("MODIFIED", edited)
+        # As a resync lists it.
+        desk.agenda.notice(None, {"metadata": body(version=3, generation=2)["metadata"]})
+        delays = []
+        for _ in range(30):
+            delays.append(self.fail(desk, OSError("away")))
+            desk.time.passes(delays[-1])
+        assert longest * 0.9 < max(delays) <= longest
+
+    @pytest.mark.parametrize("interval", ["", 5, "no time", None, ["1m"]])
+    def test_an_interval_that_is_wrong_delays_no_retry(self, desk: Desk, interval: object) -> None:
+        found = body()
+        found["spec"]["interval"] = interval
+        desk.agenda.notice("ADDED", found)
+        for _ in range(20):
+            desk.time.passes(self.fail(desk, OSError("away")))
+        assert self.fail(desk, OSError("away")) <= timedelta(minutes=5)
 
     def test_what_a_person_asked_for_is_tried_again_as_such(self, desk: Desk) -> None:
         desk.agenda.notice("ADDED", body())

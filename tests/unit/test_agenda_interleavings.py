@@ -87,11 +87,12 @@ class Interleavings(RuleBasedStateMachine):
     def end(self, fails: bool) -> None:
         assert self.job is not None
         job, self.job = self.job, None
-        if fails:
+        if fails or (job.due and self.seen is None):
+            # A policy that is not found makes a pass fail, whether it was deleted or the answer was wrong.
             self.desk.agenda.failed(job, OSError("away"))
             return
         _, generation, asked = self.seen or ("", 0, "")
-        due = self.desk.time.wall + QUARTER if self.seen else None
+        due = self.desk.time.wall + QUARTER
         self.desk.agenda.ended(job, PassEnd(generation, asked, due) if job.due else None)
         if job.due and job.due.fresh:
             self.served = self.seen

@@ -45,6 +45,7 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_policy_user_violation_info": ("gauge", ACCOUNT | {"user", "reason"}),
     "mfa_aws_requests_total": ("counter", {"service", "operation", "code"}),
     "mfa_operator_build_info": ("gauge", {"version"}),
+    "mfa_operator_overlooked_policies_total": ("counter", set()),
     "mfa_operator_leader": ("gauge", set()),
 }
 COUNTS = Counts(
@@ -151,7 +152,12 @@ class TestContract:
 
     def test_a_fresh_operator_exports_itself_alone(self) -> None:
         metrics = Metrics(version="1.2.3")
-        assert sorted(series(metrics)) == ["mfa_operator_build_info", "mfa_operator_leader"]
+        assert sorted(series(metrics)) == [
+            "mfa_operator_build_info",
+            "mfa_operator_leader",
+            "mfa_operator_overlooked_policies_total",
+        ]
+        assert value(metrics, "mfa_operator_overlooked_policies_total") == 0
         assert value(metrics, "mfa_operator_build_info", version="1.2.3") == 1
         assert value(metrics, "mfa_operator_leader") == 0
 

@@ -50,6 +50,40 @@ class TestFailures:
         assert record.exc_info[0] is ZeroDivisionError
         assert "security/broken" in record.getMessage()
 
+    def test_a_policy_that_is_not_found_once_goes_on(self) -> None:
+        async def story() -> None:
+            namespace = Namespace(interval=timedelta(milliseconds=20))
+            found = namespace.apply("console-mfa")
+            del namespace.objects[policy_ref(found)]
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", found)
+                await eventually(lambda: namespace.count("console-mfa") == 1 and not scheduler.in_flight)
+                namespace.objects[policy_ref(found)] = dict(found)
+                await eventually(lambda: namespace.count("console-mfa") >= 3)
+            assert namespace.causes("console-mfa")[:3] == ["Created", "Retry", "Interval"]
+            assert namespace.forgotten == []
+
+        in_loop(story())
+
+    def test_a_pass_cancelled_before_it_began_is_no_error(self) -> None:
+        """As happens when leadership is lost: what waits for a thread then is cancelled."""
+
+        async def story() -> None:
+            raised: list[dict[str, object]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+            namespace = Namespace()
+            gate = namespace.close_gate("console-mfa")
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", namespace.apply("console-mfa"))
+                await eventually(lambda: namespace.count("console-mfa") == 1)
+                (flight,) = scheduler._flights
+                flight.cancel()
+                await eventually(lambda: not scheduler.in_flight)
+                gate.set()
+            assert raised == []
+
+        in_loop(story())
+
     def test_even_an_exit_in_a_thread_does_not_end_the_loop(self) -> None:
         async def story() -> None:
             namespace = Namespace()

@@ -28,7 +28,7 @@ ROLE_ARN_PATTERN = (
 )
 EXTERNAL_ID_PATTERN = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}\Z"
 MAX_TAG_KEY = 128
-MIN_INTERVAL, MAX_INTERVAL = minutes(1), hours(24)
+MIN_INTERVAL, DEFAULT_INTERVAL, MAX_INTERVAL = minutes(1), minutes(15), hours(24)
 MAX_STALENESS, MAX_GRACE = hours(24), hours(8760)
 
 
@@ -128,7 +128,7 @@ class PolicySpec(_Model, frozen=True):
     """MfaPolicy.spec."""
 
     suspend: bool = False
-    interval: Duration = minutes(15)
+    interval: Duration = DEFAULT_INTERVAL
     accounts: Annotated[tuple[Account, ...], Meta(min_length=1, max_length=1000)] = ()
     organization: Mapping[str, Any] | None = None
     requirement: Requirement = Requirement()

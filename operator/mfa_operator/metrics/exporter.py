@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mfa_operator.api.enums import ErrorReason, RemediationAction
@@ -34,6 +34,7 @@ class Metrics(Collector):
         self._figures: dict[PolicyRef, PolicyFigures] = {}
         self._version = version
         self._leading = False
+        self._overlooked = 0
         self._user_violation_info = user_violation_info
         self._pass_duration = Histogram(
             "mfa_policy_pass_duration_seconds",
@@ -97,6 +98,10 @@ class Metrics(Collector):
     def set_leader(self, leading: bool) -> None:
         self._leading = leading
 
+    def set_overlooked(self, count: int) -> None:
+        """How many times so far a policy was found that had no pass to come."""
+        self._overlooked = count
+
     def serve(self, listening: socket.socket) -> MetricsServer:
         """Serve the metrics over HTTP on the socket, which is then the server's to close."""
         return MetricsServer(self.registry, listening)
@@ -115,5 +120,10 @@ class Metrics(Collector):
         for instrument in (self._pass_duration, self._errors, self._remediations):
             yield from known(instrument.collect(), figures)
         yield from known(self._aws_requests.collect(), figures)
+        yield CounterMetricFamily(
+            "mfa_operator_overlooked_policies",
+            "Policies found with no pass to come though neither suspended nor invalid; their passes go on.",
+            value=self._overlooked,
+        )
         yield gauge("mfa_operator_build_info", "1, with the version that runs.", ("version",), [((self._version,), 1)])
         yield gauge("mfa_operator_leader", "1 where this replica acts, 0 where it waits.", (), [((), self._leading)])

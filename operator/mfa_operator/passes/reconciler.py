@@ -18,7 +18,7 @@ from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.kube.cluster import Cluster, PolicyIdentity
+from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
@@ -71,7 +71,8 @@ class Reconciler:
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
 
-        Raises ClusterError where nothing can be read or published, PassAbandoned where the operator is stopping.
+        Raises ClusterError where nothing can be read or published (ObjectGone where the policy is not found) and
+        PassAbandoned where the operator is stopping.
         """
         started = time.monotonic()
         begun = self._clock()
@@ -79,8 +80,8 @@ class Reconciler:
         now = begun.replace(microsecond=0)
         body = self._cluster.get_policy(ref)
         if body is None:
-            self.forget(ref)
-            return PassEnd(0, "", None)
+            # One answer may be wrong: only the watch or a list says that a policy was deleted, and then calls forget.
+            raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
         if body["metadata"].get("deletionTimestamp"):
             # A report written now would belong to an object that is about to go.
             logger.info("policy %s is being deleted: no further pass", ref)

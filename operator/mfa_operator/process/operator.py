@@ -259,6 +259,7 @@ class Operator:
             settings=settings.scheduler,
             stopping=self._stopping,
             interval_override=settings.audit.interval_override,
+            show_overlooked=metrics.set_overlooked,
         )
         work = Leading(api, cluster, self._scheduler, settings.cluster, self._pool, watching=self._handle_signals)
         try:

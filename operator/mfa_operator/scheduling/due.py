@@ -29,6 +29,8 @@ class Cause(StrEnum):
     REQUESTED = "Requested"
     RESTART = "Restart"
     RETRY = "Retry"
+    OVERLOOKED = "Overlooked"
+    """A resync found the policy with no pass to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,11 @@ class PassEnd:
     """How a pass ended that ran to its end, whatever it found."""
 
     generation: int
-    """metadata.generation of the policy that the pass read; 0 where it was gone."""
+    """metadata.generation of the policy that the pass read."""
     requested_at: str
     """Value of the annotation requestedAt that the pass read."""
     next_due: datetime | None
-    """None: nothing is due until an event (suspended, invalid, gone)."""
+    """None: nothing is due until an edit, as the policy is suspended, invalid or being deleted."""
 
 
 class PassAbandoned(Exception):
@@ -95,14 +97,15 @@ def first_due(
     return Due(now + min(every / 10, MAX_SPREAD) * spread, Cause.RESTART)
 
 
-def retry_delay(failures: int, fraction: float) -> timedelta:
+def retry_delay(failures: int, fraction: float, interval: timedelta = LAST_RETRY) -> timedelta:
     """How long to wait after the given number of failures in a row (1 or more): from 2 s doubling to 5 min, jittered.
 
-    `fraction` is chance in [0, 1); the delay is between half of the full one and the full one.
+    `fraction` is chance in [0, 1); the delay is between half of the full one and the full one, and never longer than
+    the policy's `interval`.
     """
     # Past 16 doublings it is the longest in any case, and a larger power would overflow a timedelta.
     doublings = min(max(failures, 1) - 1, 16)
-    full = min(FIRST_RETRY * (1 << doublings), LAST_RETRY)
+    full = min(FIRST_RETRY * (1 << doublings), LAST_RETRY, interval)
     return full * (0.5 + 0.5 * fraction)
 
 

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mfa_operator.api.conversion import InvalidObject
+from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import PolicyRef, policy_ref, read_policy, requested_at
+from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,10 @@ class _Entry:
     running: bool = False
     pending: Due | None = None
     """What was asked for while a job was running."""
+    interval: timedelta = MIN_INTERVAL.delta
+    """As the last object with a spec asks for: the longest that a failed pass waits for its retry."""
+    resting: int | None = None
+    """Generation that a pass found suspended or invalid; None: a pass has to come."""
     served: tuple[int, str] = (0, "")
     """Generation and requestedAt that the last fresh pass read: their event may come later than the pass."""
     forget: bool = False
@@ -66,8 +72,10 @@ class Agenda:
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`forget` is told of each policy that is gone, never while a job of that policy is running."""
-        self._tell_gone = forget
+        """`forget` is called with each policy that is gone, never while a job of that policy is running."""
+        self.overlooked = 0
+        """How many times a list showed a policy that had no pass to come and should have had one."""
+        self._on_gone = forget
         self._clock = clock
         self._interval_override = interval_override
         self._chance = chance or random.SystemRandom()
@@ -81,16 +89,18 @@ class Agenda:
     def listed(self, bodies: Iterable[Body], known: Mapping[PolicyRef, str]) -> None:
         """Take in a complete list of the policies: what was `known` before it and is not in it is gone.
 
-        Of policies in `known` metadata suffices. A watch that lost its place delivers no deletions; this does.
+        Of policies in `known` metadata suffices. A watch that lost its place delivers no deletions; this does. It also
+        finds what should not be: a policy with no pass to come though no pass found it suspended or invalid.
         """
         found: set[PolicyRef] = set()
         for body in bodies:
             found.add(policy_ref(body))
             self.notice(None, body)
+            self._check_planned(self._entries[policy_ref(body)])
         for ref, uid in known.items():
             entry = self._entries.get(ref)
             if ref not in found and entry and entry.uid == uid and not entry.gone:
-                logger.info("policy %s is gone; the watch had not told", ref)
+                logger.info("policy %s was deleted (missed by the watch)", ref)
                 self._remove(entry)
 
     def notice(self, event_type: str | None, body: Body) -> None:
@@ -112,6 +122,7 @@ class Agenda:
             self._begin(entry, body)
         else:
             entry.version = max(entry.version, version)
+            entry.interval = self._interval(body, entry.interval)
             self._notice_change(entry, _integer(metadata.get("generation")), requested_at(body))
 
     def take(self, limit: int) -> list[Job]:
@@ -136,7 +147,13 @@ class Agenda:
         if entry is None:
             return
         if end is not None and job.due is not None:
+            if end.generation < entry.generation and pending is None:
+                # A cache on the way answered with what the policy was before an edit that the watch has shown already.
+                logger.warning("the pass over %s read an old version of it; again soon", job.ref)
+                self._retry(entry, job, None)
+                return
             entry.failures = 0
+            entry.resting = end.generation if end.next_due is None else None
             if job.due.fresh:
                 entry.served = end.generation, end.requested_at
             answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
@@ -151,13 +168,22 @@ class Agenda:
         entry, pending = self._stop(job)
         if entry is None:
             return 0, timedelta()
-        if not isinstance(error, PassAbandoned):
-            entry.failures += 1
-        delay = retry_delay(entry.failures, self._chance.random())
+        due = self._retry(entry, job, pending, counts=not isinstance(error, PassAbandoned))
+        return entry.failures, max(due.at - self._clock(), timedelta())
+
+    def _retry(self, entry: _Entry, job: Job, pending: Due | None, *, counts: bool = True) -> Due:
+        entry.failures += counts
+        delay = retry_delay(entry.failures, self._chance.random(), entry.interval)
         fresh = job.due is not None and job.due.fresh
         due = pending or Due(self._clock() + delay, Cause.RETRY, fresh)
         self._plan(entry, due)
-        return entry.failures, max(due.at - self._clock(), timedelta())
+        return due
+
+    def _check_planned(self, entry: _Entry) -> None:
+        if entry.due is None and not entry.running and entry.resting != entry.generation:
+            self.overlooked += 1
+            logger.error("policy %s had no pass to come; one begins now", entry.ref)
+            self._plan(entry, Due(self._clock(), Cause.OVERLOOKED))
 
     def _stop(self, job: Job) -> tuple[_Entry | None, Due | None]:
         """The entry whose job ended, and what was asked for meanwhile; None where the outcome means nothing now."""
@@ -168,7 +194,7 @@ class Agenda:
             return entry, pending
         # The job was about an object that is gone, even if another one has taken its name.
         entry.forget = False
-        self._tell_gone(entry.ref)
+        self._on_gone(entry.ref)
         if entry.gone:
             del self._entries[entry.ref]
         else:
@@ -180,7 +206,8 @@ class Agenda:
         metadata = body.get("metadata") or {}
         entry.uid, entry.version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
         entry.generation, entry.requested_at = _integer(metadata.get("generation")), requested_at(body)
-        entry.served, entry.failures, entry.gone = (0, ""), 0, False
+        entry.served, entry.failures, entry.gone, entry.resting = (0, ""), 0, False, None
+        entry.interval = self._interval(body, MIN_INTERVAL.delta)
         entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
         self._ask(entry, self._first_due(body))
 
@@ -195,6 +222,17 @@ class Agenda:
         return first_due(
             policy.status, policy.spec, policy.generation, policy.requested_at, now, spread, self._interval_override
         )
+
+    def _interval(self, body: Body, known: timedelta) -> timedelta:
+        """The interval that the object asks for; `known` where it has no spec, the shortest where it is wrong."""
+        if self._interval_override:
+            return self._interval_override
+        if "spec" not in body:
+            return known
+        try:
+            return Duration.parse(str((body["spec"] or {}).get("interval") or DEFAULT_INTERVAL)).delta
+        except (ValueError, AttributeError):
+            return MIN_INTERVAL.delta
 
     def _notice_change(self, entry: _Entry, generation: int, requested: str) -> None:
         edited, asked = generation > entry.generation, requested != entry.requested_at
@@ -229,7 +267,7 @@ class Agenda:
         if entry.running:
             entry.forget = True
         else:
-            self._tell_gone(entry.ref)
+            self._on_gone(entry.ref)
 
 
 def _integer(value: object) -> int:

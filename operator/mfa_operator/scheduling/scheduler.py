@@ -62,8 +62,11 @@ class Scheduler:
         interval_override: timedelta | None = None,
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        show_overlooked: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Take what runs passes, and how. `monotonic` gives seconds that nobody sets back.
+
+        `show_overlooked` is called with how many times so far a policy was found that had no pass to come.
 
         `stopping` is set when the process stops, so that passes in flight can give up. `interval_override` replaces
         every spec.interval.
@@ -71,6 +74,7 @@ class Scheduler:
         self.stopping = stopping or threading.Event()
         self.grace = settings.grace
         self._runner = runner
+        self._show_overlooked = show_overlooked
         self._settings = settings
         self._monotonic = monotonic
         self._agenda = Agenda(
@@ -111,6 +115,7 @@ class Scheduler:
         Of policies in `known` metadata suffices.
         """
         self._agenda.listed(bodies, known)
+        self._show_overlooked(self._agenda.overlooked)
         self._listed = True
         self._wake.set()
 
@@ -166,7 +171,9 @@ class Scheduler:
 
     def _finished(self, flight: asyncio.Future[PassEnd | None]) -> None:
         """In the loop: take in how a job ended. Whatever a pass raises, the loop and other policies go on."""
-        job, error = self._flights.pop(flight), flight.exception()
+        job = self._flights.pop(flight)
+        # Cancelled: the process stops, and the pass had not begun.
+        error = PassAbandoned() if flight.cancelled() else flight.exception()
         if error is None:
             self._agenda.ended(job, flight.result())
         else:
