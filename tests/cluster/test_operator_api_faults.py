@@ -129,7 +129,8 @@ def test_a_watch_that_is_refused_ends_the_process_and_the_next_one_carries_on(be
     proxy.fail("GET", "/mfapolicies.*watch=true", 410)
     proxy.cut_watches()
     assert bed.operator.process.wait(timeout=60) == 1
-    assert "the watch of mfapolicies ended" in bed.operator.log
+    assert "the watch of mfapolicies ended: on demand (410); ending" in bed.operator.log
+    assert "Traceback" not in bed.operator.log
     bed.policies.apply("refused-watch", accounts=named(account, bed.account("bob")), interval="24h")
     bed.operator = bed.launch()
     assert bed.policies.wait_for_pass("refused-watch")["summary"]["violating"] == 2
@@ -144,6 +145,9 @@ def test_a_short_outage_is_survived(bed: Bed, proxy: ApiProxy) -> None:
     proxy.down = False
     bed.policies.wait_for_pass("after")
     assert bed.operator.process.poll() is None
+    eventually(lambda: "the watch of mfapolicies is connected again" in bed.operator.log, "the watch is back")
+    assert bed.operator.log.count("the watch of mfapolicies cannot connect") == 1
+    assert "Request attempt" not in bed.operator.log
 
 
 def test_a_long_outage_ends_the_process_and_the_next_one_carries_on(bed: Bed, proxy: ApiProxy) -> None:

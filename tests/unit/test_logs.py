@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import kopf
 import pytest
 from kopf._core.actions.loggers import ObjectLogger
@@ -102,3 +103,22 @@ def test_kopf_may_not_warn_of_signals_that_are_not_its_business(monkeypatch: pyt
     kopfs.warning("OS signals are ignored: running not in the main thread.")
     kopfs.warning("another warning")
     assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "error", "said"),
+    [
+        ("kopf._cogs.clients.watching", "Request attempt #1/9 failed; will retry: %s", None, False),
+        ("kopf._core.reactor.orchestration", "Watcher for %s has failed", aiohttp.ClientError("refused"), False),
+        ("kopf._core.reactor.orchestration", "Watcher for %s has failed", ValueError("a bug"), True),
+        ("mfa_operator.process.watch", "Request attempt %s", None, True),
+    ],
+)
+def test_what_the_watch_says_kopf_does_not_say_again(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str, error: Exception | None, said: bool
+) -> None:
+    """At debug it does."""
+    for level, expected in (("info", said), ("debug", True)):
+        stream = configured(monkeypatch, level=level)
+        logging.getLogger(name).error(message, "x", exc_info=error)
+        assert bool(stream.getvalue()) is expected

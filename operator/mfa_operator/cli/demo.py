@@ -9,10 +9,7 @@ import click
 
 from mfa_operator.config.settings import SettingsError
 
-MISSING = (
-    "the demo needs the package mfa-operator-sandbox; install it with: pip install 'mfa-operator[demo]'"
-    " (in a checkout: pip install ./sandbox)"
-)
+EXTRA = ("cheroot", "kmock", "moto")
 
 
 @click.command("demo")
@@ -34,8 +31,9 @@ def command(*, once: bool, context: str | None, kubeconfig: Path | None, metrics
     A made-up company with four AWS accounts and users of every state is audited by the very same operator that runs in
     a cluster. The screen shows what it finds, and commands to try in another terminal.
     """
-    if importlib.util.find_spec("mfa_sandbox") is None:
-        raise SettingsError(MISSING)
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SettingsError(f"the demo needs {', '.join(missing)}; install them with: pip install 'mfa-operator[demo]'")
     if kubeconfig and not context:
         raise click.UsageError("--kubeconfig is of use only with --context.")
     from mfa_sandbox.demo.show import show

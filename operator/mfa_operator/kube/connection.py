@@ -16,6 +16,7 @@ from kubernetes.config import (
 )
 
 from mfa_operator import __version__
+from mfa_operator.kube.proxies import UnusableProxy, decide_proxy
 
 DEFAULT_KUBECONFIG = "~/.kube/config"
 CONNECTIONS = 64
@@ -30,7 +31,8 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
     """A client for the cluster that the settings name, and its description for people. Nothing is sent yet.
 
     With neither of them given: the cluster of the Pod this runs in, else $KUBECONFIG, else ~/.kube/config. The client
-    never tries again by itself, and never writes to a kubeconfig. Raises ConnectionSettingsError.
+    never tries again by itself, and never writes to a kubeconfig. Its configuration names a proxy only where the API
+    server is to be reached through it. Raises ConnectionSettingsError.
     """
     configuration = Configuration()
     if kubeconfig is None and context is None and Path(incluster_config.SERVICE_TOKEN_FILENAME).exists():
@@ -44,6 +46,12 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
         files = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
         _load(files, context, configuration)
         description = f"{f'context {context}' if context else 'the current context'} of {files} ({configuration.host})"
+    try:
+        proxy = decide_proxy(configuration)
+    except UnusableProxy as error:
+        raise ConnectionSettingsError(str(error)) from error
+    if proxy:
+        description += f" through the proxy {proxy}"
     # Who calls knows better what may be tried again.
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS

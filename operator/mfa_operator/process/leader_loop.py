@@ -59,14 +59,19 @@ class Leading:
         pool: Executor,
         *,
         watching: Callable[[], None],
+        contact: watch.WatchContact,
     ) -> None:
-        """`pool` runs the lists; `watching` is called once kopf has started, which takes the signals for itself."""
+        """`pool` runs the lists; `watching` is called once kopf has started, which takes the signals for itself.
+
+        `contact` is kept up to date about the watch.
+        """
         self._api = api
         self._cluster = cluster
         self._scheduler = scheduler
         self._settings = settings
         self._pool = pool
         self._watching = watching
+        self._contact = contact
         self._insights = Insights()
 
     async def run(self, stop: asyncio.Event, lost: asyncio.Future[None]) -> None:
@@ -99,7 +104,7 @@ class Leading:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
-        watch.register(registry, self._scheduler, self._api)
+        watch.register(registry, self._scheduler, self._api, self._contact)
         try:
             await first(stop, asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api))
             before = asyncio.all_tasks()
@@ -115,7 +120,7 @@ class Leading:
             self._watching()
             await kopf.run_tasks(tasks, ignored=before)
         except Exception as error:
-            raise Ended(f"the watch of {watch.PLURAL} ended: {str(error) or type(error).__name__}") from error
+            raise Ended(f"the watch of {watch.PLURAL} ended: {watch.explain(error)}") from error
         if not stop.is_set():
             raise Ended(f"the watch of {watch.PLURAL} ended")
 

@@ -32,6 +32,8 @@ def configure(settings: LogSettings) -> None:
     """Set up the root logger, once, from the command line's entry."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_json() if settings.format == "json" else _text())
+    if settings.level != "debug":
+        handler.addFilter(_not_said_twice)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
@@ -62,6 +64,18 @@ def _json() -> logging.Formatter:
         reserved_attrs=[*RESERVED_ATTRS, *_KOPF_ATTRS],
         timestamp=True,
     )
+
+
+def _not_said_twice(record: logging.LogRecord) -> bool:
+    """False for what kopf says about the API server's failures, which watch.py and operator.py say in one line.
+
+    kopf logs each of eight attempts as an error, and the end of each of its tasks with the traceback.
+    """
+    if not record.name.startswith("kopf."):
+        return True
+    error = record.exc_info[1] if record.exc_info else None
+    of_the_api_server = error is not None and type(error).__module__.partition(".")[0] in ("kopf", "aiohttp")
+    return not (of_the_api_server or str(record.msg).startswith("Request attempt"))
 
 
 def _not_about_signals(record: logging.LogRecord) -> bool:

@@ -34,6 +34,7 @@ from mfa_operator.process import logs
 from mfa_operator.process.health import HealthServer
 from mfa_operator.process.leader_loop import Ended, Leading, first
 from mfa_operator.process.listen import display, listen, local_address
+from mfa_operator.process.watch import WatchContact
 from mfa_operator.remediation.remediator import OperatorRemediator
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
@@ -135,6 +136,7 @@ class Operator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduler: Scheduler | None = None
         self._leadership: election.Leadership | None = None
+        self._contact = WatchContact()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="mfa-call")
 
     def run(self) -> int:
@@ -261,7 +263,15 @@ class Operator:
             interval_override=settings.audit.interval_override,
             show_overlooked=metrics.set_overlooked,
         )
-        work = Leading(api, cluster, self._scheduler, settings.cluster, self._pool, watching=self._handle_signals)
+        work = Leading(
+            api,
+            cluster,
+            self._scheduler,
+            settings.cluster,
+            self._pool,
+            watching=self._handle_signals,
+            contact=self._contact,
+        )
         try:
             await work.run(self._stop, lost)
         finally:
@@ -291,7 +301,7 @@ class Operator:
 
     def _ready(self) -> bool:
         # A replica that waits its turn is as it should be; were it not ready, no rollout would ever be complete.
-        return self._scheduler is None or self._scheduler.ready
+        return self._scheduler is None or (self._scheduler.ready and self._contact.holds)
 
     def _handle_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():
