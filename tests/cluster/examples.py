@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from kubernetes.client import ApiClient
+from kubernetes.client import ApiClient, Configuration
 
 from mfa_operator.api.enums import (
     AccountState,
@@ -39,20 +39,22 @@ SPEC: dict[str, Any] = {"accounts": [{"id": ACCOUNT}]}
 class InterruptedClient(ApiClient):
     """Somebody else acts once, just before the next PUT."""
 
-    _interruption: Callable[[], object] | None = None
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        # A list, for the copies that are made of this client.
+        self._interruptions: list[Callable[[], object]] = []
 
     def interrupt(self, interruption: Callable[[], object]) -> None:
-        self._interruption = interruption
+        self._interruptions.append(interruption)
 
     @property
     def interrupted(self) -> bool:
         """Whether that has happened."""
-        return self._interruption is None
+        return not self._interruptions
 
     def call_api(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        if method == "PUT" and self._interruption:
-            interruption, self._interruption = self._interruption, None
-            interruption()
+        if method == "PUT" and self._interruptions:
+            self._interruptions.pop()()
         return super().call_api(method, url, *args, **kwargs)
 
 

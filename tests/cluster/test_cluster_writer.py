@@ -226,7 +226,8 @@ class TestPolicyStatus:
     ) -> None:
         cluster.write_policy_status(policy, FULL_POLICY)
         assert read_policy(policies.get(NAME)).status == FULL_POLICY
-        cluster.write_policy_status(policy, PolicyStatus(observed_generation=1, conditions=conditions(ready=False)))
+        as_read = PolicyIdentity.of(policies.get(NAME))
+        cluster.write_policy_status(as_read, PolicyStatus(observed_generation=1, conditions=conditions(ready=False)))
         status = policies.status(NAME)
         assert status.keys() == {"observedGeneration", "conditions"}
         assert [condition["status"] for condition in status["conditions"]] == ["False"]

@@ -11,9 +11,9 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import API_VERSION
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.kube import reader
-from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, PolicyIdentity, WriteRefused
+from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, PolicyIdentity, StaleData, WriteRefused
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
-from tests.kube.operations import ACCOUNT, REF, REPORT, TRIES, WRITES, report_status, users_of
+from tests.kube.operations import ACCOUNT, REF, REPORT, TRIES, WRITES, generation_of, report_status, users_of
 
 NewPolicy = Callable[..., dict[str, Any]]
 
@@ -149,3 +149,60 @@ class TestReading:
         for found in (cluster.get_report(REF, ACCOUNT), *cluster.list_reports(REF)):
             assert found is not None
             assert found.status == ReportStatus(account_id=ACCOUNT)
+
+
+class TestStaleData:
+    """Another leader wrote in the meantime: what this one knows is older, whenever its request arrives."""
+
+    def test_a_policys_newer_status_is_not_replaced(
+        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
+    ) -> None:
+        cluster.write_policy_status(policy, PolicyStatus(observed_generation=8))
+        with pytest.raises(StaleData, match="default/console-mfa: somebody else has written its status"):
+            cluster.write_policy_status(policy, PolicyStatus(observed_generation=7))
+        assert generation_of(kube) == 8
+
+    def test_a_pass_may_write_twice(self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity) -> None:
+        """That it is running, and what it found."""
+        running = cluster.write_policy_status(policy, PolicyStatus(observed_generation=6))
+        cluster.write_policy_status(running, PolicyStatus(observed_generation=7))
+        assert generation_of(kube) == 7
+
+    def test_an_edit_by_a_person_does_not_cost_the_status(
+        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
+    ) -> None:
+        asked = {"metadata": {"annotations": {"mfa-operator.io/requestedAt": "now"}}, "spec": {"interval": "1h"}}
+        kube.patch("mfapolicies", "default", "console-mfa", asked)
+        cluster.write_policy_status(policy, PolicyStatus(observed_generation=1))
+        assert generation_of(kube) == 1
+        assert (kube.get("mfapolicies", "default", "console-mfa") or {})["spec"]["interval"] == "1h"
+
+    @pytest.mark.parametrize("had_one", [True, False])
+    def test_a_newer_report_is_not_replaced(
+        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity, had_one: bool
+    ) -> None:
+        read = cluster.write_report(policy, report_status("alice"), None) if had_one else None
+        cluster.write_report(policy, report_status("bob"), read)
+        with pytest.raises(StaleData, match="somebody else has written it"):
+            cluster.write_report(policy, report_status("carol"), read)
+        assert users_of(kube) == ["bob"]
+
+    def test_a_labelled_report_is_replaced_and_keeps_its_label(
+        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
+    ) -> None:
+        read = cluster.write_report(policy, report_status("alice"), None)
+        kube.patch("mfareports", "default", REPORT, {"metadata": {"labels": {"team": "x"}}})
+        cluster.write_report(policy, report_status("bob"), read)
+        assert users_of(kube) == ["bob"]
+        assert (kube.get("mfareports", "default", REPORT) or {})["metadata"]["labels"]["team"] == "x"
+
+    def test_a_newer_report_is_not_deleted(
+        self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
+    ) -> None:
+        read = cluster.write_report(policy, report_status("alice"), None)
+        newer = cluster.write_report(policy, report_status("bob"), read)
+        with pytest.raises(StaleData):
+            cluster.delete_report(read)
+        kube.patch("mfareports", "default", REPORT, {"metadata": {"labels": {"team": "x"}}})
+        cluster.delete_report(newer)
+        assert kube.get("mfareports", "default", REPORT) is None

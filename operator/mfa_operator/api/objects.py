@@ -33,6 +33,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     ref: PolicyRef
     uid: str = ""
+    resource_version: str = ""
+    """Of the object as it was read: what was concluded from it may be written only over this version."""
     generation: int = 0
     requested_at: str = ""
     """Value of the annotation mfa-operator.io/requestedAt; any new value asks for a pass now."""
@@ -65,6 +67,7 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
     return Policy(
         ref=policy_ref(body),
         uid=str(metadata.get("uid", "")),
+        resource_version=str(metadata.get("resourceVersion", "")),
         generation=_generation(metadata),
         requested_at=requested_at(body),
         spec=spec,

@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 from kubernetes.client import ApiClient
 
-from mfa_operator.api.objects import report_name
+from mfa_operator.api.conversion import InvalidObject, from_dict, to_dict
+from mfa_operator.api.objects import known_status, report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
-from mfa_operator.kube.errors import ClusterError, ClusterUnavailable, ObjectGone, ReadRefused, WriteRefused
+from mfa_operator.kube.errors import ClusterError, ClusterUnavailable, ObjectGone, ReadRefused, StaleData, WriteRefused
 from mfa_operator.kube.objects import (
     ObjectMeta,
+    PolicyAsRead,
     PolicyIdentity,
     PolicyObject,
     StoredReport,
@@ -47,9 +49,11 @@ __all__ = [
     "ClusterError",
     "ClusterUnavailable",
     "ObjectGone",
+    "PolicyAsRead",
     "PolicyIdentity",
     "PolicyObject",
     "ReadRefused",
+    "StaleData",
     "StoredReport",
     "WriteRefused",
 ]
@@ -86,19 +90,30 @@ class Cluster(ClusterReader):
     def write_report(self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None) -> StoredReport:
         """Replace the whole status of the account's report, and create the report where the policy has none.
 
-        `stored` is the report as last read or written; it spares a read. A report of an earlier policy of that name is
-        deleted first. Returns what the server has stored. Raises ObjectGone where the policy is gone.
+        `stored` is the report as last read or written; None: there was none of this policy. A report of an earlier
+        policy of that name is deleted first. Returns what the server has stored. Raises ObjectGone where the policy is
+        gone, and StaleData where somebody else has written the report's status since.
         """
         name = report_name(policy.ref, status.account_id)
         label = f"MfaReport {policy.ref.namespace}/{name}"
         current: ObjectMeta | None = stored
         fresh = stored is None
+        # One without content is made before its status is written.
+        known = [ReportStatus(account_id=status.account_id), *([stored.status] if stored else [])]
+        wanted = from_dict(ReportStatus, to_dict(status))
 
         def attempt() -> dict[str, Any]:
             nonlocal current, fresh
             if fresh:
                 body = self._get_once(REPORTS, policy.ref.namespace, name)
                 current = None if body is None else ObjectMeta.of(body)
+                if body is not None and current and current.owner_uid == policy.uid:
+                    found = _report_status(body)
+                    if found == wanted:
+                        # An earlier try, whose answer was lost.
+                        return body
+                    if found not in known:
+                        raise StaleData(f"{label}: somebody else has written it since it was read")
             fresh = True
             if current is None or current.owner_uid != policy.uid:
                 # Or a late pass of a deleted policy would take the report of its successor away.
@@ -121,18 +136,58 @@ class Cluster(ClusterReader):
         return read_report(answer)
 
     def delete_report(self, stored: StoredReport) -> None:
-        """Delete this very report. It is no error that it is gone, or that its name has gone to another."""
-        label = f"MfaReport {stored.namespace}/{stored.name}"
-        self._persistence.run(lambda: self._delete_once(stored), name=label, write=True)
+        """Delete this very report. It is no error that it is gone, or that its name has gone to another.
 
-    def write_policy_status(self, policy: PolicyObject, status: PolicyStatus) -> None:
-        """Replace the whole status of the policy, and nothing else of it. Raises ObjectGone where it is gone."""
+        Raises StaleData where somebody else has written its status since.
+        """
+        label = f"MfaReport {stored.namespace}/{stored.name}"
+        current: StoredReport | None = stored
 
         def attempt() -> None:
-            self._calls.replace_status(POLICIES, status_body(self._policy_now(policy), status))
+            nonlocal current
+            if current is None:
+                body = self._get_once(REPORTS, stored.namespace, stored.name)
+                if body is None or body["metadata"]["uid"] != stored.uid:
+                    return
+                if _report_status(body) != stored.status:
+                    raise StaleData(f"{label}: somebody else has written it since it was read")
+                current = read_report(body)
+            version, current = current.resource_version, None
+            try:
+                self._calls.delete(REPORTS, stored.namespace, stored.name, stored.uid, version)
+            except CallFailed as error:
+                if error.status != NOT_FOUND:
+                    raise
 
-        also = frozenset({CONFLICT, INVALID})
-        self._persistence.run(attempt, name=f"MfaPolicy {policy.ref}", write=True, also=also)
+        self._persistence.run(attempt, name=label, write=True, also=frozenset({CONFLICT}))
+
+    def write_policy_status(self, policy: PolicyAsRead, status: PolicyStatus) -> PolicyIdentity:
+        """Replace the whole status of the policy as it was read, and nothing else of it.
+
+        An edit of its spec or metadata since is no obstacle. Raises ObjectGone where the policy is gone, and StaleData
+        where somebody else has written its status since: only another leader does. Returns the policy as the server has
+        stored it, for the next write.
+        """
+        label = f"MfaPolicy {policy.ref}"
+        version = policy.resource_version
+        wanted = from_dict(PolicyStatus, to_dict(status))
+
+        def attempt() -> PolicyIdentity:
+            nonlocal version
+            if not version:
+                body = self._policy_now(policy)
+                found = known_status(body)
+                if found == wanted:
+                    # An earlier try, whose answer was lost.
+                    return PolicyIdentity.of(body)
+                if found != policy.status:
+                    raise StaleData(f"{label}: somebody else has written its status since the pass began")
+                version = body["metadata"]["resourceVersion"]
+            meta = ObjectMeta(policy.ref.name, policy.ref.namespace, policy.uid, version, owner_uid="")
+            version = ""
+            return PolicyIdentity.of(self._calls.replace_status(POLICIES, status_body(meta, status)))
+
+        return self._persistence.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID}))
 
     def emit(self, regarding: PolicyObject, event: EventNote) -> None:
         """Write an Event about the policy. A failure is logged and nothing more: it must not stop a pass."""
@@ -153,18 +208,25 @@ class Cluster(ClusterReader):
         except ClusterError as error:
             logger.warning("an Event about MfaPolicy %s is lost (%s): %s", regarding.ref, event.reason.value, error)
 
-    def _policy_now(self, policy: PolicyObject) -> ObjectMeta:
+    def _policy_now(self, policy: PolicyObject) -> dict[str, Any]:
         body = self._get_once(POLICIES, policy.ref.namespace, policy.ref.name)
         if body is None:
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
-        meta = ObjectMeta.of(body)
-        if meta.uid != policy.uid:
+        if body["metadata"]["uid"] != policy.uid:
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone: another one has its name now")
-        return meta
+        return body
 
     def _delete_once(self, meta: ObjectMeta) -> None:
         try:
-            self._calls.delete(REPORTS, meta.namespace, meta.name, meta.uid)
+            self._calls.delete(REPORTS, meta.namespace, meta.name, meta.uid, meta.resource_version)
         except CallFailed as error:
             if error.status not in {NOT_FOUND, CONFLICT}:
                 raise
+
+
+def _report_status(body: dict[str, Any]) -> ReportStatus | None:
+    """None where it is not understood: a newer operator's."""
+    try:
+        return read_report(body).status
+    except InvalidObject:
+        return None

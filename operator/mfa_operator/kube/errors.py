@@ -11,6 +11,10 @@ class ClusterUnavailable(ClusterError):
     """No useful answer in all tries: unreachable, overloaded, or the object was changed by others all the time."""
 
 
+class StaleData(ClusterUnavailable):
+    """Somebody else has written the object since it was read: what we know is older, and was not written."""
+
+
 class ObjectGone(ClusterError):
     """The object does not exist any more, or another one has taken its name (its uid differs)."""
 

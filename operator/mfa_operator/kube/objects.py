@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mfa_operator.api.conversion import from_dict, to_dict
 from mfa_operator.api.enums import ACCOUNT_LABEL, API_VERSION, GROUP, POLICY_LABEL
-from mfa_operator.api.objects import PolicyRef, policy_ref, report_name
+from mfa_operator.api.objects import PolicyRef, known_status, policy_ref, report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.reporting.events import EventNote
 
@@ -31,16 +31,30 @@ class PolicyObject(Protocol):
     def uid(self) -> str: ...
 
 
+class PolicyAsRead(PolicyObject, Protocol):
+    """A policy as it stood when it was read: what is concluded from it must not replace what is newer."""
+
+    @property
+    def resource_version(self) -> str: ...
+
+    @property
+    def status(self) -> PolicyStatus: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyIdentity:
-    """A policy of which no more is known than which one it is: its spec may be invalid."""
+    """A policy of which no more is known than which one it is, and its status: its spec may be invalid."""
 
     ref: PolicyRef
     uid: str
+    resource_version: str = ""
+    status: PolicyStatus = PolicyStatus()
 
     @classmethod
     def of(cls, body: Body) -> PolicyIdentity:
-        return cls(policy_ref(body), str((body.get("metadata") or {}).get("uid", "")))
+        metadata = body.get("metadata") or {}
+        uid, version = (str(metadata.get(field, "")) for field in ("uid", "resourceVersion"))
+        return cls(policy_ref(body), uid, version, known_status(body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,16 @@ class KubernetesCalls:
         call = self._objects.replace_namespaced_custom_object_status_with_http_info
         return self._once(resource, call, **target, body=body, field_manager=REPORTING_CONTROLLER)
 
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Delete this very object: one of the same name and another uid is left alone, with a conflict."""
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str) -> None:
+        """Delete this very version of this very object: any other one is left alone, with a conflict."""
         call = self._objects.delete_namespaced_custom_object_with_http_info
-        self._once(resource, call, namespace=namespace, name=name, body={"preconditions": {"uid": uid}})
+        self._once(
+            resource,
+            call,
+            namespace=namespace,
+            name=name,
+            body={"preconditions": {"uid": uid, "resourceVersion": version}},
+        )
 
     def _once(self, resource: Resource, call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client has no types
         try:

@@ -13,12 +13,12 @@ from typing import Any
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
-from mfa_operator.api.objects import Policy, PolicyRef, known_status, read_policy, requested_at
+from mfa_operator.api.objects import Policy, PolicyRef, read_policy, requested_at
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity
+from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyAsRead, PolicyIdentity
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
@@ -95,8 +95,10 @@ class Reconciler:
         with self._lock:
             self._specs[ref] = policy.spec
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        # What the next status is written over, and nothing else.
+        last: PolicyAsRead = policy
         if fresh:
-            self._cluster.write_policy_status(policy, pass_running_status(policy.status, policy.generation, now))
+            last = self._cluster.write_policy_status(policy, pass_running_status(policy.status, policy.generation, now))
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
         one_pass = PolicyPass(
             policy,
@@ -127,7 +129,7 @@ class Reconciler:
         )
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
         self._drop_other_reports(policy)
-        self._cluster.write_policy_status(policy, status)
+        self._cluster.write_policy_status(last, status)
         for outcome in outcomes:
             for note in outcome.notes:
                 self._cluster.emit(policy, note)
@@ -167,7 +169,7 @@ class Reconciler:
         """Say in status why the policy is not audited. What was known stays, and nothing is due until an edit."""
         identity = PolicyIdentity.of(body)
         generation = int(body["metadata"].get("generation", 0))
-        before = known_status(body)
+        before = identity.status
         status = not_audited_status(before, generation, reason, message, now, requested_at(body))
         if status != before:
             self._cluster.write_policy_status(identity, status)
