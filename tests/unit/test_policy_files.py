@@ -39,6 +39,16 @@ spec:
 """
 
 
+def chained(first: str, link: str, *, times: int = 9, links: int = 10) -> str:
+    """A line for each link of a chain: it names the one before several times."""
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{each}: &a{each} " + link.format(", ".join([f"*a{each - 1}"] * times)) for each in range(1, links)]
+    return "\n".join(lines)
+
+
+AGAIN = "\n    - {users: *users, reason: Again}\n"
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "policy.yaml"
@@ -93,14 +103,31 @@ def test_forms_that_editors_leave_behind_are_read(file: Path, text: str) -> None
         ("kind: MfaPolicy", "kind: Deployment", 4, "kind: is 'Deployment'; expected 'MfaPolicy'"),
         ("apiVersion: mfa-operator.io/v1alpha1", "apiVersion: v1", 3, "apiVersion: is 'v1'; expected"),
         ("name: console-mfa", "labels: {}", 5, "metadata.name: the policy needs a name"),
-        ("  interval: 15m", "  interval: 15m\n  interval: 20m", 9, "not YAML: interval stands here twice"),
+        ("  interval: 15m", "  interval: 15m\n  interval: 20m", 9, "interval stands here twice"),
         ("  interval: 15m", "  interval: [15m", 9, "not YAML: "),
         ("  interval: 15m", "\tinterval: 15m", 8, "not YAML: "),
         ("  interval: 15m", "  interval: *later", 8, "not YAML: found undefined alias"),
         ("interval: 15m", "interval: !!python/object:os.system 15m", 8, "not YAML: could not determine a constructor"),
         ("interval: 15m", "organization: {}", 8, "spec.organization: this version cannot discover accounts"),
-        ("interval: 15m", "? [a]\n  : b", 8, "not YAML: found unhashable key"),
-        ("interval: 15m", "15: x", 7, "spec: expected 'str'"),
+        ("interval: 15m", "interval: 1:30", 8, "spec.interval: '1:30' is no duration; write it like 90s"),
+        ("interval: 15m", "interval: 1:30.5", 8, "spec.interval: '1:30.5' is no duration"),
+        ("interval: 15m", "interval: !!binary aGk=", 8, "not YAML: could not determine a constructor"),
+        ("interval: 15m", "interval: !!int x", 8, "invalid number"),
+        ("interval: 15m", "interval: " + "9" * 5000, 8, "a number of more than 64 digits"),
+        ("interval: 15m", "interval: 0x" + "f" * 5000, 8, "a number of more than 64 digits"),
+        ("interval: 15m", "? [a]\n  : b", 8, "a key is a list or a mapping; keys are text"),
+        ("interval: 15m", "1: x", 8, "the key 1 is a number; keys are text: write '1'"),
+        ("interval: 15m", "yes: x", 8, "the key yes is true or false; keys are text: write 'yes'"),
+        ("interval: 15m", "~: x", 8, "the key ~ is no value; keys are text: write '~'"),
+        ("interval: 15m", "interval: &again [*again]", 8, "this contains an alias for itself"),
+        ("reason: Sealed", "reason: Sealed\n      tags: {1: x}", 16, "the key 1 is a number"),
+        ("name: console-mfa", "name: 5", 6, "metadata.name: 5 is no text; write it in quotes"),
+        ("name: console-mfa", "name: [a]", 6, "metadata.name: ['a'] is no text"),
+        ("name: console-mfa", "name: Console_MFA", 6, "metadata.name: Kubernetes refuses the name 'Console_MFA'"),
+        ("name: console-mfa", "name: a..b", 6, "metadata.name: Kubernetes refuses the name 'a..b'"),
+        ("name: console-mfa", "name: " + "a" * 64, 6, "metadata.name: has more than 63 characters"),
+        ("name: console-mfa", "name: a\n  namespace: 5", 7, "metadata.namespace: 5 is no text"),
+        ("name: console-mfa", "name: a\n  namespace: a.b", 7, "metadata.namespace: Kubernetes refuses the name 'a.b'"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_field(
@@ -123,8 +150,15 @@ def test_what_is_wrong_is_told_with_its_line_and_field(
         ('{"apiVersion": "v1"}', ":1: apiVersion: is 'v1'"),
         ("{", ":1: not YAML: "),
         ("a: \x00", ": not YAML: "),
-        ("[" * 5000, ":1: not YAML: "),
-        (GOOD.replace("15m", "!!int x"), ": not YAML: invalid literal for int()"),
+        ("[" * 100_000, ":1: more than 64 levels of nesting"),
+        ("{a: " * 100_000, ":1: more than 64 levels of nesting"),
+        ("- " * 100_000, ":1: more than 64 levels of nesting"),
+        ("\n".join("  " * level + "a:" for level in range(100)), ":65: more than 64 levels of nesting"),
+        ("[" + "a," * 250_001 + "]", ":1: more than 250,000 values"),
+        ("#" * 4_000_000, ": more than 3,145,728 characters"),
+        (chained("[x]", "[{}]"), ":7: aliases make this more than 250,000 values"),
+        (chained("{k: v}", "{{<<: [{}]}}"), ":7: aliases make this more than 250,000 values"),
+        (chained("[x]", "[{}]", times=1, links=70), ":65: aliases make this more than 64 levels of nesting"),
         (
             "metadata: 5\nkind: MfaPolicy\napiVersion: mfa-operator.io/v1alpha1\n",
             ":1: metadata.name: the policy needs a name",
@@ -139,6 +173,20 @@ def test_what_is_wrong_is_told_with_its_line_and_field(
 def test_what_is_no_policy_is_told_in_one_line(file: Path, text: str, words: str) -> None:
     file.write_text(text)
     assert refused(file).startswith(words)
+
+
+def test_anchors_and_merges_of_an_ordinary_size_are_read(file: Path) -> None:
+    file.write_text(GOOD.replace("      name: payments", "      <<: {name: merged}"))
+    assert load_policy(file).spec.accounts[0].name == "merged"
+    file.write_text(GOOD.replace("- users: [glass]", "- users: &users [glass]").rstrip() + AGAIN)
+    assert [each.users for each in load_policy(file).spec.exemptions] == [("glass",), ("glass",)]
+
+
+def test_a_file_without_an_end_is_read_as_far_as_it_may_be(tmp_path: Path) -> None:
+    assert refused(Path("/dev/zero")) == ": more than 3,145,728 characters"
+    (tmp_path / "previous").write_text("[" * 2000)
+    with pytest.raises(InvalidInput, match="more than 1,024 characters"):
+        load_previous(tmp_path / "previous", limit=1024)
 
 
 def test_what_is_no_text_or_no_file_is_told_too(file: Path, tmp_path: Path) -> None:
@@ -183,7 +231,7 @@ def test_an_earlier_result_is_read_by_policy_and_account(file: Path) -> None:
         (GOOD, ": not JSON: "),
         ("[]", ": not what `mfa-operator audit -o json` writes"),
         ("null", ": not what `mfa-operator audit -o json` writes"),
-        ("{}", ": not what `mfa-operator audit -o json` writes: KeyError('policies')"),
+        ("{}", ": not what `mfa-operator audit -o json` writes: 'policies' is missing"),
         ('{"policies": [5]}', ": not what `mfa-operator audit -o json` writes"),
         (json.dumps(written(reports=["x"])), ": not what `mfa-operator audit -o json` writes"),
         (
@@ -193,7 +241,8 @@ def test_an_earlier_result_is_read_by_policy_and_account(file: Path) -> None:
         (json.dumps(written(reports=[{"accountId": 5}])), ": in a report: accountId: expected 'str'"),
         (json.dumps(written(reports=[{"accountId": [5]}])), ": "),
         (json.dumps(written(namespace={})), ": "),
-        ("[" * 100_000, ": "),
+        ("[" * 100_000, ": not what `mfa-operator audit -o json` writes: nested too deeply"),
+        ('{"a":' * 100_000, ": not what `mfa-operator audit -o json` writes: nested too deeply"),
     ],
 )
 def test_what_is_no_earlier_result_is_told_in_one_line(file: Path, text: str, words: str) -> None:

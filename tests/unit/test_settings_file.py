@@ -77,7 +77,11 @@ class TestErrors:
             ("rules: []\n", 1, "unknown field 'rules'"),
             ("access: !!python/object:os.system []\n", 1, "not YAML"),
             ("- access\n", 1, "xpected"),
-            ("{}: 1\n", 1, "not YAML"),
+            ("{}: 1\n", 1, "a key is a list or a mapping"),
+            ("access:\n- 1: [a]\n", 2, "the key 1 is a number; keys are text"),
+            ("[" * 100_000, 1, "more than 64 levels of nesting"),
+            ("access: &a [*a]\n", 1, "an alias for itself"),
+            ("#" * 4_000_000, None, "more than 3,145,728 characters"),
         ],
     )
     def test_name_file_line_and_what_is_wrong(self, path: Path, text: str, line: int | None, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from mfa_operator.api.status import PolicyStatus
 logger = logging.getLogger(__name__)
 
 MAX_POLICY_NAME = 63
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
 
 class PolicyRef(msgspec.Struct, frozen=True, order=True):
@@ -53,10 +56,11 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
         if body.get(field) != wanted:
             raise InvalidObject(field, f"is {body.get(field)!r}; expected {wanted!r}")
     metadata = body.get("metadata")
-    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+    if not isinstance(metadata, Mapping) or metadata.get("name") in (None, ""):
         raise InvalidObject("metadata.name", "the policy needs a name")
-    if len(metadata["name"]) > MAX_POLICY_NAME:
-        raise InvalidObject("metadata.name", f"has more than {MAX_POLICY_NAME} characters")
+    _check_name("metadata.name", metadata["name"], _SUBDOMAIN, "letters, digits, '-' and '.'")
+    if metadata.get("namespace") not in (None, ""):
+        _check_name("metadata.namespace", metadata["namespace"], _LABEL, "letters, digits and '-'")
     if "spec" not in body:
         raise InvalidObject("spec", "is missing")
     spec = from_dict(PolicySpec, body["spec"], at="spec")
@@ -73,6 +77,20 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
         spec=spec,
         status=known_status(body),
     )
+
+
+def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: str) -> None:
+    """The API server's rules for names (RFC 1123). Raises InvalidObject."""
+    if not isinstance(name, str):
+        raise InvalidObject(field, f"{name!r} is no text; write it in quotes")
+    if len(name) > MAX_POLICY_NAME:
+        raise InvalidObject(field, f"has more than {MAX_POLICY_NAME} characters")
+    if not pattern.fullmatch(name):
+        raise InvalidObject(
+            field,
+            f"Kubernetes refuses the name {name!r}: it must have lower-case {characters} only, a letter or digit at"
+            " both ends",
+        )
 
 
 def known_status(body: Mapping[str, Any]) -> PolicyStatus:

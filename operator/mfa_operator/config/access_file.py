@@ -12,6 +12,7 @@ from pathlib import Path
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import SettingsError
+from mfa_operator.config.yaml_bounds import MAX_CHARACTERS
 from mfa_operator.config.yaml_source import NotYaml, documents
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def parse_access(text: str, path: Path) -> AccessRules:
     try:
         found = documents(text)
     except NotYaml as error:
-        raise SettingsFileError(path, f"not YAML: {error}", line=error.line) from error
+        raise SettingsFileError(path, str(error), line=error.line) from error
     if not found:
         raise SettingsFileError(path, "the file is empty; it needs a list of rules: access")
     if len(found) > 1:
@@ -110,7 +111,7 @@ def _read(path: Path) -> tuple[AccessRules, _Signature]:
         with path.open(encoding="utf-8") as file:
             # Taken from the open file: what is read below is of this version or a later one, never an older.
             signature = _signature(os.fstat(file.fileno()))
-            text = file.read()
+            text = file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise SettingsFileError(path, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -11,7 +11,11 @@ from mfa_operator.api.conversion import InvalidObject, from_dict
 from mfa_operator.api.objects import Policy, PolicyRef, read_policy
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.config.settings import SettingsError
+from mfa_operator.config.yaml_bounds import MAX_CHARACTERS
 from mfa_operator.config.yaml_source import NotYaml, documents
+
+MAX_PREVIOUS = 256 * 2**20
+"""Characters of an earlier result: the reports of some 250 accounts of the largest size that IAM allows."""
 
 Previous = Mapping[tuple[PolicyRef, str], ReportStatus]
 """Earlier reports by policy and account id."""
@@ -23,11 +27,10 @@ class InvalidInput(SettingsError):
 
 def load_policy(path: Path) -> Policy:
     """The one MfaPolicy in a YAML file. Raises InvalidInput."""
-    text = _read(path)
     try:
-        found = documents(text)
+        found = documents(_read(path, MAX_CHARACTERS + 1))
     except NotYaml as error:
-        raise InvalidInput(f"{_at(path, error.line)}: not YAML: {error}") from error
+        raise InvalidInput(f"{_at(path, error.line)}: {error}") from error
     if not found:
         raise InvalidInput(f"{path}: the file is empty; it needs an MfaPolicy")
     if len(found) > 1:
@@ -44,10 +47,13 @@ def load_policy(path: Path) -> Policy:
         raise InvalidInput(f"{_at(path, document.line(error.path))}: {error}") from error
 
 
-def load_previous(path: Path) -> Previous:
+def load_previous(path: Path, *, limit: int = MAX_PREVIOUS) -> Previous:
     """The reports in the JSON that an earlier `mfa-operator audit -o json` wrote. Raises InvalidInput."""
     try:
-        content = msgspec.json.decode(_read(path))
+        text = _read(path, limit + 1)
+        if len(text) > limit:
+            raise InvalidInput(f"{path}: more than {limit:,} characters")
+        content = msgspec.json.decode(text)
         return {
             (PolicyRef(policy["namespace"], policy["name"]), report["accountId"]): from_dict(ReportStatus, report)
             for policy in content["policies"]
@@ -55,15 +61,21 @@ def load_previous(path: Path) -> Previous:
         }
     except msgspec.DecodeError as error:
         raise InvalidInput(f"{path}: not JSON: {error}") from error
-    except (KeyError, TypeError, RecursionError) as error:
-        raise InvalidInput(f"{path}: not what `mfa-operator audit -o json` writes: {error!r}") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{path}: not what `mfa-operator audit -o json` writes: nested too deeply") from error
+    except KeyError as error:
+        raise InvalidInput(f"{path}: not what `mfa-operator audit -o json` writes: {error} is missing") from error
+    except TypeError as error:
+        raise InvalidInput(f"{path}: not what `mfa-operator audit -o json` writes: {error}") from error
     except InvalidObject as error:
         raise InvalidInput(f"{path}: in a report: {error}") from error
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, limit: int) -> str:
+    """The first `limit` characters: a file may be a pipe or a device that has no end."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(limit)
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
