@@ -155,6 +155,14 @@ ALERTS = (
         text=("no replica of mfa-operator has said that it leads",),
     ),
     Alert(
+        "MfaSettingsUnreadable",
+        "warning",
+        {},
+        (Series("mfa_operator_settings_up", {}, bad=always(0), good=always(1)),),
+        fires_after=5,
+        text=("the settings file could not be read",),
+    ),
+    Alert(
         "MfaPolicyOverlooked",
         "warning",
         {},

@@ -47,6 +47,7 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_operator_build_info": ("gauge", {"version"}),
     "mfa_operator_overlooked_policies_total": ("counter", set()),
     "mfa_operator_leader": ("gauge", set()),
+    "mfa_operator_settings_up": ("gauge", set()),
 }
 COUNTS = Counts(
     users=21, console_users=15, compliant=1, violating=2, overdue=3, exempt=4, unknown=5, quarantined=2, remediated=1
@@ -156,6 +157,7 @@ class TestContract:
             "mfa_operator_build_info",
             "mfa_operator_leader",
             "mfa_operator_overlooked_policies_total",
+            "mfa_operator_settings_up",
         ]
         assert value(metrics, "mfa_operator_overlooked_policies_total") == 0
         assert value(metrics, "mfa_operator_build_info", version="1.2.3") == 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.policy import Account
 from mfa_operator.config.access_file import AccessFile, SettingsFileError, load_access
 from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.metrics.exporter import Metrics
 
 ACCOUNT = Account(id="111122223333")
 AUDIT = "access:\n- namespaces: [security]\n"
@@ -196,6 +199,43 @@ class TestFailsClosed:
         assert action(access) is RemediationAction.NONE
         write(REMOVE)
         assert action(access) is RemediationAction.REMOVE_CONSOLE_ACCESS
+
+    def test_a_read_that_fails_is_tried_again(self, access: AccessFile, clock: Clock) -> None:
+        """Too many open files: the file itself does not change, and remediation comes back with the next check."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        access._signature = (0, 0, 0, 0)  # as if the file had just been replaced
+        clock.now += 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            assert action(access) is RemediationAction.NONE
+            assert "cannot be read: Too many open files" in access.problem
+            assert access.current().allows("security", ACCOUNT)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert action(access) is RemediationAction.NONE
+        clock.now += 1
+        assert action(access) is RemediationAction.REMOVE_CONSOLE_ACCESS
+        assert access.problem == ""
+
+    def test_the_metric_says_it_without_a_pass(self, access: AccessFile, path: Path, clock: Clock) -> None:
+        metrics = Metrics(version="1", settings_up=lambda: not access.problem)
+        assert metrics.registry.get_sample_value("mfa_operator_settings_up") == 1
+        path.unlink()
+        clock.now += 1
+        assert metrics.registry.get_sample_value("mfa_operator_settings_up") == 0
+
+    def test_it_is_logged_while_it_lasts(
+        self, access: AccessFile, path: Path, clock: Clock, write: Callable[[str], None], caplog: Any
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        path.unlink()
+        for _ in range(150):
+            clock.now += 1
+            access.current()
+        assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+        write(REMOVE)
+        access.current()
+        assert caplog.messages[-1] == f"{path} can be used again"
 
     def test_each_broken_version_is_logged_once(
         self, access: AccessFile, write: Callable[[str], None], clock: Clock, caplog: pytest.LogCaptureFixture

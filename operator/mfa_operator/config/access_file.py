@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
 """At most this often the file is looked at: a rule taken away holds within a second, for one system call."""
 
+LOG_SECONDS = 60.0
+"""Between two log lines about one problem that lasts."""
+
 _Signature = tuple[int, int, int, int]
 """mtime and ctime in ns, size, inode. A ConfigMap's update swaps a symlink, so that the inode changes; a chmod that
 makes the file readable again changes ctime alone."""
@@ -56,8 +59,8 @@ def load_access(path: Path) -> AccessRules:
 class AccessFile:
     """The access rules now in force; safe to ask from any thread, before every single action.
 
-    Fails closed: while the file is broken or gone, accounts may be audited by the last good rules, and nothing is
-    remediated.
+    Fails closed: while the file is broken, gone or unreadable, accounts may be audited by the last good rules, and
+    nothing is remediated. What could not be read is read again at every check, what is wrong in it once it changes.
     """
 
     def __init__(
@@ -73,10 +76,18 @@ class AccessFile:
         self._lock = threading.Lock()
         self._checked = monotonic()
         self._signature: _Signature | None = None
-        rules = AccessRules()
+        """Of what was read last; None where nothing could be read."""
+        self._problem = ""
+        self._logged = 0.0
+        self._rules = AccessRules()
         if path:
-            rules, self._signature = _read(path)
-        self._rules = rules if remediation else rules.without_remediation()
+            self._rules, self._signature = _read(path)
+
+    @property
+    def problem(self) -> str:
+        """Why the file cannot be used, as of the last second; "" while it can."""
+        self.current()
+        return self._problem
 
     def current(self) -> AccessRules:
         """The rules in force; at most a second old."""
@@ -84,39 +95,65 @@ class AccessFile:
             if self._path and self._monotonic() - self._checked >= CHECK_SECONDS:
                 self._checked = self._monotonic()
                 self._refresh(self._path)
-            return self._rules
+            return self._rules if self._remediation and not self._problem else self._rules.without_remediation()
 
     def _refresh(self, path: Path) -> None:
         try:
-            signature = _signature(path.stat())
-        except OSError:
-            signature = None
-        if signature == self._signature:
-            return
-        self._signature = signature
+            if self._signature is None or _signature(path.stat()) != self._signature:
+                self._take_over(path)
+        except OSError as error:
+            # The next check tries again: too many open files, or a disk that fails, may pass without a trace.
+            self._signature = None
+            self._fail(str(SettingsFileError(path, f"cannot be read: {error.strerror}")))
+        if self._problem and self._monotonic() - self._logged >= LOG_SECONDS:
+            self._log_problem()
+
+    def _take_over(self, path: Path) -> None:
+        text, self._signature = _read_text(path)
         try:
-            rules, self._signature = _read(path)
+            rules = parse_access(_decode(text, path), path)
         except SettingsFileError as error:
-            logger.error(  # noqa: TRY400 - the message says it all
-                "%s; nothing is remediated until the file is right; audits go on by the rules before", error
-            )
-            self._rules = self._rules.without_remediation()
-        else:
+            self._fail(str(error))
+            return
+        if rules != self._rules:
             logger.info("the access rules in %s changed: %d in force", path, len(rules.rules))
-            self._rules = rules if self._remediation else rules.without_remediation()
+        if self._problem:
+            logger.info("%s can be used again", path)
+        self._rules, self._problem = rules, ""
+
+    def _fail(self, problem: str) -> None:
+        new, self._problem = problem != self._problem, problem
+        if new:
+            self._log_problem()
+
+    def _log_problem(self) -> None:
+        self._logged = self._monotonic()
+        logger.error(
+            "%s; nothing is remediated until the file is right; audits go on by the last good rules", self._problem
+        )
 
 
 def _read(path: Path) -> tuple[AccessRules, _Signature]:
     try:
-        with path.open(encoding="utf-8") as file:
-            # Taken from the open file: what is read below is of this version or a later one, never an older.
-            signature = _signature(os.fstat(file.fileno()))
-            text = file.read(MAX_CHARACTERS + 1)
+        text, signature = _read_text(path)
     except OSError as error:
         raise SettingsFileError(path, f"cannot be read: {error.strerror}") from error
+    return parse_access(_decode(text, path), path), signature
+
+
+def _read_text(path: Path) -> tuple[bytes, _Signature]:
+    with path.open("rb") as file:
+        # Taken from the open file: what is read below is of this version or a later one, never an older.
+        signature = _signature(os.fstat(file.fileno()))
+        # Enough to be refused for its length where it is too long: a character has at most 4 bytes.
+        return file.read(4 * MAX_CHARACTERS + 1), signature
+
+
+def _decode(text: bytes, path: Path) -> str:
+    try:
+        return text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SettingsFileError(path, f"is not UTF-8 text: {error.reason}") from error
-    return parse_access(text, path), signature
 
 
 def _signature(stat: os.stat_result) -> _Signature:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -27,14 +27,20 @@ PASS_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 class Metrics(Collector):
     """Everything the operator exports. Safe to call from any thread; nothing in it is global."""
 
-    def __init__(self, *, version: str, user_violation_info: bool = False) -> None:
-        """`user_violation_info` exports names of users, which are personal data and many series."""
+    def __init__(
+        self, *, version: str, user_violation_info: bool = False, settings_up: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`user_violation_info` exports names of users, which are personal data and many series.
+
+        `settings_up` is asked at each scrape whether the operator's settings file can be read.
+        """
         self.registry = CollectorRegistry()
         self._lock = threading.Lock()
         self._figures: dict[PolicyRef, PolicyFigures] = {}
         self._version = version
         self._leading = False
         self._overlooked = 0
+        self._settings_up = settings_up
         self._user_violation_info = user_violation_info
         self._pass_duration = Histogram(
             "mfa_policy_pass_duration_seconds",
@@ -124,6 +130,12 @@ class Metrics(Collector):
             "mfa_operator_overlooked_policies",
             "Policies found with no pass to come though neither suspended nor invalid; their passes go on.",
             value=self._overlooked,
+        )
+        yield gauge(
+            "mfa_operator_settings_up",
+            "0 while the settings file cannot be read or is wrong, and nothing is remediated; else 1.",
+            (),
+            [((), self._settings_up())],
         )
         yield gauge("mfa_operator_build_info", "1, with the version that runs.", ("version",), [((self._version,), 1)])
         yield gauge("mfa_operator_leader", "1 where this replica acts, 0 where it waits.", (), [((), self._leading)])

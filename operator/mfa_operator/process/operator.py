@@ -178,7 +178,11 @@ class Operator:
             api, where = connect(str(kubeconfig) if kubeconfig else None, settings.cluster.context)
         except ConnectionSettingsError as error:
             raise SettingsError(str(error)) from error
-        metrics = Metrics(version=__version__, user_violation_info=settings.audit.user_violation_info)
+        metrics = Metrics(
+            version=__version__,
+            user_violation_info=settings.audit.user_violation_info,
+            settings_up=lambda: not access.problem,
+        )
         health = HealthServer(healthy=self._healthy, ready=self._ready)
         with self._serve_metrics(metrics) as metrics_address:
             try:
