@@ -36,10 +36,13 @@ def test_the_plan_is_what_the_next_pass_does(
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policies.manifest("p", spec)))
 
     def plan(*args: object) -> dict[str, str]:
-        command = [str(COMMAND), "plan", "-f", str(tmp_path / "policy.yaml"), f"--config={config}", "-o", "json"]
+        return named("-f", tmp_path / "policy.yaml", f"--config={config}", *args)
+
+    def named(*args: object) -> dict[str, str]:
+        """As in the operator's pod, where the environment names the access rules."""
         done = subprocess.run(
-            [*command, *map(str, args)],
-            env=os.environ | aws.environment(),
+            [str(COMMAND), "plan", "-o", "json", *map(str, args)],
+            env=os.environ | aws.environment() | {"MFA_OPERATOR_CONFIG": str(config)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -52,6 +55,7 @@ def test_the_plan_is_what_the_next_pass_does(
     assert set(plan().values()) == {"NotPublishedYet", "Exempt"}
     first = plan("--from-cluster", f"--kubeconfig={service_account}")
     assert sorted(first.values()) == ["", "", "Exempt", "LimitReached", "LimitReached"]
+    assert named("--policy", f"{policies.namespace}/p", f"--kubeconfig={service_account}") == first
     assert aws.calls.count("DeleteLoginProfile") == 0
     policies.request_pass("p")
     removed = {user.name for user in account.users() if not user.has_password}

@@ -188,6 +188,17 @@ def test_the_operator_alone_is_trusted(external_id: str) -> None:
     assert "Condition" not in tag
 
 
+@EXTERNAL_IDS
+def test_one_more_principal_can_be_trusted(external_id: str) -> None:
+    on_call = "arn:aws-cn:iam::999988887777:role/on-call"
+    stack = Stack(MEMBER_ROLE, OperatorPrincipalArn=OPERATOR, ExternalId=external_id, AdditionalPrincipalArn=on_call)
+    (role,) = stack.resources("AWS::IAM::Role").values()
+    *_, added = role["AssumeRolePolicyDocument"]["Statement"]
+
+    assert (added["Principal"], added["Action"]) == ({"AWS": on_call}, "sts:AssumeRole")
+    assert added.get("Condition") == ({"StringEquals": {"sts:ExternalId": external_id}} if external_id else None)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -196,6 +207,8 @@ def test_the_operator_alone_is_trusted(external_id: str) -> None:
         {"OperatorPrincipalArn": "urn:aws:iam::111122223333:root"},
         {"OperatorPrincipalArn": "arn:aws:iam::*:role/x"},
         {"OperatorPrincipalArn": OPERATOR, "Mode": "audit"},
+        {"OperatorPrincipalArn": OPERATOR, "AdditionalPrincipalArn": "*"},
+        {"OperatorPrincipalArn": OPERATOR, "AdditionalPrincipalArn": "arn:aws:iam::111122223333:root"},
         {"OperatorPrincipalArn": OPERATOR, "ExternalId": "a b"},
         {"OperatorPrincipalArn": OPERATOR, "ExternalId": "x"},
         {"OperatorPrincipalArn": OPERATOR, "RoleName": "a/b"},
@@ -303,12 +316,15 @@ def test_terraform_has_the_modes_names_and_trust_of_cloudformation() -> None:
         '"sts:AssumeRole"',
         '"sts:ExternalId"',
         '"sts:TagSession"',
+        '"sts:AssumeRole"',
+        '"sts:ExternalId"',
     ]
     variables = terraform_text("variables")
     (choices,) = re.findall(r"contains\((\[[^]]*\]), var\.mode\)", variables)
     assert json.loads(choices) == list(MODES)
     defaults = dict(re.findall(r'variable "(\w+)" \{[^}]*?default += "([^"]*)"', variables))
     assert defaults == {
+        "additional_principal_arn": MEMBER_ROLE["Parameters"]["AdditionalPrincipalArn"]["Default"],
         "external_id": MEMBER_ROLE["Parameters"]["ExternalId"]["Default"],
         "mode": MEMBER_ROLE["Parameters"]["Mode"]["Default"],
         "role_name": MEMBER_ROLE["Parameters"]["RoleName"]["Default"],

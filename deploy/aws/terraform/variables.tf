@@ -19,6 +19,17 @@ variable "external_id" {
   }
 }
 
+variable "additional_principal_arn" {
+  description = "ARN of one more role or user that may assume the role, with the same external id: whoever is on call and has to lift a quarantine or look at a plan from a laptop. Empty trusts the operator alone; its pod can be used instead (kubectl exec)."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[!-~]+)?$", var.additional_principal_arn))
+    error_message = "An ARN such as arn:aws:iam::111122223333:role/on-call, or nothing."
+  }
+}
+
 variable "mode" {
   description = "What the role may do beyond looking. The operator's settings and the MfaPolicy decide what happens; this decides what can."
   type        = string

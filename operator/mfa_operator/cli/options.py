@@ -11,7 +11,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def policy_files() -> Callable[[F], F]:
+def policy_files(*, required: bool = True) -> Callable[[F], F]:
     """`-f`: the policies that the command is about, as the parameter `files`."""
     return click.option(
         "-f",
@@ -19,7 +19,7 @@ def policy_files() -> Callable[[F], F]:
         "files",
         type=click.Path(path_type=Path),
         multiple=True,
-        required=True,
+        required=required,
         metavar="FILE",
         help="A YAML file with one MfaPolicy; may be given several times.",
     )

@@ -36,21 +36,30 @@ without either, everything is NotPublishedYet.
 
 
 @click.command("plan", epilog=EPILOG)
-@options.policy_files()
+@options.policy_files(required=False)
+@click.option(
+    "--policy",
+    "names",
+    multiple=True,
+    metavar="NAMESPACE/NAME",
+    help="Take this MfaPolicy from the cluster, and with it what was published; may be given several times.",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
+    envvar="MFA_OPERATOR_CONFIG",
     metavar="FILE",
     help="The operator's access rules.  [default: none, and nothing is ever remediated]",
 )
 @options.previous("what was published, with firstSeen and deadlines")
 @click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="For --from-cluster.")
-@click.option("--context", help="For --from-cluster: context of the kubeconfig.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="For --policy and --from-cluster.")
+@click.option("--context", help="For --policy and --from-cluster: context of the kubeconfig.")
 @options.output_form()
 def command(
     *,
     files: Sequence[Path],
+    names: Sequence[str],
     config: Path | None,
     previous: Path | None,
     from_cluster: bool,
@@ -64,14 +73,20 @@ def command(
     """
     if previous and from_cluster:
         raise click.UsageError("--previous and --from-cluster are two answers to one question; give one of them.")
+    if bool(files) is bool(names):
+        raise click.UsageError("say which policies: -f FILE, or --policy NAMESPACE/NAME from the cluster.")
+    if previous and names:
+        raise click.UsageError("with --policy the cluster says what was published; leave --previous out.")
     policies = [load_policy(path) for path in files]
     access = AccessFile(config).current()
     earlier: Previous = load_previous(previous) if previous else {}
 
     from mfa_operator.offline.audit import exit_status
-    from mfa_operator.offline.plan import plan_policy, published_in_cluster
+    from mfa_operator.offline.plan import plan_policy, policies_in_cluster, published_in_cluster
 
-    if from_cluster:
+    if names:
+        policies = policies_in_cluster(names, kubeconfig, context)
+    if from_cluster or names:
         earlier = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
     auditor = make_auditor()
     now = utc_now()

@@ -17,6 +17,7 @@ from mfa_operator.config.settings import (
     Address,
     AuditSettings,
     ClusterSettings,
+    EventSettings,
     LogSettings,
     ServerSettings,
     Settings,
@@ -157,6 +158,14 @@ def _env(name: str) -> str:
     envvar=_env("LOG_LEVEL"),
     help="What is logged.",
 )
+@click.option(
+    "--command-prefix",
+    default="",
+    envvar=_env("COMMAND_PREFIX"),
+    metavar="TEXT",
+    help="What Events write before commands, such as 'kubectl -n mfa-operator exec deploy/mfa-operator --'."
+    "  [default: nothing]",
+)
 @click.option("--interval-override", type=_GoDuration(), envvar=_env("INTERVAL_OVERRIDE"), hidden=True)
 def command(
     *,
@@ -171,6 +180,7 @@ def command(
     user_violation_info: bool,
     log_format: Literal["text", "json"],
     log_level: Literal["debug", "info", "warning", "error"],
+    command_prefix: str,
     interval_override: timedelta | None,
 ) -> int:
     """Run the operator: watch MfaPolicy objects and audit their accounts.
@@ -186,6 +196,7 @@ def command(
             user_violation_info=user_violation_info,
             interval_override=interval_override,
         ),
+        events=EventSettings(command_prefix=command_prefix),
         logs=LogSettings(format=log_format, level=log_level),
     )
     # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.

@@ -86,6 +86,15 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSettings:
+    """What Events say."""
+
+    command_prefix: str = ""
+    """What stands before the commands that Events name, such as `kubectl -n mfa-operator exec deploy/mfa-operator --`:
+    member roles trust the operator's own role, and often nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulerSettings:
     """Passes in this process."""
 
@@ -115,5 +124,6 @@ class Settings:
     servers: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
     audit: AuditSettings = AuditSettings()
+    events: EventSettings = EventSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     logs: LogSettings = LogSettings()

@@ -14,7 +14,7 @@ from typing import Any
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Policy, PolicyRef, read_policy, requested_at
-from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
@@ -24,12 +24,16 @@ from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.reporting.account_report import policy_figures
+from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 
 logger = logging.getLogger(__name__)
+
+MAX_COMMANDS = 2
+"""Commands in one Event, whose note holds 1,024 bytes."""
 
 Body = Mapping[str, Any]
 
@@ -48,10 +52,14 @@ class Reconciler:
         max_concurrent_accounts: int = 8,
         interval_override: timedelta | None = None,
         user_violation_info: bool = False,
+        command_prefix: str = "",
         clock: Callable[[], datetime] = utc_moment,
         chance: random.Random | None = None,
     ) -> None:
-        """`access` gives the rules in force now; `interval_override` replaces every spec.interval."""
+        """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
+
+        `command_prefix` stands before the commands that Events name.
+        """
         self._cluster = cluster
         self._auditor = auditor
         self._metrics = metrics
@@ -60,13 +68,15 @@ class Reconciler:
         self._width = max_concurrent_accounts
         self._interval_override = interval_override
         self._user_violation_info = user_violation_info
+        self._command_prefix = command_prefix
         self._clock = clock
         self._chance = chance or random.SystemRandom()
         self._accounts = ThreadPoolExecutor(max_concurrent_accounts, thread_name_prefix="mfa-account")
         self._lock = threading.Lock()
         self._specs: dict[PolicyRef, PolicySpec] = {}
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
-        self._quarantined: dict[PolicyRef, tuple[PolicyIdentity, int]] = {}
+        self._quarantined: dict[PolicyRef, tuple[PolicyIdentity, dict[str, int]]] = {}
+        """Users under quarantine by account, of the policies that have any."""
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
@@ -93,6 +103,7 @@ class Reconciler:
         if policy.spec.suspend:
             return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
         with self._lock:
+            spec_before = self._specs.get(ref)
             self._specs[ref] = policy.spec
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
         # What the next status is written over, and nothing else.
@@ -128,7 +139,7 @@ class Reconciler:
             policy.requested_at if fresh else policy.status.last_handled_requested_at,
         )
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
-        self._drop_other_reports(policy)
+        self._drop_other_reports(policy, spec_before)
         self._cluster.write_policy_status(last, status)
         for outcome in outcomes:
             for note in outcome.notes:
@@ -141,6 +152,8 @@ class Reconciler:
     def restore(self, body: Body) -> None:
         """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""
         policy = read_policy(body)
+        with self._lock:
+            self._specs.setdefault(policy.ref, policy.spec)
         reports = {
             stored.status.account_id: stored.status
             for stored in self._cluster.list_reports(policy.ref)
@@ -152,13 +165,13 @@ class Reconciler:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
         self._metrics.forget(ref)
         with self._lock:
-            self._specs.pop(ref, None)
+            spec = self._specs.pop(ref, None)
             self._backoffs.pop(ref, None)
-            identity, quarantined = self._quarantined.pop(ref, (None, 0))
+            identity, quarantined = self._quarantined.pop(ref, (None, {}))
         self._prune()
         if identity and quarantined:
             # In a thread: forget is called in the event loop.
-            event = _quarantines_left(quarantined, "the policy is gone")
+            event = self._quarantines_left(quarantined, "the policy was deleted", spec)
             self._accounts.submit(self._cluster.emit, identity, event)
 
     def _prune(self) -> None:
@@ -180,7 +193,7 @@ class Reconciler:
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
 
-    def _drop_other_reports(self, policy: Policy) -> None:
+    def _drop_other_reports(self, policy: Policy, spec_before: PolicySpec | None) -> None:
         """Delete the reports of accounts that the policy named once and names no more."""
         named = {account.id for account in policy.spec.accounts}
         for account in policy.status.accounts:
@@ -190,19 +203,29 @@ class Reconciler:
                     self._cluster.delete_report(stored)
                     if quarantined := stored.status.summary.quarantined:
                         why = f"the policy does not name account {account.id} any more"
-                        self._cluster.emit(policy, _quarantines_left(quarantined, why, account.id))
+                        left = {account.id: quarantined}
+                        self._cluster.emit(policy, self._quarantines_left(left, why, spec_before))
 
     def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
         figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)
         self._metrics.set_policy(policy.ref, figures)
-        quarantined = sum(report.summary.quarantined for report in reports.values())
+        quarantined = {
+            account_id: report.summary.quarantined
+            for account_id, report in reports.items()
+            if report.summary.quarantined
+        }
         with self._lock:
             self._quarantined[policy.ref] = PolicyIdentity(policy.ref, policy.uid), quarantined
 
-
-def _quarantines_left(count: int, why: str, account_id: str = "ID") -> EventNote:
-    note = (
-        f"{many(count, 'user')} stay under quarantine although {why}; lift them with"
-        f" `mfa-operator release --account {account_id} --all`"
-    )
-    return EventNote(EventReason.QUARANTINES_LEFT, "Remediate", note)
+    def _quarantines_left(self, by_account: Mapping[str, int], why: str, spec: PolicySpec | None) -> EventNote:
+        """`spec`: as it was while it still named the accounts, for the roles; None where this process never saw it."""
+        known = {account.id: account for account in spec.accounts} if spec else {}
+        commands = [
+            release_command(known.get(account_id, Account(id=account_id)), prefix=self._command_prefix)
+            for account_id in sorted(by_account)
+        ]
+        shown = ", ".join(f"`{command}`" for command in commands[:MAX_COMMANDS])
+        more = f"; and likewise in {len(commands) - MAX_COMMANDS} more accounts" if len(commands) > MAX_COMMANDS else ""
+        users = many(sum(by_account.values()), "user")
+        note = f"{users} stay under quarantine although {why}; lift them with {shown}{more}"
+        return EventNote(EventReason.QUARANTINES_LEFT, "Remediate", note)

@@ -82,10 +82,12 @@ def build_reconciler(
             access=access.current,
             leading=guard.leading,
             namespaces=settings.cluster.namespaces,
+            command_prefix=settings.events.command_prefix,
         ),
         max_concurrent_accounts=width,
         interval_override=settings.audit.interval_override,
         user_violation_info=settings.audit.user_violation_info,
+        command_prefix=settings.events.command_prefix,
     )
 
 

@@ -35,6 +35,8 @@ class Environment:
     """Whether no other replica can act now."""
     namespaces: Sequence[str]
     """Namespaces whose policies are served; empty: all."""
+    command_prefix: str = ""
+    """What stands before the commands that Events name."""
 
 
 @dataclass(frozen=True, slots=True)

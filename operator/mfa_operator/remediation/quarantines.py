@@ -17,10 +17,13 @@ from mfa_operator.evaluation.verdicts import Verdict
 from mfa_operator.remediation.checks import Checks
 from mfa_operator.remediation.inputs import AccountPass
 from mfa_operator.remediation.outcomes import Attempt, Lifted, LiftFailed, LiveVerdict
+from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.wording import many, shortened
 
 MAX_NAMED = 10
 """Users named in one Event: a command that is cut off is none. Once these are released, the next Event names others."""
+MAX_UNCLAIMED = 900
+"""Characters of the message about unclaimed quarantines: an Event's note holds 1,024 bytes, the account's name too."""
 _LIFT_REASONS = {
     UserState.COMPLIANT: "an accepted MFA device is there",
     UserState.EXEMPT: "the user is exempt now",
@@ -134,7 +137,9 @@ def lift(
     return Attempt(Lifted(user, reason), seen, errors)
 
 
-def unclaimed(inputs: AccountPass, quarantines: AccountQuarantines, held: frozenset[str]) -> str:
+def unclaimed(
+    inputs: AccountPass, quarantines: AccountQuarantines, held: frozenset[str], command_prefix: str = ""
+) -> str:
     """Who is under quarantine although no report says so, in words; empty where nobody is.
 
     Raises AwsFailure, ClusterError.
@@ -148,11 +153,17 @@ def unclaimed(inputs: AccountPass, quarantines: AccountQuarantines, held: frozen
     users = sorted(carriers - quarantines.held_by_others) if carriers else []
     if not users:
         return ""
-    flags = " ".join(f"--user {user}" for user in users[:MAX_NAMED])
-    return (
-        f"{many(len(users), 'user')} under quarantine, which no report accounts for; if nothing else needs it, lift it "
-        f"with `mfa-operator release --account {inputs.account.id} {flags}`"
-    )
+    named = users[:MAX_NAMED]
+    while True:
+        command = release_command(inputs.account, named, prefix=command_prefix)
+        note = (
+            f"{many(len(users), 'user')} under quarantine, which no report accounts for; if nothing else needs it, lift"
+            f" it with `{command}`"
+        )
+        # The command has to be whole, whatever an Event's note holds.
+        if len(note) <= MAX_UNCLAIMED or len(named) == 1:
+            return note
+        named = named[:-1]
 
 
 def _clock_set_back(inputs: AccountPass, verdict: Verdict) -> bool:

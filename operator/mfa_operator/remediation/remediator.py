@@ -65,13 +65,15 @@ class OperatorRemediator:
         leading: Callable[[], bool] = lambda: True,
         namespaces: Sequence[str] = (),
         clock: Callable[[], datetime] = utc_now,
+        command_prefix: str = "",
     ) -> None:
         """Take what it works with.
 
         `access` gives the rules in force now, `leading` whether no other replica can act: asked before actions.
-        `namespaces` are those whose policies are served; empty: all.
+        `namespaces` are those whose policies are served; empty: all. `command_prefix` stands before the commands that
+        Events name.
         """
-        self._environment = Environment(cluster, auditor, metrics, access, clock, leading, namespaces)
+        self._environment = Environment(cluster, auditor, metrics, access, clock, leading, namespaces, command_prefix)
         self._lock = threading.Lock()
         self._accounts: dict[str, threading.Lock] = {}
         self._last_events: dict[tuple[PolicyRef, str, EventReason], str] = {}
@@ -150,7 +152,9 @@ class _AccountWork:
     def unclaimed_quarantines(self) -> str | None:
         """Whom nobody accounts for, in words; None where that is not known. Raises ClusterError."""
         try:
-            return quarantines.unclaimed(self.inputs, self._quarantines, self.book.held)
+            return quarantines.unclaimed(
+                self.inputs, self._quarantines, self.book.held, self._environment.command_prefix
+            )
         except AwsFailure as error:
             # What was done is to be published all the same.
             self.publisher.count_error(error)
