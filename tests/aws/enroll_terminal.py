@@ -17,7 +17,8 @@ import pytest
 
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.operations import OPERATIONS
-from mfa_sandbox.aws.wire import Call, Result
+from mfa_sandbox.aws.request import Call
+from mfa_sandbox.aws.wire import Result
 from tests.aws.enroll_world import ID, SERIAL
 
 PROGRAM = (str(Path(sys.executable).with_name("mfa-operator")), "enroll")

@@ -8,7 +8,8 @@ import pytest
 
 from mfa_sandbox.aws import EmbeddedAws
 from mfa_sandbox.aws.operations import OPERATIONS
-from mfa_sandbox.aws.wire import Call, DropConnectionError
+from mfa_sandbox.aws.request import Call
+from mfa_sandbox.aws.wire import DropConnectionError
 from tests.aws.enroll_world import CREATE, DELETE, ENABLE, ID, SERIAL, Enrolling, enrolling, giving_up, wrong_codes
 
 

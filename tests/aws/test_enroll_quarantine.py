@@ -11,9 +11,9 @@ import pytest
 from mfa_operator.aws import quarantine_document
 from mfa_operator.aws.quarantine_document import Variant
 from mfa_sandbox.aws import Credentials, EmbeddedAws, SandboxUser
-from mfa_sandbox.aws.permissions import access_denied
+from mfa_sandbox.aws.permissions import not_allowed
 from mfa_sandbox.aws.principals import Principal
-from mfa_sandbox.aws.wire import Call
+from mfa_sandbox.aws.request import Call
 from tests.aws.enroll_world import (
     CREATE,
     DELETE,
@@ -39,12 +39,12 @@ class Quarantine:
         self._document = quarantine_document.document("aws", ID, variant)
         self._dave = dave
 
-    def check(self, call: Call) -> None:
-        """Raises AccessDenied where the caller may not do this."""
+    def why_not(self, call: Call) -> str | None:
+        """Why dave may not do this; None where he may."""
         decision = evaluate([self._document], Request(call.action, self._resource(call), self._context(call)))
         # GetCallerIdentity needs no permission.
-        if decision is not (Decision.IMPLICIT_DENY if call.service == "sts" else Decision.ALLOW):
-            raise access_denied(call)
+        allowed = decision is (Decision.IMPLICIT_DENY if call.service == "sts" else Decision.ALLOW)
+        return None if allowed else not_allowed(call.action)
 
     def _resource(self, call: Call) -> str:
         """What IAM checks an operation on (Service Authorization Reference, IAM). KeyError: one not expected here."""
@@ -91,7 +91,7 @@ def dave(aws: EmbeddedAws, variant: Variant, request: pytest.FixtureRequest) -> 
         if request.param == "temporary":
             principal = Principal(ID, user.arn, "temporary", "dave")
             credentials, _ = aws.world.principals.issue(principal, timedelta(hours=1))
-        enroll.account.permissions = Quarantine(variant, user)  # type: ignore[assignment]  # its `check` is all that is used
+        enroll.account.permissions = Quarantine(variant, user)  # type: ignore[assignment]  # its `why_not` is all that is used
         yield Dave(enroll, user, credentials)
 
 

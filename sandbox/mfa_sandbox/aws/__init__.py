@@ -8,12 +8,13 @@
 Needs the extra `demo`. Signatures are not checked, access keys and session tokens are.
 """
 
-from mfa_sandbox.aws.account import Account, RootUser
+from mfa_sandbox.aws.account import Account
 from mfa_sandbox.aws.calls import CallLog, CallRecord
 from mfa_sandbox.aws.faults import Fault, FaultKind, Faults
 from mfa_sandbox.aws.principals import Credentials
 from mfa_sandbox.aws.server import EmbeddedAws
-from mfa_sandbox.aws.user import LoginProfile, SandboxUser
+from mfa_sandbox.aws.state import LoginProfile, RootUser
+from mfa_sandbox.aws.user import SandboxUser
 from mfa_sandbox.aws.world import World
 
 __all__ = [

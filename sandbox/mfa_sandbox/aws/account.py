@@ -1,72 +1,44 @@
 """One AWS account of the sandbox: its users, its root user, whom it trusts and what callers may do in it."""
 
 import json
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from moto.iam.models import IAMBackend, User, VirtualMfaDevice, iam_backends
+from moto.iam.models import AccessKeyLastUsed, User
 
 from mfa_sandbox.aws.credential_report import CredentialReports, Row
 from mfa_sandbox.aws.permissions import IDENTITY_BASED, Permissions
-from mfa_sandbox.aws.principals import Credentials, Principal, unique_id
-from mfa_sandbox.aws.user import LoginProfile, MfaKind, SandboxUser
-
-if TYPE_CHECKING:
-    from mfa_sandbox.aws.world import World
-
-RootMfaKind = Literal["virtual", "hardware", "security_key"]
+from mfa_sandbox.aws.principals import Credentials, Principal, Principals
+from mfa_sandbox.aws.state import AccountState, RootMfaKind, RootUser, unique_id
+from mfa_sandbox.aws.user import MfaKind, SandboxUser
 
 
-@dataclass(slots=True)
-class RootUser:
-    """The root user. `password_enabled_token` is what the credential report says in `password_enabled`:
-    `not_supported`, or TRUE and FALSE as AWS has written since member accounts can be without root credentials."""
+class Account(AccountState):
+    """Made by `World.account`. `trusted` maps the ARNs of roles to the external id that they demand."""
 
-    arn: str
-    created: datetime
-    password: bool = True
-    mfa: RootMfaKind | None = None
-    access_keys: int = 0
-    password_enabled_token: str = "not_supported"  # noqa: S105 - a column's value
-    password_last_used: datetime | None = None
-    device_serial: str | None = None
-
-
-@dataclass(eq=False)
-class Account:
-    """Made by `World.account`. `backend` is moto's state of the account; `profiles` holds what moto drops of
-    login profiles, by user id; `trusted` maps the ARNs of roles to the external id that they demand."""
-
-    world: "World"
-    id: str
-    partition: str
-    permissions: Permissions = field(default_factory=Permissions)
-    reports: CredentialReports = field(default_factory=CredentialReports)
-    profiles: dict[str, LoginProfile] = field(default_factory=dict)
-    trusted: dict[str, str | None] = field(default_factory=dict)
-    suspended: bool = False
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    role_arn: str = ""
-    root_user: RootUser = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.backend: IAMBackend = iam_backends[self.id][self.partition]
-        self._handles: dict[str, SandboxUser] = {}
+    def __init__(
+        self, account_id: str, partition: str, *, home_id: str, now: Callable[[], datetime], principals: Principals
+    ) -> None:
+        root = RootUser(f"arn:{partition}:iam::{account_id}:root", now() - timedelta(days=365))
+        super().__init__(account_id, partition, now, root)
+        self.permissions = Permissions()
+        self.reports = CredentialReports()
+        self.trusted: dict[str, str | None] = {}
+        self.suspended = False
+        self.role_arn = ""
+        self._home_id = home_id
+        self._principals = principals
         self._admin: Credentials | None = None
-        self.root_user = RootUser(f"arn:{self.partition}:iam::{self.id}:root", self.world.now() - timedelta(days=365))
 
     # Trust and permissions
 
     def trust(self, role: str, external_id: str | None = None) -> str:
         """Make a role (name, with or without path) that the operator's account may assume; gives its ARN."""
         path, _, name = f"/{role}".rpartition("/")
-        home = self.world.home_id
         statement: dict[str, object] = {
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{self.partition}:iam::{home}:root"},
+            "Principal": {"AWS": f"arn:{self.partition}:iam::{self._home_id}:root"},
             "Action": "sts:AssumeRole",
         }
         if external_id is not None:
@@ -94,7 +66,7 @@ class Account:
 
     def expire_credentials(self) -> None:
         """Later calls with sessions of this account, made until now, answer ExpiredToken."""
-        self.world.principals.expire(self.id)
+        self._principals.expire(self.id)
 
     @property
     def admin_credentials(self) -> Credentials:
@@ -103,7 +75,7 @@ class Account:
             if self._admin is None:
                 arn = f"arn:{self.partition}:sts::{self.id}:assumed-role/admin/person"
                 principal = Principal(self.id, arn, f"{unique_id('AROA')}:person", unrestricted=True)
-                self._admin, _ = self.world.principals.issue(principal, None)
+                self._admin, _ = self._principals.issue(principal, None)
             return self._admin
 
     # Users
@@ -125,11 +97,11 @@ class Account:
         """Make a user. `created` is now if not given, and `password_created` the user's; a password that was
         "never" used (or None) has no last use. Raises moto's EntityAlreadyExists for a name that is taken."""
         with self.lock:
-            created = created or self.world.now()
+            created = created or self.now()
             moto_user = self.backend.create_user(self.partition, name, path)
             moto_user.id = unique_id("AIDA")
             moto_user.create_date = created
-            handle = self.handle(moto_user)
+            handle = SandboxUser(self, moto_user)
             if password:
                 handle.set_password(password_created or created, reset_required=password_reset_required)
             if isinstance(password_last_used, datetime):
@@ -145,22 +117,19 @@ class Account:
     def existing_user(self, name: str) -> SandboxUser:
         """The user of this name, whoever made it. Raises KeyError."""
         with self.lock:
-            return self.handle(self.backend.users[name])
+            return SandboxUser(self, self.backend.users[name])
 
     def users(self) -> list[SandboxUser]:
         with self.lock:
-            return [self.handle(user) for user in self.backend.users.values()]
+            return [SandboxUser(self, user) for user in self.backend.users.values()]
 
-    def handle(self, user: User) -> SandboxUser:
-        known = self._handles.get(user.id)
-        if known is None:
-            known = self._handles[user.id] = SandboxUser(self, user)
-        return known
-
-    def forget_user(self, user: User) -> None:
-        """Drop what is kept beside moto for a user that is gone."""
-        self.profiles.pop(user.id, None)
-        self._handles.pop(user.id, None)
+    def user_of_key(self, key_id: str) -> User | None:
+        """The user of an active access key, which counts as used; None where there is none."""
+        key = self.backend.access_keys.get(key_id)
+        if key is None or key.status != "Active" or key.user_name not in self.backend.users:
+            return None
+        key.last_used = AccessKeyLastUsed(self.now(), "iam", "us-east-1")
+        return self.backend.users[key.user_name]
 
     # Root and devices
 
@@ -185,7 +154,7 @@ class Account:
             root.device_serial = None
             if mfa == "virtual":
                 device = self.new_virtual_device(device_name)
-                device.enable_date = self.world.now()
+                device.enable_date = self.now()
                 root.device_serial = device.serial_number
             return root
 
@@ -194,16 +163,12 @@ class Account:
         with self.lock:
             return str(self.new_virtual_device(name).serial_number)
 
-    def new_virtual_device(self, name: str, path: str = "/") -> VirtualMfaDevice:
-        """Raises moto's EntityAlreadyExists where path and name are taken."""
-        return self.backend.create_virtual_mfa_device(name, path)
-
     # Credential report
 
     def force_report(self) -> None:
         """Make the credential report as of now, whatever the four-hour window says."""
         with self.lock:
-            self.reports.take(self, self.world.now())
+            self.reports.take(self, self.now())
 
     @property
     def report_rewrite(self) -> Callable[[list[Row]], list[Row]] | None:

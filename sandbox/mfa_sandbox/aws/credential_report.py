@@ -8,14 +8,12 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from moto.iam.models import AccessKey, User
 
-from mfa_sandbox.aws.wire import AwsError, Call, Handler, Result
-
-if TYPE_CHECKING:
-    from mfa_sandbox.aws.account import Account
+from mfa_sandbox.aws.state import AccountState, LoginProfile, RootUser
+from mfa_sandbox.aws.wire import AwsError, Result
 
 Row: TypeAlias = dict[str, str]
 
@@ -64,7 +62,7 @@ class CredentialReports:
     generated: datetime | None = None
     _pending: int = 0
 
-    def generate(self, account: "Account", now: datetime) -> Result:
+    def generate(self, account: AccountState, now: datetime) -> Result:
         if self._pending > 0:
             self._pending -= 1
             if self._pending > 0:
@@ -80,7 +78,7 @@ class CredentialReports:
             "Description": "No report exists. Starting a new report generation task",
         }
 
-    def take(self, account: "Account", now: datetime) -> None:
+    def take(self, account: AccountState, now: datetime) -> None:
         """Take the picture now, whatever the window says."""
         self.content = self._text(account).encode()
         self.generated = now
@@ -102,7 +100,7 @@ class CredentialReports:
         self.content = self.generated = None
         self._pending = 0
 
-    def _text(self, account: "Account") -> str:
+    def _text(self, account: AccountState) -> str:
         if self.override is not None:
             return self.override
         rows = list(_rows(account))
@@ -116,14 +114,13 @@ class CredentialReports:
         return out.getvalue().removesuffix("\n")
 
 
-def _rows(account: "Account") -> Iterator[Row]:
-    yield _root_row(account)
+def _rows(account: AccountState) -> Iterator[Row]:
+    yield _root_row(account.root_user)
     for user in account.backend.users.values():
-        yield _user_row(account, user)
+        yield _user_row(user, account.profiles.get(user.id))
 
 
-def _root_row(account: "Account") -> Row:
-    root = account.root_user
+def _root_row(root: RootUser) -> Row:
     return {
         "user": ROOT_USER,
         "arn": root.arn,
@@ -141,8 +138,7 @@ def _root_row(account: "Account") -> Row:
     }
 
 
-def _user_row(account: "Account", user: User) -> Row:
-    profile = account.profiles.get(user.id)
+def _user_row(user: User, profile: LoginProfile | None) -> Row:
     last_used: datetime | None = user.password_last_used
     signed_in = _time(last_used) if last_used else "no_information"
     row = {
@@ -195,17 +191,3 @@ def _time(moment: datetime) -> str:
 
 def _flag(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _generate(call: Call) -> Result:
-    return call.account.reports.generate(call.account, call.now)
-
-
-def _get(call: Call) -> Result:
-    return call.account.reports.get(call.now)
-
-
-OPERATIONS: dict[str, Handler] = {
-    "GenerateCredentialReport": _generate,
-    "GetCredentialReport": _get,
-}

@@ -6,14 +6,9 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mfa_sandbox.aws.permissions import access_denied
-from mfa_sandbox.aws.wire import (
-    EXPIRED_CREDENTIALS,
-    Answer,
-    AwsError,
-    Call,
-    DropConnectionError,
-)
+from mfa_sandbox.aws.permissions import not_allowed
+from mfa_sandbox.aws.request import Call, access_denied
+from mfa_sandbox.aws.wire import EXPIRED_CREDENTIALS, Answer, AwsError, DropConnectionError
 
 
 class FaultKind(StrEnum):
@@ -87,7 +82,7 @@ class Fault:
             case FaultKind.RESET:
                 raise DropConnectionError
             case FaultKind.ACCESS_DENIED:
-                raise access_denied(call, f"because no identity-based policy allows the {call.action} action")
+                raise access_denied(call, not_allowed(call.action))
             case FaultKind.NO_SUCH_ENTITY:
                 name = call.parameters.get("UserName", "")
                 raise AwsError("NoSuchEntity", f"The user with name {name} cannot be found.")

@@ -19,16 +19,8 @@ from mfa_sandbox.aws.calls import CallLog, CallRecord, without_secrets
 from mfa_sandbox.aws.control import Control
 from mfa_sandbox.aws.faults import FaultKind, Faults
 from mfa_sandbox.aws.operations import OPERATIONS
-from mfa_sandbox.aws.permissions import access_denied
-from mfa_sandbox.aws.wire import (
-    UNKNOWN_CREDENTIALS,
-    Answer,
-    AwsError,
-    Call,
-    DropConnectionError,
-    failure,
-    success,
-)
+from mfa_sandbox.aws.request import Call, access_denied
+from mfa_sandbox.aws.wire import UNKNOWN_CREDENTIALS, Answer, AwsError, DropConnectionError, failure, success
 from mfa_sandbox.aws.world import World
 
 if TYPE_CHECKING:
@@ -107,13 +99,14 @@ class Front:
         if get_partition(scope["region"]) != world.partition:
             raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
         token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN")
-        principal = world.principals.find(scope["key"], token, list(world.accounts.values()))
+        principal = world.caller(scope["key"], token)
         call = Call(
             service=service,
             operation=parameters.get("Action", ""),
             parameters=parameters,
             principal=principal,
             account=world.accounts[principal.account_id],
+            world=world,
             now=world.now(),
             region=scope["region"],
             raw=body,
@@ -128,9 +121,12 @@ class Front:
             if page is not None:
                 return page
         world.principals.check_expiry(scope["key"])
-        if call.account.suspended and not principal.unrestricted:
-            raise access_denied(call)
-        call.account.permissions.check(call)
+        if not principal.unrestricted:
+            if call.account.suspended:
+                raise access_denied(call)
+            refusal = call.account.permissions.why_not(call)
+            if refusal is not None:
+                raise access_denied(call, refusal)
         answer = self._execute(call, environ)
         trace.executed = answer.code is None
         if fault is not None and fault.kind is FaultKind.EXECUTED_ANSWER_LOST:
@@ -141,7 +137,7 @@ class Front:
         handler = OPERATIONS.get(call.service, {}).get(call.operation)
         with call.account.lock:
             if handler is not None:
-                return success(call, handler(call))
+                return success(call.service, call.operation, handler(call))
             if call.service != "iam" or not call.operation:
                 raise _not_there(call)
             return self._ask_moto(call, environ)

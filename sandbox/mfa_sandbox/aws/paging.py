@@ -6,7 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from mfa_sandbox.aws.wire import AwsError, Call
+from mfa_sandbox.aws.request import Call
+from mfa_sandbox.aws.wire import AwsError
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ def page(call: Call, items: Iterable[T], key: Callable[[T], str]) -> tuple[list[
     marker = call.parameters.get("Marker")
     if marker is not None:
         start = bisect_right(ordered, _last_key(marker), key=key)
-    end = start + min(_max_items(call), call.account.world.page_limit or MOST_ITEMS)
+    end = start + min(_max_items(call), call.world.page_limit or MOST_ITEMS)
     chunk = ordered[start:end]
     if end >= len(ordered):
         return chunk, {"IsTruncated": False}

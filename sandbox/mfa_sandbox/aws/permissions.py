@@ -1,16 +1,23 @@
-"""What the callers of one account may do, and AWS's words for what they may not."""
+"""What the callers of one account may do, and why not."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-
-from mfa_sandbox.aws.wire import AwsError, Call
+from typing import Protocol
 
 # Granted to everybody, whatever policies say (STS API reference, GetCallerIdentity).
 ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
 
 IDENTITY_BASED = "identity-based policy"
 SERVICE_CONTROL = "service control policy"
+
+
+class Asked(Protocol):
+    """What is judged here."""
+
+    @property
+    def action(self) -> str:
+        """As policies name it, such as `iam:ListUsers`."""
 
 
 @dataclass(slots=True)
@@ -32,42 +39,23 @@ class Permissions:
         for action in list(self.denied) if actions is None else actions:
             self.denied.pop(action, None)
 
-    def check(self, call: Call) -> None:
-        """Raises AccessDenied where the caller may not do this."""
-        if call.principal.unrestricted or call.action in ALWAYS_ALLOWED:
-            return
+    def why_not(self, call: Asked) -> str | None:
+        """Why the account's callers may not do this, as AWS's messages say it; None where they may."""
+        action = call.action
+        if action in ALWAYS_ALLOWED:
+            return None
         for pattern, policy in self.denied.items():
-            if fnmatchcase(call.action, pattern):
-                raise access_denied(call, f"with an explicit deny in {_article(policy)} {policy}")
-        if self.allowed is not None and not any(fnmatchcase(call.action, one) for one in self.allowed):
-            raise access_denied(call, f"because no identity-based policy allows the {call.action} action")
+            if fnmatchcase(action, pattern):
+                return f"with an explicit deny in {_article(policy)} {policy}"
+        if self.allowed is not None and not any(fnmatchcase(action, one) for one in self.allowed):
+            return not_allowed(action)
+        return None
 
 
-def access_denied(call: Call, because: str = "") -> AwsError:
-    """AWS's AccessDenied for this call."""
-    message = f"User: {call.principal.arn} is not authorized to perform: {call.action} on resource: {_resource(call)}"
-    return AwsError("AccessDenied", f"{message} {because}".rstrip())
+def not_allowed(action: str) -> str:
+    """Where no policy says anything of the action."""
+    return f"because no identity-based policy allows the {action} action"
 
 
 def _article(policy: str) -> str:
     return "an" if policy[0] in "aeiou" else "a"
-
-
-def _resource(call: Call) -> str:
-    """How IAM names the resource in such a message: a user by name alone, a collection by its path."""
-    parameters = call.parameters
-    prefix = f"arn:{call.account.partition}:iam::{call.account.id}"
-    for name in ("RoleArn", "PolicyArn"):
-        if name in parameters:
-            return parameters[name]
-    if "UserName" in parameters:
-        return f"user {parameters['UserName']}"
-    collections = {
-        "ListUsers": f"{prefix}:user/",
-        "ListVirtualMFADevices": f"{prefix}:mfa/",
-        "CreatePolicy": f"policy {parameters.get('PolicyName', '')}",
-        "CreateVirtualMFADevice": f"{prefix}:mfa/{parameters.get('VirtualMFADeviceName', '')}",
-        "DeleteVirtualMFADevice": parameters.get("SerialNumber", "*"),
-        "ListPolicies": "policy path /",
-    }
-    return collections.get(call.operation, "*")

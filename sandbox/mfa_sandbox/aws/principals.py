@@ -1,26 +1,12 @@
 """Who calls: access keys, sessions and what GetCallerIdentity says of them."""
 
-import random
 import secrets
-import string
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from moto.iam.models import AccessKeyLastUsed
-
+from mfa_sandbox.aws.state import unique_id
 from mfa_sandbox.aws.wire import EXPIRED_CREDENTIALS, UNKNOWN_CREDENTIALS, AwsError
-
-if TYPE_CHECKING:
-    from mfa_sandbox.aws.account import Account
-
-_ID_ALPHABET = string.ascii_uppercase + "234567"
-
-
-def unique_id(prefix: str, length: int = 21) -> str:
-    """An identifier as IAM makes them (`AIDA…` users, `ANPA…` policies, `ASIA…` temporary keys)."""
-    return prefix + "".join(random.choices(_ID_ALPHABET, k=length - len(prefix)))  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +56,7 @@ class _Session:
 
 
 class Principals:
-    """All credentials of one embedded AWS.
+    """The sessions of one embedded AWS, and the static credentials that are no IAM user's.
 
     Sessions end by the machine's clock, not by the world's: SDKs judge `Expiration` by the machine's, and a
     world in fast-forward would otherwise outrun them. `expire` ends them at once.
@@ -104,20 +90,15 @@ class Principals:
                 if session.principal.account_id == account_id:
                     session.expired = True
 
-    def find(self, key_id: str, token: str | None, accounts: "list[Account]") -> Principal:
-        """The caller behind an access key id. Raises InvalidClientTokenId; expiry is `check_expiry`'s."""
+    def find(self, key_id: str, token: str | None) -> Principal | None:
+        """The caller of this session, None where the key is no session's. Raises InvalidClientTokenId for another
+        token; expiry is `check_expiry`'s."""
         session = self._sessions.get(key_id)
-        if session is not None:
-            if session.token != token:
-                raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
-            return session.principal
-        for account in accounts:
-            key = account.backend.access_keys.get(key_id)
-            if key is not None and key.status == "Active" and key.user_name in account.backend.users:
-                user = account.backend.users[key.user_name]
-                key.last_used = AccessKeyLastUsed(account.world.now(), "iam", "us-east-1")
-                return Principal(account.id, user.arn, user.id, user.name)
-        raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
+        if session is None:
+            return None
+        if session.token != token:
+            raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
+        return session.principal
 
     def check_expiry(self, key_id: str) -> None:
         """Raises ExpiredToken where the session is over."""

@@ -2,42 +2,33 @@
 
 import random
 import string
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from moto.iam.models import AccessKey, MFADevice, User
 
 from mfa_sandbox.aws.principals import Credentials
-
-if TYPE_CHECKING:
-    from mfa_sandbox.aws.account import Account
+from mfa_sandbox.aws.state import PASSWORD_SET, AccountState, LoginProfile
 
 MfaKind = Literal["virtual", "security_key", "hardware", "sms"]
-
-# moto only asks whether there is one; no password that anybody sends is kept.
-PASSWORD_SET = "set"  # noqa: S105
 
 ANY_ALLOW = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListAllMyBuckets","Resource":"*"}]}'
 
 
-@dataclass(slots=True)
-class LoginProfile:
-    """What moto does not keep of a login profile."""
-
-    created: datetime
-    changed: datetime
-    reset_required: bool = False
-
-
 class SandboxUser:
-    """The handle that `Account.user` gives. What people do through the API shows up here and the other way round."""
+    """What `Account.user` gives. What people do through the API shows up here and the other way round."""
 
     __slots__ = ("_account", "_user")
 
-    def __init__(self, account: "Account", user: User) -> None:
+    def __init__(self, account: AccountState, user: User) -> None:
         self._account = account
         self._user = user
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SandboxUser) and self._user is other._user
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def __repr__(self) -> str:
         return f"SandboxUser({self.arn})"
@@ -90,7 +81,7 @@ class SandboxUser:
     def set_password(self, at: datetime | None = None, *, reset_required: bool = False) -> None:
         """Give a login profile, or change the password of the one there is."""
         with self._account.lock:
-            at = at or self._account.world.now()
+            at = at or self._account.now()
             profile = self.login_profile
             if profile is None:
                 self._account.profiles[self.id] = LoginProfile(at, at, reset_required)
@@ -106,12 +97,12 @@ class SandboxUser:
     def used_password(self, at: datetime | None = None) -> None:
         """Sign in: now, if no time is given."""
         # moto calls this part of its public API, and types it as None.
-        self._user.password_last_used = at or self._account.world.now()  # type: ignore[assignment]
+        self._user.password_last_used = at or self._account.now()  # type: ignore[assignment]
 
     def add_mfa(self, kind: MfaKind = "virtual", *, name: str | None = None) -> str:
         """Enable a device, gives its serial number. `name` is that of a virtual device (the user's by default)."""
         with self._account.lock:
-            now = self._account.world.now()
+            now = self._account.now()
             serial = self._virtual_device(name, now) if kind == "virtual" else self._serial(kind)
             device = MFADevice(serial, "", "")
             device.enable_date = now
@@ -128,7 +119,7 @@ class SandboxUser:
     def add_access_key(self, created: datetime | None = None) -> Credentials:
         with self._account.lock:
             key = self._account.backend.create_access_key(self.name)
-            key.create_date = created or self._account.world.now()
+            key.create_date = created or self._account.now()
         return _credentials(key)
 
     def credentials(self) -> Credentials:

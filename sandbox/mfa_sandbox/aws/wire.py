@@ -5,23 +5,16 @@ lists become `<member>` elements, bytes base64, times ISO 8601 in UTC to the sec
 """
 
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-if TYPE_CHECKING:
-    from mfa_sandbox.aws.account import Account
-    from mfa_sandbox.aws.principals import Principal
-
 Result: TypeAlias = Mapping[str, object]
 """What an operation answers, in the names of AWS's API reference."""
-
-Handler: TypeAlias = "Callable[[Call], Result | None]"
-"""One operation: raises `AwsError`, or answers its result (None: an empty one)."""
 
 NAMESPACES = {
     "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
@@ -80,58 +73,6 @@ class Answer:
         return f"{self.status} {HTTPStatus(self.status).phrase}"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request whose caller is known. `account` is the caller's."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, str]
-    principal: "Principal"
-    account: "Account"
-    now: datetime
-    region: str = "us-east-1"
-    raw: bytes = field(default=b"", repr=False)
-
-    @property
-    def action(self) -> str:
-        """The name that policies know it by, such as `iam:ListUsers`."""
-        return f"{self.service}:{self.operation}"
-
-    @property
-    def subject_account(self) -> str:
-        """The account that the call is about: for AssumeRole the role's, else the caller's."""
-        if self.operation == "AssumeRole":
-            parts = self.parameters.get("RoleArn", "").split(":")
-            if len(parts) > 4:
-                return parts[4]
-        return self.account.id
-
-    def require(self, name: str) -> str:
-        """A parameter that AWS demands. Raises ValidationError without it."""
-        value = self.parameters.get(name, "")
-        if not value:
-            member = name[0].lower() + name[1:]
-            raise AwsError(
-                "ValidationError",
-                f"1 validation error detected: Value null at '{member}' failed to satisfy constraint: "
-                "Member must not be null",
-            )
-        return value
-
-    def flag(self, name: str) -> bool:
-        return self.parameters.get(name, "false").lower() == "true"
-
-    def members(self, name: str) -> list[dict[str, str]]:
-        """A list of structures (`Tags.member.1.Key=…`) in order."""
-        found: dict[int, dict[str, str]] = {}
-        for key, value in self.parameters.items():
-            parts = key.split(".")
-            if len(parts) == 4 and parts[0] == name and parts[1] == "member":
-                found.setdefault(int(parts[2]), {})[parts[3]] = value
-        return [found[index] for index in sorted(found)]
-
-
 class Entries(dict[str, int]):
     """A map, which goes over the wire as entries of key and value."""
 
@@ -143,11 +84,11 @@ def iso_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def success(call: Call, result: Result | None) -> Answer:
-    inner = "" if result is None else f"<{call.operation}Result>{_elements(result)}</{call.operation}Result>"
+def success(service: str, operation: str, result: Result | None) -> Answer:
+    inner = "" if result is None else f"<{operation}Result>{_elements(result)}</{operation}Result>"
     xml = (
-        f'<{call.operation}Response xmlns="{NAMESPACES[call.service]}">{inner}'
-        f"<ResponseMetadata><RequestId>{uuid4()}</RequestId></ResponseMetadata></{call.operation}Response>"
+        f'<{operation}Response xmlns="{NAMESPACES[service]}">{inner}'
+        f"<ResponseMetadata><RequestId>{uuid4()}</RequestId></ResponseMetadata></{operation}Response>"
     )
     return Answer(200, xml.encode())
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from mfa_sandbox.aws.account import Account
-from mfa_sandbox.aws.principals import Credentials, Principals
+from mfa_sandbox.aws.principals import Credentials, Principal, Principals
+from mfa_sandbox.aws.wire import UNKNOWN_CREDENTIALS, AwsError
 
 HOME_ACCOUNT = "123456789012"
 OPERATOR_USER = "mfa-operator"
@@ -79,11 +80,22 @@ class World:
                 if trusted_role != OPERATOR_ROLE or external_id is not None:
                     raise ValueError(f"account {account_id} is there already; use trust() to add a role")
                 return known
-            made = Account(self, account_id, self.partition)
+            made = Account(account_id, self.partition, home_id=self.home_id, now=self.now, principals=self.principals)
             self.accounts[account_id] = made
         if trusted_role is not None:
             made.trust(trusted_role, external_id)
         return made
+
+    def caller(self, key_id: str, token: str | None) -> Principal:
+        """Who signs with this access key id. Raises InvalidClientTokenId; expiry is `Principals.check_expiry`'s."""
+        session = self.principals.find(key_id, token)
+        if session is not None:
+            return session
+        for account in list(self.accounts.values()):
+            user = account.user_of_key(key_id)
+            if user is not None:
+                return Principal(account.id, user.arn, user.id, user.name)
+        raise AwsError("InvalidClientTokenId", UNKNOWN_CREDENTIALS)
 
     def expire_credentials(self, account: Account | str) -> None:
         """Later calls with sessions of this account, made until now, answer ExpiredToken."""

@@ -1,12 +1,11 @@
 """The operations that are answered here; whatever else IAM has goes to moto as it is."""
 
-from mfa_sandbox.aws import credential_report
-from mfa_sandbox.aws.operations import devices, policies, tokens, users
-from mfa_sandbox.aws.wire import Handler
+from mfa_sandbox.aws.operations import devices, policies, reports, tokens, users
+from mfa_sandbox.aws.request import Handler
 
 OPERATIONS: dict[str, dict[str, Handler]] = {
     "iam": {
-        **credential_report.OPERATIONS,
+        **reports.OPERATIONS,
         **devices.OPERATIONS,
         **policies.OPERATIONS,
         **users.OPERATIONS,

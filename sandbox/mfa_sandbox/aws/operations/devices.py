@@ -13,7 +13,8 @@ from moto.iam.models import MFADevice, User, VirtualMfaDevice
 
 from mfa_sandbox.aws.operations.users import find_user, user_element
 from mfa_sandbox.aws.paging import page
-from mfa_sandbox.aws.wire import AwsError, Call, Handler, Result
+from mfa_sandbox.aws.request import Call, Handler
+from mfa_sandbox.aws.wire import AwsError, Result
 
 DEVICES_PER_USER = 8
 STEP_SECONDS = 30
@@ -91,9 +92,7 @@ def _enable_mfa_device(call: Call) -> Result | None:
     if len(user.mfa_devices) >= DEVICES_PER_USER:
         raise AwsError("LimitExceeded", f"Cannot exceed quota for MFADevicesPerUser: {DEVICES_PER_USER}")
     if virtual is not None:
-        if call.account.world.check_codes and not codes_are_consecutive(
-            virtual.base32_string_seed, first, second, call.now
-        ):
+        if call.world.check_codes and not codes_are_consecutive(virtual.base32_string_seed, first, second, call.now):
             raise AwsError("InvalidAuthenticationCode", "Authentication code for device is not valid.")
         virtual.enable_date = call.now
         virtual.user = user

@@ -7,8 +7,9 @@ from moto.iam.models import ManagedPolicy, PolicyVersion
 
 from mfa_sandbox.aws.operations.users import find_user
 from mfa_sandbox.aws.paging import page
-from mfa_sandbox.aws.principals import unique_id
-from mfa_sandbox.aws.wire import AwsError, Call, Handler, Result
+from mfa_sandbox.aws.request import Call, Handler
+from mfa_sandbox.aws.state import unique_id
+from mfa_sandbox.aws.wire import AwsError, Result
 
 POLICIES_PER_USER = 10
 VERSIONS_PER_POLICY = 5

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from mfa_sandbox.aws.account import Account
-from mfa_sandbox.aws.permissions import access_denied
 from mfa_sandbox.aws.principals import Principal
-from mfa_sandbox.aws.wire import AwsError, Call, Handler, Result
+from mfa_sandbox.aws.request import Call, Handler, access_denied
+from mfa_sandbox.aws.wire import AwsError, Result
 
 
 def _assume_role(call: Call) -> Result:
@@ -18,7 +18,7 @@ def _assume_role(call: Call) -> Result:
     role = account.backend.get_role_by_arn(role_arn)
     arn = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role.name}/{session_name}"
     principal = Principal(account.id, arn, f"{role.id}:{session_name}")
-    credentials, expires = account.world.principals.issue(principal, _lifetime(call))
+    credentials, expires = call.world.principals.issue(principal, _lifetime(call))
     return {
         "Credentials": {
             "AccessKeyId": credentials.access_key_id,
@@ -32,7 +32,7 @@ def _assume_role(call: Call) -> Result:
 
 def _trusting_account(call: Call, role_arn: str) -> Account | None:
     """The account of the role, if the role is there and lets this caller in."""
-    world = call.account.world
+    world = call.world
     account = world.accounts.get(call.subject_account)
     if account is None or account.suspended or call.principal.account_id != world.home_id:
         return None

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from moto.iam.models import User
 
 from mfa_sandbox.aws.paging import page
-from mfa_sandbox.aws.principals import unique_id
-from mfa_sandbox.aws.user import PASSWORD_SET, LoginProfile
-from mfa_sandbox.aws.wire import AwsError, Call, Entries, Handler, Result
+from mfa_sandbox.aws.request import Call, Handler
+from mfa_sandbox.aws.state import PASSWORD_SET, LoginProfile, unique_id
+from mfa_sandbox.aws.wire import AwsError, Entries, Result
 
 
 def find_user(call: Call, name: str | None = None) -> User:
