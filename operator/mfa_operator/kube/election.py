@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,6 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException, AuthenticationV1Api
 from kubernetes.client.models import V1SelfSubjectReview
 from kubernetes.config import ConfigException, list_kube_config_contexts
-from kubernetes.leaderelection.electionconfig import Config
-from kubernetes.leaderelection.leaderelection import LeaderElection
 
 from mfa_operator.clock import seconds_since_boot
 from mfa_operator.config.settings import ClusterSettings, LeaderSettings
@@ -42,19 +42,14 @@ class Leadership:
         *,
         acquired: Callable[[], None],
         ended: Callable[[BaseException | None], None],
+        clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
         """`acquired` and `ended` are called in threads: once it leads, and once it does not or could not any more."""
         self.lease = lease
         self._renew_seconds = settings.renew.total_seconds()
-        self._ended = ended
-        self._config = Config(  # type: ignore[no-untyped-call]  # the client's election has no types
-            lease,
-            lease_duration=int(settings.lease.total_seconds()),
-            renew_deadline=int(settings.renew.total_seconds()),
-            retry_period=int(settings.retry.total_seconds()),
-            onstarted_leading=acquired,
-            onstopped_leading=lambda: None,
-        )
+        self._retry_seconds = settings.retry.total_seconds()
+        self._clock = clock
+        self._acquired, self._ended = acquired, ended
 
     def start(self) -> None:
         """Stand for election. The thread is a daemon: nothing of it need be finished when the process ends."""
@@ -64,16 +59,31 @@ class Leadership:
     def holds(self) -> bool:
         """Whether the Lease is ours for certain: nobody else can have taken it yet."""
         renewed = self.lease.renewed
-        return renewed is not None and seconds_since_boot() - renewed < self._renew_seconds
+        return renewed is not None and self._clock() - renewed < self._renew_seconds
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            LeaderElection(self._config).run()  # type: ignore[no-untyped-call]  # as above
-        # Every end of run(), return or exception of whatever kind, is the end of leadership.
+            self._hold()
+        # Every end, whatever the exception, is the end of leadership.
         except BaseException as caught:  # noqa: BLE001 - handed on below
             error = caught
         self._ended(error)
+
+    def _hold(self) -> None:
+        """Wait for the Lease, and renew it until that fails for too long."""
+        while not self.lease.try_to_hold():
+            self._pause()
+        self._acquired()
+        while self.holds:
+            self._pause()
+            # Where it was not renewed in time, another replica may have taken it and given it back: no second term.
+            if self.holds:
+                self.lease.try_to_hold()
+
+    def _pause(self) -> None:
+        # Jitter, as client-go has it: replicas that started together must not ask together for ever.
+        time.sleep(self._retry_seconds * random.uniform(1.0, 1.2))  # noqa: S311 - no secret
 
 
 def new_identity() -> str:

@@ -16,8 +16,6 @@ SECRETIVE = ("boto3", "botocore", "s3transfer", "urllib3", "kubernetes", "aiohtt
 they never may."""
 
 CHATTY = {
-    # The client's election says every 2 s that it goes on; leader.py says what matters.
-    "leaderelection": logging.WARNING,
     # A handler's success is a watch event that we log where it leads to something.
     "kopf": logging.WARNING,
     "asyncio": logging.WARNING,

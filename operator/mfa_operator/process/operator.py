@@ -236,7 +236,7 @@ class Operator:
         if namespace is None:
             return False
         self._leadership = election.Leadership(
-            Lease(api, namespace, self._settings.leader.name, identity),
+            Lease(api, namespace, identity, self._settings.leader),
             self._settings.leader,
             acquired=lambda: self._in_loop(partial(_resolve, acquired)),
             ended=lambda error: self._lose(lost, str(error or "the Lease could not be renewed in time")),
