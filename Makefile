@@ -82,18 +82,20 @@ image:  ## Build the image with buildah or docker; IMAGE=name:tag, ARGS="--build
 image-test: setup  ## Build and start the image; PYTHON_IMAGE or BASE_ROOTFS name another base (see tests/image)
 	$(BIN)/pytest tests/image -s $(ARGS)
 
-release-check: setup  ## Build wheel, sdist, chart and image into dist/ and hold them to the one version; TAG=vX.Y.Z
+release-check: setup  ## Build wheels, sdists, chart and image into dist/ and hold them to the one version; TAG=vX.Y.Z
 	$(BIN)/python -m tools.release_check $(ARGS)
 
-lock: setup  ## Resolve the dependencies anew into requirements/*.txt
-	$(UV) pip compile $(LOCK) requirements/uv.in -o requirements/uv.txt
-	$(UV) pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
-	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev -c requirements/runtime.txt -o requirements/dev.txt
-	$(UV) pip compile $(LOCK) pyproject.toml --extra demo --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
-	$(UV) pip compile $(LOCK) requirements/sbom.in -c requirements/dev.txt -o requirements/sbom.txt
+lock: setup  ## Resolve requirements/*.txt; pins stay as they are where they can, ARGS=--upgrade takes the newest
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) pyproject.toml sandbox/pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml sandbox/pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(LOCK) requirements/sbom.in -c requirements/dev.txt -o requirements/sbom.txt
 
-LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-header
+# The two distributions of this tree are installed from it, and looked up nowhere.
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header \
+	--no-emit-package mfa-operator --no-emit-package mfa-operator-sandbox $(ARGS)
 
 clean:  ## Remove the virtual environment and caches of this tree
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

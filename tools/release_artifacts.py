@@ -20,46 +20,68 @@ from tools import sbom
 from tools.release_versions import CHART, ROOT, Row, agreeing
 
 UV = Path(sys.executable).parent / "uv"
-RUNTIME = ROOT / "requirements" / "runtime.txt"
+RUNTIME, DEVELOPMENT = ROOT / "requirements" / "runtime.txt", ROOT / "requirements" / "dev.txt"
+DISTRIBUTIONS = {"mfa-operator": ROOT, "mfa-operator-sandbox": ROOT / "sandbox"}
+"""The operator, and what `mfa-operator demo` needs besides."""
 
 
 def python_rows(out: Path, scratch: Path, version: str) -> Iterator[Row]:
-    """Wheel and sdist, built into `out` with the locked build backend, and the wheel in an environment of its own."""
+    """Wheels and sdists of both distributions, built into `out` with the locked backend; the operator installed."""
+    for name, source in DISTRIBUTIONS.items():
+        yield from _built(name, source, out, scratch / "again", version)
+        if not _wheel(name, out, version).is_file():
+            return
+    yield from installed_rows(out, scratch / "venv", version)
+
+
+def _built(name: str, source: Path, out: Path, again: Path, version: str) -> Iterator[Row]:
+    """Wheel and sdist of one distribution."""
     build = [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir"]
-    _run(*build, out, "--sdist", "--wheel", ROOT)
-    wheel, sdist = out / f"mfa_operator-{version}-py3-none-any.whl", out / f"mfa_operator-{version}.tar.gz"
+    _run(*build, out, "--sdist", "--wheel", source)
+    wheel = _wheel(name, out, version)
+    sdist = out / f"{name.replace('-', '_')}-{version}.tar.gz"
     for each in (wheel, sdist):
         if not each.is_file():
             yield Row(f"a file named {each.name}", "not there", "another name was built")
             return
-    _run(*build, scratch / "again", "--wheel", sdist)
+    _run(*build, again, "--wheel", sdist)
     with zipfile.ZipFile(wheel) as packed:
-        text = packed.read(f"mfa_operator-{version}.dist-info/METADATA")
-    yield _metadata("wheel: metadata", text, version)
+        text = packed.read(f"{wheel.name.partition('-py3')[0]}.dist-info/METADATA")
+    yield _metadata(f"{name}, wheel: metadata", text, version)
     with tarfile.open(sdist) as archive:
-        text = _member(archive, f"mfa_operator-{version}/PKG-INFO")
-    yield _metadata("sdist: metadata", text, version)
-    differs = _contents(wheel) ^ _contents(scratch / "again" / wheel.name)
-    names = ", ".join(sorted({name for name, _ in differs}))
-    yield Row("wheel made of the sdist", "other content" if names else "the same content", names)
-    yield from installed_rows(wheel, scratch / "venv", version)
+        text = _member(archive, f"{sdist.name.removesuffix('.tar.gz')}/PKG-INFO")
+    yield _metadata(f"{name}, sdist: metadata", text, version)
+    differs = _contents(wheel) ^ _contents(again / wheel.name)
+    names = ", ".join(sorted({each for each, _ in differs}))
+    yield Row(f"{name}, wheel made of the sdist", "other content" if names else "the same content", names)
 
 
-def installed_rows(wheel: Path, venv: Path, version: str) -> Iterator[Row]:
-    """The wheel on the locked packages and nothing else."""
-    python = venv / "bin" / "python"
-    _run(UV, "venv", "--quiet", "--python", sys.executable, venv)
-    install = [UV, "pip", "install", "--quiet", "--python", python]
+def installed_rows(out: Path, venv: Path, version: str) -> Iterator[Row]:
+    """The operator's wheel on the locked packages and nothing else."""
+    python, install = _environment(venv)
     _run(*install, "--require-hashes", "-r", RUNTIME)
-    _run(*install, "--no-deps", wheel)
-    yield agreeing(
-        "installed: mfa-operator --version", _run(venv / "bin" / "mfa-operator", "--version").strip(), version
-    )
+    _run(*install, "--no-deps", _wheel("mfa-operator", out, version))
+    program = venv / "bin" / "mfa-operator"
+    yield agreeing("installed: mfa-operator --version", _run(program, "--version").strip(), version)
     document = sbom.of_environment(python)
     sbom.validated(document)
     differs = packages(document) ^ (locked() | {("mfa-operator", version)})
     names = ", ".join(sorted(" ".join(each) for each in differs))
     yield Row("installed: SBOM", "valid, names what is locked" if not names else "names something else", names)
+    demo = subprocess.run([program, "demo", "--once"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    as_promised = demo.returncode == 3 and "pip install 'mfa-operator[demo]'" in demo.stderr
+    yield Row("installed: demo", "says what to install", "" if as_promised else demo.stdout + demo.stderr)
+
+
+def demo_rows(out: Path, venv: Path, version: str) -> Iterator[Row]:
+    """The operator's wheel with the extra `demo`; the sandbox is this one, whatever an index has under its name."""
+    _, install = _environment(venv)
+    operator, sandbox = (_wheel(name, out, version).as_uri() for name in DISTRIBUTIONS)
+    wanted = [f"mfa-operator[demo] @ {operator}", f"mfa-operator-sandbox @ {sandbox}"]
+    _run(*install, "--constraints", DEVELOPMENT, *wanted)
+    shown = _run(venv / "bin" / "mfa-operator", "demo", "--once")
+    found = "alice" in shown
+    yield Row("installed with the extra: demo", "runs" if found else shown, "" if found else "finds nobody")
 
 
 def chart_rows(out: Path, helm: Path, version: str) -> Iterator[Row]:
@@ -89,6 +111,17 @@ def locked() -> set[tuple[str, str]]:
     requirements = [Requirement(line.strip()) for line in lines]
     taken = [each for each in requirements if each.marker is None or each.marker.evaluate()]
     return {(canonicalize_name(each.name), str(each.specifier).removeprefix("==")) for each in taken}
+
+
+def _environment(venv: Path) -> tuple[Path, list[object]]:
+    """An empty virtual environment: its interpreter, and the command that installs into it."""
+    _run(UV, "venv", "--quiet", "--python", sys.executable, venv)
+    python = venv / "bin" / "python"
+    return python, [UV, "pip", "install", "--quiet", "--python", python]
+
+
+def _wheel(name: str, out: Path, version: str) -> Path:
+    return out / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
 def _metadata(what: str, text: bytes, version: str) -> Row:

@@ -21,7 +21,7 @@ from tools.release_versions import ROOT, Row, of_tree, the_version
 @click.option("--tag", envvar="TAG", default="", help="Of the release; must be v and the version.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "dist", help="Where the artifacts go.")
 def main(tag: str, out: Path) -> None:
-    """Build wheel, sdist, chart and image, and compare what they say; ends with 1 where something disagrees."""
+    """Build wheels, sdists, chart and image, and compare what they say; ends with 1 where something disagrees."""
     version = the_version(ROOT)
     out.mkdir(parents=True, exist_ok=True)
     if left := sorted(each.name for each in out.iterdir() if each.name != ".gitignore"):
@@ -29,6 +29,8 @@ def main(tag: str, out: Path) -> None:
     rows = list(of_tree(ROOT, tag))
     with tempfile.TemporaryDirectory() as scratch:
         rows += release_artifacts.python_rows(out, Path(scratch), version)
+        if not any(row.problem for row in rows):
+            rows += release_artifacts.demo_rows(out, Path(scratch) / "demo", version)
     rows += release_artifacts.chart_rows(out, find_helm(), version)
     builder = release_image.find_builder()
     if builder:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 CHART = Path("deploy/helm/mfa-operator")
+SANDBOX = "mfa-operator-sandbox"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def the_version(root: Path) -> str:
 
 
 def of_tree(root: Path, tag: str = "") -> Iterator[Row]:
-    """The tag, where there is one, the chart and the changelog."""
+    """The tag, where there is one, the chart, the changelog, and what the two distributions ask of each other."""
     version = the_version(root)
     yield Row("mfa_operator.__version__", version)
     if tag:
@@ -44,6 +47,10 @@ def of_tree(root: Path, tag: str = "") -> Iterator[Row]:
     chart = yaml.safe_load((root / CHART / "Chart.yaml").read_text(encoding="utf-8"))
     yield agreeing("Chart.yaml: version", chart["version"], version)
     yield agreeing("Chart.yaml: appVersion", chart["appVersion"], version)
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    yield _pinned("pyproject.toml: extra demo", project["optional-dependencies"]["demo"], SANDBOX, version)
+    sandbox = tomllib.loads((root / "sandbox/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    yield _pinned("sandbox/pyproject.toml: dependency", sandbox["dependencies"], "mfa-operator", version)
     yield _of_changelog((root / "CHANGELOG.md").read_text(encoding="utf-8"), version, released=bool(tag))
 
 
@@ -51,6 +58,11 @@ def notes(changelog: str, heading: str) -> str:
     """What stands under `## [heading]`, without the heading; empty where there is none."""
     section = re.search(rf"^## \[{re.escape(heading)}\].*\n((?:(?!## \[).*\n?)*)", changelog, re.MULTILINE)
     return section[1].strip() if section else ""
+
+
+def _pinned(what: str, requirements: list[str], name: str, version: str) -> Row:
+    (says,) = (each for each in requirements if Requirement(each).name == name)
+    return Row(what, says, "" if says == f"{name}=={version}" else f"not {name}=={version}")
 
 
 def _of_changelog(changelog: str, version: str, *, released: bool) -> Row:

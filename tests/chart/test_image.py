@@ -7,10 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from mfa_operator import __version__
 from tests.not_run import cannot_run
@@ -71,7 +73,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_the_wheel_holds_the_crds_of_deploy_crds(wheel: zipfile.ZipFile) -> None:
-    """`mfa-operator demo` brings them into a cluster, out of the image as well."""
+    """`mfa-operator demo` brings them into a cluster."""
     sources = {path.name: path.read_bytes() for path in (REPOSITORY / "deploy" / "crds").glob("*.yaml")}
     packed = {
         name.rpartition("/")[2]: wheel.read(name) for name in wheel.namelist() if name.startswith("mfa_operator/crds/")
@@ -84,3 +86,24 @@ def test_the_wheel_holds_the_package_the_licence_and_nothing_of_the_tests(wheel:
     assert not [name for name in names if "sandbox" in name]
     assert f"mfa_operator-{__version__}.dist-info/licenses/LICENSE" in names
     assert {name.split("/")[0] for name in names} == {"mfa_operator", f"mfa_operator-{__version__}.dist-info"}
+
+
+def test_the_image_installs_nothing_of_the_sandbox_and_a_checkout_all() -> None:
+    """runtime.txt is what the image holds; dev.txt is what `make setup` installs before both distributions."""
+    product, sandbox = (
+        tomllib.loads((REPOSITORY / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for folder in (".", "sandbox")
+    )
+    needed = {
+        name: {Requirement(each).name for each in project["dependencies"]} - {"mfa-operator"}
+        for name, project in (("product", product), ("sandbox", sandbox))
+    }
+    runtime, development = (
+        set(re.findall(r"^([\w-]+)==", (REPOSITORY / "requirements" / name).read_text(), re.MULTILINE))
+        for name in ("runtime.txt", "dev.txt")
+    )
+    assert needed["product"] <= runtime
+    assert needed["product"] | needed["sandbox"] <= development
+    # kopf needs jsonpatch too.
+    assert needed["sandbox"] & runtime <= {"jsonpatch"}
+    assert {"mfa-operator", "mfa-operator-sandbox"}.isdisjoint(runtime | development)

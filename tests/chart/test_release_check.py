@@ -12,7 +12,8 @@ from mfa_operator import __version__
 from tools import release_artifacts, sbom
 from tools.release_versions import CHART, ROOT, Row, notes, of_tree, the_version
 
-SOURCES = ["operator/mfa_operator/__init__.py", f"{CHART}/Chart.yaml", "CHANGELOG.md"]
+PYPROJECTS = ["pyproject.toml", "sandbox/pyproject.toml"]
+SOURCES = ["operator/mfa_operator/__init__.py", f"{CHART}/Chart.yaml", "CHANGELOG.md", *PYPROJECTS]
 DATED = f"## [Unreleased]\n\n## [{__version__}] - 2026-11-24\n\n- All of it.\n\n## [0.0.1] - 2026-01-01\n\n- Old.\n"
 
 
@@ -47,6 +48,8 @@ def test_a_tree_that_is_ready_to_be_released_agrees_with_its_tag(tree: Path) -> 
         (SOURCES[1], f"appVersion: {__version__}", "appVersion: 9.9.9", "Chart.yaml: appVersion"),
         (SOURCES[2], f"[{__version__}]", "[9.9.9]", "CHANGELOG.md: newest heading"),
         (SOURCES[2], f"[{__version__}] - 2026-11-24", f"[{__version__}]", "CHANGELOG.md: newest heading"),
+        (PYPROJECTS[0], f"mfa-operator-sandbox=={__version__}", "mfa-operator-sandbox", "pyproject.toml: extra demo"),
+        (PYPROJECTS[1], f"mfa-operator=={__version__}", "mfa-operator==9.9.9", "sandbox/pyproject.toml: dependency"),
         (SOURCES[2], "- All of it.", "", "CHANGELOG.md: newest heading"),
         (SOURCES[2], "[Unreleased]\n", "[Unreleased]\n\n- Forgotten.\n", "CHANGELOG.md: newest heading"),
     ],
@@ -69,15 +72,20 @@ def test_the_notes_are_what_stands_under_the_heading() -> None:
     assert notes(DATED, "Unreleased") == notes(DATED, "3.0.0") == ""
 
 
-def test_wheel_and_sdist_have_the_version_and_the_sbom_names_what_is_locked(tmp_path: Path) -> None:
+def test_wheels_and_sdists_have_the_version_and_the_sbom_names_what_is_locked(tmp_path: Path) -> None:
+    """Without the sandbox the demo says what to install; `make release-check` runs it as well, with the extra."""
     rows = list(release_artifacts.python_rows(tmp_path / "dist", tmp_path, __version__))
     assert problems(rows) == {}
     assert [row.what for row in rows] == [
-        "wheel: metadata",
-        "sdist: metadata",
-        "wheel made of the sdist",
+        "mfa-operator, wheel: metadata",
+        "mfa-operator, sdist: metadata",
+        "mfa-operator, wheel made of the sdist",
+        "mfa-operator-sandbox, wheel: metadata",
+        "mfa-operator-sandbox, sdist: metadata",
+        "mfa-operator-sandbox, wheel made of the sdist",
         "installed: mfa-operator --version",
         "installed: SBOM",
+        "installed: demo",
     ]
 
     document = sbom.of_environment(tmp_path / "venv" / "bin" / "python")

@@ -7,12 +7,15 @@ import re
 import signal
 import socket
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pexpect
 import pytest
 import urllib3
 
+import mfa_operator
 from tests.fixtures.operator import COMMAND
 
 STATES = ("Violating", "Overdue", "Exempt", "Unknown", "Denied", "Audited")
@@ -42,6 +45,22 @@ def test_once_prints_accounts_and_findings_of_every_state_and_leaves_nothing(
     assert "alice" in done.stdout
     assert "payments-prod" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_sandbox_it_says_what_to_install() -> None:
+    """-S reads no .pth files: the libraries are found, and of the two distributions of this tree only the operator."""
+    path = [str(Path(mfa_operator.__file__).parents[1]), sysconfig.get_path("purelib")]
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "mfa_operator", "demo", "--once"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    (line,) = done.stderr.splitlines()
+    assert "pip install 'mfa-operator[demo]'" in line
+    assert "pip install ./sandbox" in line
 
 
 def hear_ctrl_c() -> None:

@@ -9,7 +9,10 @@ import click
 
 from mfa_operator.config.settings import SettingsError
 
-EXTRA = ("cheroot", "kmock", "moto")
+MISSING = (
+    "the demo needs the package mfa-operator-sandbox; install it with: pip install 'mfa-operator[demo]'"
+    " (in a checkout: pip install ./sandbox)"
+)
 
 
 @click.command("demo")
@@ -31,9 +34,8 @@ def command(*, once: bool, context: str | None, kubeconfig: Path | None, metrics
     A made-up company with four AWS accounts and users of every state is audited by the very same operator that runs in
     a cluster. The screen shows what it finds, and commands to try in another terminal.
     """
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SettingsError(f"the demo needs {', '.join(missing)}; install them with: pip install 'mfa-operator[demo]'")
+    if importlib.util.find_spec("mfa_sandbox") is None:
+        raise SettingsError(MISSING)
     if kubeconfig and not context:
         raise click.UsageError("--kubeconfig is of use only with --context.")
     from mfa_sandbox.demo.show import show

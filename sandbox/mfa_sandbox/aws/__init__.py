@@ -5,7 +5,7 @@
         account.user("alice", password=True, mfa=["virtual"])
         # any AWS SDK: endpoint aws.endpoint_url, credentials aws.world.operator_credentials
 
-Needs the extra `demo`. Signatures are not checked, access keys and session tokens are.
+Signatures are not checked, access keys and session tokens are.
 """
 
 from mfa_sandbox.aws.account import Account

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ from kubernetes import client, dynamic
 from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
 from urllib3.exceptions import HTTPError
 
+import mfa_operator
 from mfa_operator.api.enums import API_VERSION
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.config.settings import SettingsError
@@ -39,10 +39,11 @@ class DemoCluster(Protocol):
 
 
 def crds() -> list[dict[str, Any]]:
-    """The CRDs: beside the package in a wheel, in deploy/crds in a checkout."""
-    packaged = resources.files("mfa_operator") / "crds"
-    folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "deploy" / "crds"
-    return [yaml.safe_load(file.read_text()) for file in folder.iterdir() if file.name.endswith(".yaml")]
+    """The CRDs: in the operator's package where it was installed from a wheel, in deploy/crds in a checkout."""
+    package = Path(mfa_operator.__file__).parent
+    packaged, checkout = package / "crds", package.parents[1] / "deploy" / "crds"
+    folder = packaged if packaged.is_dir() else checkout
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.yaml"))]
 
 
 @dataclass(frozen=True)
