@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -58,12 +57,8 @@ def assert_all_agree(bed: Bed) -> None:
         pytest.fail("\n".join([str(failure), *differences]))
 
 
-def _objects(bed: Bed) -> tuple[list[Object], list[Object]]:
-    items = json.loads(bed.kubectl("get", "mfap,mfar", "-o", "json"))["items"]
-    by_kind: dict[str, list[Object]] = {"MfaPolicy": [], "MfaReport": []}
-    for item in items:
-        by_kind[item["kind"]].append(item)
-    return by_kind["MfaPolicy"], by_kind["MfaReport"]
+def _objects(bed: Bed) -> tuple[Sequence[Object], Sequence[Object]]:
+    return bed.policies.all(), bed.policies.all_reports()
 
 
 def reports_of(policy: Object, reports: Iterable[Object]) -> dict[str, Object]:

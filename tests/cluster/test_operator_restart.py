@@ -67,8 +67,7 @@ def test_what_happened_while_it_was_dead_is_made_up_for_without_a_herd(bed: Bed)
         return last if last > datetime.fromisoformat(first[name]["lastPassTime"]) else None
 
     def all_passed() -> bool:
-        items = json.loads(bed.kubectl("get", "mfap", "-o", "json"))["items"]
-        statuses.update({item["metadata"]["name"]: item["status"] for item in items})
+        statuses.update({item["metadata"]["name"]: item["status"] for item in bed.policies.all()})
         return all(passed(name) for name in (*herd, "edited", "asked"))
 
     statuses: dict[str, Any] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -153,7 +152,7 @@ def with_all_rights(
     bed.policies.apply("p", accounts=named(kept))
 
     def all_passed() -> bool:
-        items = json.loads(bed.policies.kubectl("get", "mfap", "-A", "-o", "json").stdout)["items"]
+        items = bed.policies.kubectl.read("/apis/mfa-operator.io/v1alpha1/mfapolicies")["items"]
         ours = [item for item in items if item["metadata"]["namespace"] in served]
         return all(item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"] for item in ours)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import urllib3
 
 TIMEOUT_SECONDS = 120.0
 
@@ -19,11 +23,14 @@ class KubectlError(subprocess.CalledProcessError):
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Calls kubectl with a kubeconfig."""
+    """Calls kubectl with a kubeconfig; `url`, `token` and `http` are what that holds."""
 
     program: Path
     kubeconfig: Path
     cache: Path
+    url: str
+    token: str
+    http: urllib3.PoolManager
 
     def __call__(
         self,
@@ -52,3 +59,17 @@ class Kubectl:
         if check and done.returncode != 0:
             raise KubectlError(done.returncode, command, done.stdout, done.stderr)
         return done
+
+    def read(self, path: str) -> dict[str, Any]:
+        """What `kubectl get --raw` gives for the path, without a process: for what is asked again and again.
+
+        Raises KubectlError if the answer is not 200, or there is none.
+        """
+        try:
+            answer = self.http.request("GET", self.url + path, headers={"Authorization": f"Bearer {self.token}"})
+        except urllib3.exceptions.HTTPError as error:
+            raise KubectlError(1, ["GET", path], "", str(error)) from error
+        if answer.status != 200:
+            raise KubectlError(1, ["GET", path], "", answer.data.decode())
+        found: dict[str, Any] = json.loads(answer.data)
+        return found

@@ -210,12 +210,15 @@ class _Started:
             encoding="utf-8",
         )
         write_kubeconfig(self.layout.manager_kubeconfig, url=url, ca=ca, token=manager_token)
+        self.http = urllib3.PoolManager(ca_certs=str(ca), timeout=5.0, retries=False)
         self.kubectl = Kubectl(
             program=binaries / "kubectl",
             kubeconfig=write_kubeconfig(directory / "admin.kubeconfig", url=url, ca=ca, token=self.admin_token),
             cache=directory / "kubectl-cache",
+            url=url,
+            token=self.admin_token,
+            http=self.http,
         )
-        self.http = urllib3.PoolManager(ca_certs=str(ca), timeout=5.0, retries=False)
 
     def answers(self, url: str) -> bool:
         """Whether the URL answers 200 to the admin now."""
