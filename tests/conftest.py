@@ -8,6 +8,7 @@ import sys
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 pytest_plugins = [
+    "tests.garbage",
     "tests.not_run",
     "tests.parallel",
     "tests.fixtures.aws",
