@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.unit.crd_schema import problems
 
 PROGRAM = str(Path(sys.executable).with_name("mfa-operator"))
 CLEAN, DIRTY, CLOSED, HALF = "111122223333", "444455556666", "777788889999", "222233334444"
+FORMULAS = "999900001111"
 """Accounts: all compliant, with violators, denied, and one where a user cannot be looked at."""
 
 
@@ -38,6 +40,8 @@ def world() -> Iterator[EmbeddedAws]:
         dirty.user("sam", password=True, mfa=["sms"])
         dirty.user("glass", password=True)
         dirty.user("bob", password=True, mfa=["security_key"])
+        for name in ("=1+1", "-2", "@x"):
+            aws.world.account(FORMULAS).user(name, password=True)
         closed.suspended = True
         half.user("alice", password=True)
         half.deny(["iam:GetLoginProfile"])
@@ -183,6 +187,25 @@ def test_the_csv_has_a_row_a_finding_and_one_for_what_was_not_audited(cli: Cli) 
     assert "tried arn:aws:iam" in closed["message"]
 
 
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_text_of_others_reaches_no_terminal_and_no_formula(cli: Cli, form: str) -> None:
+    """Whoever writes a policy or names a user writes into the terminals and spreadsheets of those who read reports."""
+    hostile = "=HYPERLINK(1)\x1b[2J\u202e [bold]x[/]\r\nforged"
+    content = policy(FORMULAS, exemptions=[{"users": ["-*"], "reason": hostile}])
+    content["spec"]["accounts"][0]["name"] = hostile
+    content["spec"]["accounts"] += [policy(CLOSED)["spec"]["accounts"][0] | {"name": hostile}]
+    result = cli.audit(content, arguments=("-o", form))
+    assert result.status == 2
+    assert all(line.isprintable() for line in (result.out + result.err).split("\n"))
+    assert "HYPERLINK(1) [bold]x[/] forged" in result.out
+    if form == "json":
+        assert set(result.findings()) == {"=1+1", "-2", "@x"}
+    if form == "csv":
+        rows = list(csv.reader(io.StringIO(result.out)))
+        assert [row[4] for row in rows] == ["user", "'-2", "'=1+1", "'@x", ""]
+        assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+
+
 def test_the_table_says_itself_what_was_not_audited(cli: Cli) -> None:
     result = cli.audit(policy(CLOSED), arguments=())
     assert result.status == 2
@@ -229,6 +252,23 @@ GOOD = json.dumps(policy(CLEAN))
 BAD_INPUT: Mapping[str, tuple[str | bytes | None, Sequence[str], str]] = {
     "missing file": (None, (), "cannot be read: No such file or directory"),
     "not YAML": ("spec: [", (), ":1: not YAML: "),
+    "100,000 brackets": ("[" * 100_000, (), ":1: more than 64 levels of nesting"),
+    "a bomb of merges": (
+        "a: &a {k: v}\n"
+        + "".join(f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n" for a, b in pairwise("abcdefghi")),
+        (),
+        ":7: aliases make this more than 250,000 values",
+    ),
+    "a name that is a number": (
+        GOOD.replace('"name": "console-mfa"', '"name": 5'),
+        (),
+        ":1: metadata.name: 5 is no text",
+    ),
+    "a long glob": (
+        GOOD.replace('["glass"]', f'["{"x" * 1_400_000}"]'),
+        (),
+        "users[0]: expected 'str' of length <= 512",
+    ),
     "wrong kind": (GOOD.replace("MfaPolicy", "Deployment"), (), ":1: kind: is 'Deployment'; expected 'MfaPolicy'"),
     "unknown field": ("\n" + GOOD.replace('"exemptions"', '"exceptions"'), (), ":2: spec.exceptions: unknown field"),
     "two documents": (f"{GOOD}\n---\n{GOOD}\n", (), ":3: a second document begins here"),
@@ -252,6 +292,7 @@ def test_bad_input_is_one_clear_message_and_status_3(cli: Cli, world: EmbeddedAw
     assert (result.status, result.out) == (3, "")
     assert words in result.err
     assert len(result.err.splitlines()) == 1
+    assert len(result.err) < 1_100
     assert "Traceback" not in result.err
     assert case.startswith("unknown o") or str(cli.folder) in result.err
     assert len(world.calls) == before

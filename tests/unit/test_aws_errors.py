@@ -71,6 +71,66 @@ def test_an_error_is_told_apart_by_what_it_means(
     assert "\n" not in str(found)
 
 
+CANONICAL = """The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+Access Key and signing method.
+
+The Canonical String for this request should have been
+'POST
+/
+
+host:iam.amazonaws.com
+x-amz-security-token:IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJ
+
+host;x-amz-date
+e3b0c44298fc1c149afbf4c8996fb924'
+
+The String-to-Sign should have been
+'AWS4-HMAC-SHA256
+20261124T000000Z'
+"""
+ENCODED = (
+    "You are not authorized to perform this operation. Encoded authorization failure message:"
+    " 9nGcvmf_AbCdEf-0123456789abcdef"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept", "lost"),
+    [
+        (
+            client_error("SignatureDoesNotMatch", CANONICAL),
+            "does not match the signature you provided",
+            ("IQoJ", "host;", "AWS4"),
+        ),
+        (client_error("UnauthorizedOperation", ENCODED), "You are not authorized", ("9nGcvmf",)),
+        (
+            client_error("AccessDenied", "key ASIAIOSFODNN7EXAMPLE is\x1b[31m\nnot known"),
+            "is not known",
+            ("IOSF", "\x1b"),
+        ),
+        (
+            boto.ProxyConnectionError(proxy_url="http://me:pa/ss@proxy:3128", error="refused"),
+            "proxy:3128",
+            ("me:", "ss@"),
+        ),
+        (
+            boto.EndpointConnectionError(endpoint_url="https://me:word@aws.example/?a=b", error="refused"),
+            "aws.example/?a=b",
+            ("word",),
+        ),
+        (client_error("Denied\nINFO forged", "words"), "Denied INFO forged: words", ("\n",)),
+        (client_error("AccessDenied", "words " * 100_000), "words words", ("words " * 150,)),
+    ],
+)
+def test_an_error_is_one_line_that_shows_no_secret(error: Exception, kept: str, lost: tuple[str, ...]) -> None:
+    found = failure("ListUsers", error)
+    for text in (str(found), f"{found.code}: {found.message}"):
+        assert kept in text
+        assert text.isprintable()
+        assert len(text) < 1000
+        assert [secret for secret in lost if secret in text] == []
+
+
 def test_an_error_without_a_code_or_words_is_an_error_still() -> None:
     assert failure("ListUsers", boto.ClientError({"Error": {}}, "ListUsers")).code == "Unknown"
     assert str(failure("ListUsers", ResponseParserError(""))) == "ListUsers: ResponseParserError: no message"

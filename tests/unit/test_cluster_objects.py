@@ -39,6 +39,12 @@ def test_an_events_time_is_a_microtime_in_utc(zone: timezone) -> None:
     assert body["eventTime"] == "2026-05-04T03:02:01.000000Z"
 
 
+def test_an_events_note_is_one_visible_line() -> None:
+    note = EventNote(EventReason.QUARANTINED, "Remediate", "a\x1b[31m\nb http://u:p@h")
+    body = event_body(POLICY, note, datetime(2026, 5, 4, tzinfo=UTC), name="e", instance="i")
+    assert body["note"] == "a b http://…@h"
+
+
 def stored(**metadata: Any) -> dict[str, Any]:
     essentials = {"name": "r", "namespace": "security", "uid": "u", "resourceVersion": "7"}
     return {"metadata": essentials | {"labels": {"mfa-operator.io/account-id": "111122223333"}} | metadata}

@@ -68,6 +68,37 @@ def test_json_is_one_object_a_line_with_extras_and_tracebacks(monkeypatch: pytes
     assert "ValueError: of two" in found["exc_info"]
 
 
+HOSTILE = "team\n2026-01-01T00:00:00Z INFO    mfa_operator.x: forged\x1b[2K\r\u202e \x9b31m http://me:pw@proxy:3128"
+"""A name that tries to write a record of its own, to erase the line, to turn text around, and to show a password."""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_whatever_a_name_holds_a_record_is_one_visible_line(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    stream = configured(monkeypatch, form)
+    logging.getLogger("mfa_operator.x").warning("account %s", HOSTILE, extra={"account_name": HOSTILE})
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        logging.getLogger("mfa_operator.x").exception("it failed", stack_info=True)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() and "pw" not in line for line in lines)
+    assert all("ValueError: team" in line for line in lines[1:])
+    if form == "json":
+        texts = [text for line in lines for value in json.loads(line).values() for text in value.splitlines()]
+        assert all(text.isprintable() for text in texts)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_record_is_longer_than_a_collector_takes(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    stream = configured(monkeypatch, form)
+    try:
+        raise ValueError("word " * 100_000)
+    except ValueError:
+        logging.getLogger("mfa_operator.x").exception("text " * 100_000)
+    assert len(stream.getvalue()) < 20_000
+
+
 def test_kopfs_settings_are_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = configured(monkeypatch, "json")
     body = kopf.Body({"metadata": {"name": "console-mfa"}})

@@ -134,6 +134,17 @@ def test_a_failed_account_keeps_what_was_last_known_of_it() -> None:
     assert (never.state, never.users, never.last_success_time) == (AccountState.DENIED, None, None)
 
 
+def test_text_of_others_enters_a_report_in_one_visible_line() -> None:
+    hostile = "pay\nments\x1b[2J\u202e"
+    account = Account(id=ID, name=hostile)
+    policy = spec(exemptions=[{"users": ["glass"], "reason": hostile}])
+    report = account_report(account, WORLD, evaluate(policy, WORLD, {}, NOW), NOW)
+    assert (report.account_name, report.findings[-1].exemption) == ("pay ments", "pay ments")
+    noted = account_status(account, report, snapshot(notes=(hostile,)), NOW)
+    failed = failed_account(account, None, denied=True, reason=AccountReason.ACCESS_DENIED, message=hostile)
+    assert {(status.name, status.message) for status in (noted, failed)} == {("pay ments", "pay ments")}
+
+
 def test_no_message_is_longer_than_the_schema_allows() -> None:
     """A status that the API server refuses for a long message of AWS would be lost whole."""
     endless = "User: arn:aws:sts::1:assumed-role/x is not authorized " * 100

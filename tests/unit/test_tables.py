@@ -49,6 +49,34 @@ def row_of(text: str, word: str) -> list[str]:
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_text_of_others_is_shown_as_it_is_and_moves_no_cursor(width: int) -> None:
+    hostile = "[bold red]x[/] \x1b[2J\u202eabc\rz"
+    account = AccountStatus(id=ID, name=hostile, state=AccountState.FAILED, reason=AccountReason.ERROR, message=hostile)
+    report = ReportStatus(
+        account_id=ID, account_name=hostile, findings=(finding("alice", exemption=hostile, first_seen=NOW),)
+    )
+    condition = Condition(
+        type=ConditionType.READY,
+        status="False",
+        reason=ConditionReason.INVALID_SPEC,
+        message=hostile,
+        last_transition_time=NOW,
+        observed_generation=1,
+    )
+    text = shown(
+        accounts_table([account]),
+        findings_table([report], NOW),
+        *advice([report], {}),
+        *conditions_line(PolicyStatus(conditions=(condition,))),
+        width=width,
+    )
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "[bold red]" in text
+    assert "[2J" not in text
+    assert max(len(line) for line in text.split("\n")) <= width
+
+
 def test_an_account_has_a_row_with_its_counts_and_dashes_where_it_was_never_audited() -> None:
     text = shown(
         accounts_table(

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from mfa_operator.api.duration import Duration
+from mfa_operator.api.text import one_line
 
 T = TypeVar("T")
 
 # What the CRDs allow of Go's notation: no days, no fractions of a millisecond, nothing negative.
 _DURATION = re.compile(r"([0-9]{1,6}([.][0-9]{1,3})?[smh])+")
+MAX_PROBLEM, MAX_SHOWN = 600, 120
+"""Characters of what is wrong, and of a value that is quoted there."""
 MAX_DURATION = 20
 """Characters of a duration."""
 
@@ -26,9 +29,9 @@ class InvalidObject(ValueError):
     """
 
     def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}" if path else problem)
         self.path = path
-        self.problem = problem
+        self.problem = one_line(problem, MAX_PROBLEM)
+        super().__init__(f"{one_line(path)}: {self.problem}" if path else self.problem)
 
 
 class WrongField(ValueError):
@@ -54,6 +57,11 @@ def prepare(*kinds: type[msgspec.Struct]) -> None:
     for kind in kinds:
         msgspec.json.Decoder(kind, dec_hook=_decode)
         _prepared.add(kind)
+
+
+def shown(value: object) -> str:
+    """A value as errors quote it: in one line, and not more of it than helps to find it."""
+    return one_line(repr(value), MAX_SHOWN)
 
 
 def from_dict(kind: type[T], value: object, *, at: str = "") -> T:
@@ -115,17 +123,17 @@ def _explain(problem: str, inner: str, value: object) -> str:
         return problem
     hint = f"; {_HINTS[field]}" if field in _HINTS else ""
     if hint and "matching regex" in problem:
-        return f"{value!r} will not do{hint}"
-    found = "" if repr(value) in problem else f"; found {value!r}"
+        return f"{shown(value)} will not do{hint}"
+    found = "" if repr(value) in problem else f"; found {shown(value)}"
     return f"{problem}{found}{hint}"
 
 
 def _decode(kind: type, value: object) -> object:
     if kind is Duration:
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no duration; write it in quotes, like '15m'")
+            raise ValueError(f"{shown(value)} is no duration; write it in quotes, like '15m'")
         if len(value) > MAX_DURATION or not _DURATION.fullmatch(value):
-            raise ValueError(f"{value!r} is no duration; write it like 90s, 15m, 4h or 1h30m")
+            raise ValueError(f"{shown(value)} is no duration; write it like 90s, 15m, 4h or 1h30m")
         return Duration.parse(value)
     raise NotImplementedError(f"no conversion to {kind}")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mfa_operator.api.conversion import InvalidObject, from_dict, prepare
+from mfa_operator.api.conversion import InvalidObject, from_dict, prepare, shown
 from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import PolicyStatus
@@ -54,7 +54,7 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
     """An MfaPolicy from its object. Raises InvalidObject naming the field."""
     for field, wanted in (("apiVersion", API_VERSION), ("kind", "MfaPolicy")):
         if body.get(field) != wanted:
-            raise InvalidObject(field, f"is {body.get(field)!r}; expected {wanted!r}")
+            raise InvalidObject(field, f"is {shown(body.get(field))}; expected {wanted!r}")
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping) or metadata.get("name") in (None, ""):
         raise InvalidObject("metadata.name", "the policy needs a name")
@@ -82,7 +82,7 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
 def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: str) -> None:
     """The API server's rules for names (RFC 1123). Raises InvalidObject."""
     if not isinstance(name, str):
-        raise InvalidObject(field, f"{name!r} is no text; write it in quotes")
+        raise InvalidObject(field, f"{shown(name)} is no text; write it in quotes")
     if len(name) > MAX_POLICY_NAME:
         raise InvalidObject(field, f"has more than {MAX_POLICY_NAME} characters")
     if not pattern.fullmatch(name):

@@ -18,6 +18,10 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from mfa_operator.api.enums import AccountReason, ErrorReason
+from mfa_operator.api.text import error_text, one_line
+
+MAX_CODE, MAX_MESSAGE = 128, 800
+"""Characters of AWS's code and message. A refusal that names user, action, resource and policy has some 600."""
 
 DENIED_CODES = frozenset(
     {
@@ -40,18 +44,19 @@ NOT_FOUND_CODES = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 class AwsFailure(Exception):
     """An AWS call that gave no answer. `code` is AWS's error code, or the kind of network error.
 
-    `status` is the HTTP status, 0 where there was none; `retries` is how often the call was tried before.
+    What AWS wrote is one line without secrets. `status` is the HTTP status, 0 where there was none; `retries` is how
+    often the call was tried before.
     """
 
     error_reason = ErrorReason.OTHER
     account_reason = AccountReason.ERROR
 
     def __init__(self, operation: str, code: str, message: str, *, status: int = 0, retries: int = 0) -> None:
-        super().__init__(f"{operation}: {code}: {message}")
-        self.status, self.retries = status, retries
         self.operation = operation
-        self.code = code
-        self.message = message
+        self.code = one_line(code, MAX_CODE)
+        self.message = error_text(message, MAX_MESSAGE)
+        self.status, self.retries = status, retries
+        super().__init__(f"{operation}: {self.code}: {self.message}")
 
 
 class Denied(AwsFailure):
@@ -122,4 +127,6 @@ def failure(operation: str, error: Exception) -> AwsFailure:
         return AwsFailure(operation, type(error).__name__, str(error))
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
         return TimedOut(operation, type(error).__name__, str(error))
-    return AwsFailure(operation, type(error).__name__, str(error).splitlines()[0][:300] if str(error) else "no message")
+    return AwsFailure(
+        operation, type(error).__name__, str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    )

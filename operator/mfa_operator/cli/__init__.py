@@ -11,6 +11,7 @@ import traceback
 import click
 
 from mfa_operator import __version__
+from mfa_operator.api.text import error_text
 from mfa_operator.config.settings import SettingsError
 
 BAD_INPUT = 3
@@ -96,7 +97,7 @@ def main() -> None:
 
 
 def _refuse(message: str) -> int:
-    click.echo(f"mfa-operator: {message}", err=True)
+    click.echo(f"mfa-operator: {error_text(message)}", err=True)
     return BAD_INPUT
 
 

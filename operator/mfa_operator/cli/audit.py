@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from mfa_operator.api.conversion import rfc3339, to_dict
+from mfa_operator.api.text import cell, one_line
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor, tell_failures
 from mfa_operator.clock import utc_now
@@ -19,6 +20,9 @@ from mfa_operator.offline.policy_files import load_policy, load_previous
 
 if TYPE_CHECKING:
     from mfa_operator.offline.audit import PolicyResult
+
+MAX_CELL = 1_024
+"""Characters of a CSV cell: as many as a message in status has."""
 
 EXIT_STATUSES = """\b
 Exit status:
@@ -77,7 +81,8 @@ def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
     from mfa_operator.offline.audit import failed_accounts
 
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
+    write = _cells(writer.writerow)
+    write(
         [
             "namespace",
             "policy",
@@ -97,7 +102,7 @@ def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
         ref = result.policy.ref
         for report in result.reports:
             for finding in report.findings:
-                writer.writerow(
+                write(
                     [
                         ref.namespace,
                         ref.name,
@@ -115,7 +120,16 @@ def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
                 )
         for account in failed_accounts(result):
             row = [ref.namespace, ref.name, account.id, account.name, "", "", account.state, account.reason]
-            writer.writerow([*row, "", "", "", account.message])
+            write([*row, "", "", "", account.message])
+
+
+def _cells(write: Callable[[Iterable[str]], object]) -> Callable[[Iterable[str]], None]:
+    """Writes a row whose cells are text, to spreadsheets too: user names may begin with an equals sign."""
+
+    def write_row(row: Iterable[str]) -> None:
+        write([cell(one_line(value, MAX_CELL)) for value in row])
+
+    return write_row
 
 
 def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mfa_operator.api.objects import Policy
+from mfa_operator.api.text import error_text
 from mfa_operator.offline.policy_files import Previous
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def tell_failures(results: Iterable[PolicyResult]) -> None:
     for result in results:
         for account in result.status.accounts:
             if account.message:
-                click.echo(f"{result.policy.ref} account {account.id}: {account.message}", err=True)
+                click.echo(error_text(f"{result.policy.ref} account {account.id}: {account.message}"), err=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import msgspec
 
 from mfa_operator.api.conversion import InvalidObject, from_dict
 from mfa_operator.api.policy import Account
+from mfa_operator.api.text import error_text, one_line
 from mfa_operator.cli import options
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.offline.policy_files import load_policy
@@ -64,14 +65,14 @@ def command(
     released = release(Sessions(retry_writes=True).account(account), None if everybody else users)
     for user in released:
         if user.error:
-            click.echo(f"mfa-operator: {user.user or account_id}: {user.error}", err=True)
+            click.echo(error_text(f"mfa-operator: {user.user or account_id}: {user.error}"), err=True)
     if output == "json":
         content = {"account": account_id, "users": [msgspec.to_builtins(user) for user in released if user.user]}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
     else:
         for user in released:
             if user.user:
-                click.echo(f"{user.user}: {user.result}")
+                click.echo(one_line(f"{user.user}: {user.result}"))
         if not released:
             click.echo(f"nobody is under quarantine in account {account_id}")
     return 2 if any(user.error for user in released) else 0

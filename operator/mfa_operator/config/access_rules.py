@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mfa_operator.api.conversion import WrongField, from_dict, prepare
+from mfa_operator.api.conversion import WrongField, from_dict, prepare, shown
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.globs import AnyGlob
 from mfa_operator.api.policy import Account
@@ -48,7 +48,7 @@ class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
             if glob != _EVERY_ROLE and glob.count(":") < _COLONS_OF_AN_ARN:
                 raise WrongField(
                     "roles",
-                    f"{glob!r} matches no role: no wildcard matches a colon; write all parts of the ARN, like"
+                    f"{shown(glob)} matches no role: no wildcard matches a colon; write all parts of the ARN, like"
                     " arn:aws:iam::*:role/mfa-operator, or * alone for every role",
                 )
 

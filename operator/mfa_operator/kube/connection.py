@@ -16,6 +16,7 @@ from kubernetes.config import (
 )
 
 from mfa_operator import __version__
+from mfa_operator.api.text import error_text
 from mfa_operator.kube.proxies import UnusableProxy, decide_proxy
 
 DEFAULT_KUBECONFIG = "~/.kube/config"
@@ -83,4 +84,4 @@ def _contexts(files: str) -> list[str]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return error_text(str(error)) or type(error).__name__

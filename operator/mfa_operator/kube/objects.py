@@ -11,6 +11,7 @@ from mfa_operator.api.conversion import from_dict, to_dict
 from mfa_operator.api.enums import ACCOUNT_LABEL, API_VERSION, GROUP, POLICY_LABEL
 from mfa_operator.api.objects import PolicyRef, known_status, policy_ref, report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus
+from mfa_operator.api.text import error_text
 from mfa_operator.reporting.events import EventNote
 
 REPORTING_CONTROLLER = "mfa-operator"
@@ -154,7 +155,7 @@ def event_body(regarding: PolicyObject, event: EventNote, now: datetime, *, name
         "action": event.action,
         "reason": event.reason.value,
         "type": "Warning" if event.reason.is_warning else "Normal",
-        "note": cut(event.note, MAX_NOTE),
+        "note": cut(error_text(event.note, MAX_NOTE), MAX_NOTE),
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": "MfaPolicy",

@@ -13,6 +13,7 @@ from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
 from kubernetes.config import ConfigException
 
 from mfa_operator.api.enums import GROUP, VERSION
+from mfa_operator.api.text import error_text
 from mfa_operator.kube.objects import REPORTING_CONTROLLER
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and to wait for more of an answer, in each try."""
 NO_ANSWER = 0
 CONFLICT, INVALID, TOO_LARGE, NOT_FOUND, EXPIRED = 409, 422, 413, 404, 410
-MAX_MESSAGE = 1000
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -43,8 +43,8 @@ class CallFailed(Exception):
     """One try failed: `status` is the HTTP status, NO_ANSWER where there was none; `retry_after` is in seconds."""
 
     def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(f"{status or 'no answer'}: {message}")
-        self.status, self.message, self.retry_after = status, message, retry_after
+        self.status, self.message, self.retry_after = status, error_text(message), retry_after
+        super().__init__(f"{status or 'no answer'}: {self.message}")
 
 
 class _CheckedPool:
@@ -139,7 +139,7 @@ class KubernetesCalls:
         """Say once what the API server warns of, such as fields that an older CRD does not know and drops."""
         if resource not in self._warned:
             self._warned.add(resource)
-            logger.warning("the API server warns about %s: %s", resource.plural, warning[:MAX_MESSAGE])
+            logger.warning("the API server warns about %s: %s", resource.plural, error_text(warning))
 
 
 def _failure(error: ApiException) -> CallFailed:
@@ -151,7 +151,7 @@ def _failure(error: ApiException) -> CallFailed:
     # The API server's own limit has a status of its own; etcd's limit (1.5 MiB) and gRPC's (2 MiB) come as 500.
     if status == 500 and ("request is too large" in message or "message larger than max" in message):
         status = TOO_LARGE
-    return CallFailed(status, message[:MAX_MESSAGE], _retry_after(error))
+    return CallFailed(status, message, _retry_after(error))
 
 
 def _retry_after(error: ApiException) -> float:

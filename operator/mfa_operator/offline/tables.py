@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mfa_operator.api.enums import AccountState, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, PolicyStatus, ReportStatus
+from mfa_operator.api.text import one_line
 from mfa_operator.reporting.account_report import OPEN_STATES
 from mfa_operator.reporting.guidance import problem, ways_out
 from mfa_operator.reporting.wording import account_label
@@ -29,6 +30,9 @@ MAX_ADVICE = 20
 
 WIDE = 140
 """Columns of a terminal from which on every fact has a column of its own; below, some stand under others."""
+
+MAX_TEXT = 1_500
+"""Characters of one value; the longest of ours are the commands of `advice`."""
 
 _STYLES: dict[str, str] = {
     FindingState.OVERDUE: "bold red",
@@ -86,16 +90,16 @@ def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
             account.exempt,
             account.unknown,
         )
-        state = Text(account.state, _STYLES[account.state])
-        cells = [state, *(Text("-" if count is None else str(count)) for count in counts)]
+        state = _text(account.state, _STYLES[account.state])
+        cells = [state, *(_text("-" if count is None else str(count)) for count in counts)]
         if wide:
-            table.add_row(account.id, Text(account.name), *cells, Text(account.message))
+            table.add_row(account.id, _text(account.name), *cells, _text(account.message))
         else:
-            table.add_row(Text(f"{account.name}\n{account.id}".lstrip()), *cells)
+            table.add_row(Text(f"{one_line(account.name)}\n{account.id}".lstrip()), *cells)
     if wide:
         return table
     messages = [
-        Text.assemble((f"{account.name or account.id}: ", "bold"), account.message)
+        Text.assemble(_text(f"{account.name or account.id}: ", "bold"), " ", _text(account.message))
         for account in accounts
         if account.message
     ]
@@ -111,8 +115,8 @@ def _findings(reports: Sequence[ReportStatus], now: datetime, wide: bool) -> Tab
     rows = []
     for report in reports:
         for finding in report.findings:
-            state, reason = Text(finding.state, _STYLES[finding.state]), Text(finding.reason)
-            times = [Text(relative(moment, now)) for moment in (finding.first_seen, finding.deadline)]
+            state, reason = _text(finding.state, _STYLES[finding.state]), _text(finding.reason)
+            times = [_text(relative(moment, now)) for moment in (finding.first_seen, finding.deadline)]
             rows.append(
                 _Row(
                     report.account_id,
@@ -134,9 +138,9 @@ def plan_table(users: Iterable[PlannedUser], now: datetime) -> RenderableType:
             user.account_name,
             user.user,
             (
-                Text(user.state, _STYLES[user.state]),
-                Text(relative(user.deadline, now)),
-                Text(str(user.action), "bold red") if user.acts else Text("nothing"),
+                _text(user.state, _STYLES[user.state]),
+                _text(relative(user.deadline, now)),
+                _text(str(user.action), "bold red") if user.acts else _text("nothing"),
             ),
             f"{user.reason}: {user.message}" if user.reason else "",
         )
@@ -155,15 +159,20 @@ def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row
     if wide:
         table.add_column(details, overflow="fold")
         for row in rows:
-            table.add_row(Text(row.account_name or row.account_id), Text(row.user), *row.cells, Text(row.details))
+            table.add_row(_text(row.account_name or row.account_id), _text(row.user), *row.cells, _text(row.details))
         return table
     for account, users in groupby(rows, lambda row: account_label(row.account_id, row.account_name)):
-        table.add_row(Text(account, "bold"))
+        table.add_row(_text(account, "bold"))
         for row in users:
-            table.add_row(Padding(Text(row.user), (0, 0, 0, 2)), *row.cells)
+            table.add_row(Padding(_text(row.user), (0, 0, 0, 2)), *row.cells)
             if row.details:
-                table.add_row(Padding(Text(row.details, "dim"), (0, 0, 0, 4)))
+                table.add_row(Padding(_text(row.details, "dim"), (0, 0, 0, 4)))
     return table
+
+
+def _text(value: str, style: str = "") -> Text:
+    """A value that others may have written: in one line, and never read as rich's markup."""
+    return Text(one_line(value, MAX_TEXT), style)
 
 
 def _table(title: str, *, wide: bool) -> Table:
@@ -175,18 +184,18 @@ def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> It
     """What to do about each open violation, spelled out for the first ones. `partitions`: by account id, if not aws."""
     found = [(report, finding) for report in reports for finding in report.findings if finding.state in OPEN_STATES]
     for report, finding in found[:MAX_ADVICE]:
-        yield Text(f"{finding.user} ({report.account_name or report.account_id}) {problem(finding)}:", "bold")
+        yield _text(f"{finding.user} ({report.account_name or report.account_id}) {problem(finding)}:", "bold")
         for line in ways_out(finding, report.account_id, partitions.get(report.account_id, "aws")):
-            yield Padding(Text(line), (0, 0, 0, 2))
+            yield Padding(_text(line), (0, 0, 0, 2))
     if len(found) > MAX_ADVICE:
-        yield Text(f"The same two ways out go for the other {len(found) - MAX_ADVICE}.")
+        yield _text(f"The same two ways out go for the other {len(found) - MAX_ADVICE}.")
 
 
 def conditions_line(status: PolicyStatus) -> Iterable[Text]:
     for condition in status.conditions:
         style = {"True": "green", "False": "red", "Unknown": "magenta"}[condition.status]
         yield Text.assemble(
-            (f"{condition.type}={condition.status}", style), f" {condition.reason}: {condition.message}"
+            (f"{condition.type}={condition.status}", style), " ", _text(f"{condition.reason}: {condition.message}")
         )
 
 

@@ -1,15 +1,26 @@
-"""Logging of the process: text for people, JSON for collectors; to stderr."""
+"""Logging of the process: text for people, JSON for collectors; to stderr.
+
+One line a record in both forms, whatever stands in it: names and errors that others wrote cannot forge a record, move a
+terminal's cursor or show a secret. Lines of a traceback are joined by " | " in text.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
+from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from mfa_operator.api.text import error_text, one_line, without_secrets
 from mfa_operator.config.settings import LogSettings
+
+MAX_RECORD = 4_000
+"""Characters of a record's line, of its text in JSON, and of a line of a traceback."""
+MAX_TRACEBACK = 100
+"""Lines of a traceback: the last ones, which say what happened."""
 
 SECRETIVE = ("boto3", "botocore", "s3transfer", "urllib3", "kubernetes", "aiohttp", "stamina")
 """At debug, stamina at warning, these log whole requests, answers or arguments, temporary AWS credentials among them:
@@ -49,14 +60,46 @@ def flush() -> None:
         handler.flush()
 
 
+def _traceback(text: str) -> list[str]:
+    """The lines of a traceback, each made safe to show."""
+    lines = text.splitlines()[-MAX_TRACEBACK:]
+    return [one_line(line, MAX_RECORD) for line in without_secrets("\n".join(lines)).splitlines()]
+
+
+class _TextFormatter(logging.Formatter):
+    """One line a record, its traceback included."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        record.message = error_text(record.message, MAX_RECORD)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        message, *traceback = super().format(record).split("\n", 1)
+        return " | ".join([message, *(line for text in traceback for line in _traceback(text) if line)])
+
+
+class _JsonFormatter(JsonFormatter):
+    """Texts without control characters and secrets; a traceback keeps its lines."""
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: value
+            if not isinstance(value, str)
+            else "\n".join(_traceback(value))
+            if key in ("exc_info", "stack_info")
+            else error_text(value, MAX_RECORD)
+            for key, value in super().process_log_record(log_data).items()
+        }
+
+
 def _text() -> logging.Formatter:
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = _TextFormatter("%(asctime)sZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     return formatter
 
 
 def _json() -> logging.Formatter:
-    return JsonFormatter(
+    return _JsonFormatter(
         ["levelname", "name", "message"],
         rename_fields={"levelname": "level", "name": "logger"},
         reserved_attrs=[*RESERVED_ATTRS, *_KOPF_ATTRS],

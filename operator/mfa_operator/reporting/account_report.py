@@ -19,6 +19,7 @@ from mfa_operator.api.enums import (
 )
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import AccountStatus, Counts, Finding, FindingRemediation, PolicyStatus, ReportStatus
+from mfa_operator.api.text import one_line
 from mfa_operator.evaluation.exemptions import next_expiry
 from mfa_operator.evaluation.facts import Snapshot
 from mfa_operator.evaluation.verdicts import Verdict
@@ -61,7 +62,7 @@ def account_report(
     return fitted(
         ReportStatus(
             account_id=account.id,
-            account_name=account.name,
+            account_name=one_line(account.name),
             audited_at=now,
             credential_report_time=snapshot.report_time,
             summary=_counts(verdicts, findings),
@@ -80,7 +81,7 @@ def account_status(account: Account, report: ReportStatus, snapshot: Snapshot, n
     counts = report.summary
     return AccountStatus(
         id=account.id,
-        name=account.name,
+        name=one_line(account.name),
         state=AccountState.AUDITED,
         users=counts.users,
         console_users=counts.console_users,
@@ -101,7 +102,7 @@ def failed_account(
     known = before or AccountStatus(id=account.id, state=AccountState.FAILED)
     return msgspec.structs.replace(
         known,
-        name=account.name,
+        name=one_line(account.name),
         state=AccountState.DENIED if denied else AccountState.FAILED,
         reason=reason,
         message=shortened(message),
@@ -188,7 +189,7 @@ def _finding(
         last_sign_in=verdict.last_sign_in,
         first_seen=verdict.first_seen or (before.first_seen if before and removal else None),
         deadline=verdict.deadline or (before.deadline if before and removal else None),
-        exemption=verdict.exemption,
+        exemption=one_line(verdict.exemption),
         remediation=record,
     )
 

@@ -1,11 +1,16 @@
 """Words for people, cut to what a field holds."""
 
+from __future__ import annotations
+
+from mfa_operator.api.text import error_text
+
 MAX_MESSAGE = 1024
 """Characters of a message in status; the CRDs' bound."""
 
 
 def shortened(message: str, limit: int = MAX_MESSAGE) -> str:
-    return message if len(message) <= limit else message[: limit - 1] + "…"
+    """A message for status: one line, free of secrets, at most `limit` characters."""
+    return error_text(message, limit)
 
 
 def many(count: int, noun: str) -> str:
