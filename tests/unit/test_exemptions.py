@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfa_operator.evaluation.exemptions import candidates, covering, next_expiry
-from tests.unit.facts import DAY, ID, NOW, spec
+from mfa_operator.evaluation.exemptions import _users, candidates, covering, next_expiry
+from mfa_operator.evaluation.verdicts import evaluate
+from mfa_operator.scheduling.due import PassAbandoned
+from tests.unit.facts import DAY, ID, NOW, snapshot, spec, violator
 
 SECOND = timedelta(seconds=1)
 
@@ -120,3 +122,27 @@ def test_a_name_written_as_it_is_covers_that_user_alone(name: str) -> None:
     assert covers(exemption(name), name)
     assert not covers(exemption(name), name + "x")
     assert not covers(exemption(name), "x" + name)
+
+
+class TestManyGlobs:
+    """One policy may hold 5,000 globs; its users are judged all the same, and others are not kept waiting."""
+
+    def test_globs_are_prepared_once_for_all_users(self) -> None:
+        policy = spec(exemptions=[exemption(f"robot-{number}-*", f"r?bot-{number}") for number in range(50)])
+        before = _users.cache_info().misses
+        for user in range(100):
+            candidates(policy, ID, f"user-{user}", "/", NOW)
+        assert _users.cache_info().misses - before == 50
+
+    def test_judging_can_be_ended_between_two_exemptions(self) -> None:
+        policy = spec(exemptions=[exemption(f"robot-{number}-*") for number in range(50)])
+        left = iter(range(120))
+
+        def checkpoint() -> None:
+            if next(left, None) is None:
+                raise PassAbandoned
+
+        users = snapshot(*[violator(f"user-{number}") for number in range(10)])
+        with pytest.raises(PassAbandoned):
+            evaluate(policy, users, {}, NOW, checkpoint=checkpoint)
+        assert evaluate(policy, users, {}, NOW)

@@ -26,7 +26,7 @@ from mfa_operator.api.enums import (
     UserScope,
     UserState,
 )
-from mfa_operator.api.policy import PolicySpec
+from mfa_operator.api.policy import Exemption, PolicySpec
 from mfa_operator.api.status import Finding
 from mfa_operator.evaluation.exemptions import candidates, covering
 from mfa_operator.evaluation.facts import RootFacts, Snapshot, UserFacts
@@ -64,6 +64,13 @@ class Case:
     needs: Needs
     account_id: str
     now: datetime
+    checkpoint: Callable[[], object] = lambda: None
+
+    @property
+    def exemptions(self) -> list[Exemption]:
+        """Those that cover the user, whatever tags they ask for."""
+        user = self.facts.user
+        return candidates(self.spec, self.account_id, user.name, user.path, self.now, checkpoint=self.checkpoint)
 
     @property
     def oldest(self) -> datetime:
@@ -96,15 +103,23 @@ def needs_of(spec: PolicySpec) -> Needs:
     )
 
 
-def evaluate(spec: PolicySpec, snapshot: Snapshot, previous: Mapping[str, Finding], now: datetime) -> list[Verdict]:
+def evaluate(
+    spec: PolicySpec,
+    snapshot: Snapshot,
+    previous: Mapping[str, Finding],
+    now: datetime,
+    *,
+    checkpoint: Callable[[], object] = lambda: None,
+) -> list[Verdict]:
     """Verdicts on every user of the account, root among them where the policy asks for it, ordered by name.
 
-    `previous` holds the findings of the last MfaReport by user: firstSeen lives on in them.
+    `previous` holds the findings of the last MfaReport by user: firstSeen lives on in them. `checkpoint` is called
+    again and again meanwhile; what it raises ends the judging.
     """
     needs = needs_of(spec)
     verdicts = []
     for facts in snapshot.users:
-        case = Case(facts, spec, needs, snapshot.account_id, now)
+        case = Case(facts, spec, needs, snapshot.account_id, now, checkpoint)
         state, reason, exemption = next(ruling for rule in RULES if (ruling := rule(case)))
         verdict = Verdict(
             user=facts.user.name,
@@ -130,7 +145,7 @@ def wants_tags(case: Case) -> bool:
         return False
     if any(rule(case) for rule in RULES[:4]):
         return False
-    found = candidates(case.spec, case.account_id, case.facts.user.name, case.facts.user.path, case.now)
+    found = case.exemptions
     return bool(found) and covering(found, None) is None
 
 
@@ -165,7 +180,7 @@ def _compliant(case: Case) -> Ruling | None:
 
 
 def _exempt(case: Case) -> Ruling | None:
-    found = candidates(case.spec, case.account_id, case.facts.user.name, case.facts.user.path, case.now)
+    found = case.exemptions
     exemption = covering(found, case.tags)
     if exemption:
         return UserState.EXEMPT, _missing(case), exemption.reason

@@ -19,6 +19,7 @@ from mfa_operator.evaluation.facts import Snapshot
 from mfa_operator.evaluation.verdicts import Case, Verdict, evaluate, needs_of, wants_tags
 from mfa_operator.reporting.account_report import account_report
 from mfa_operator.reporting.wording import many
+from mfa_operator.scheduling.due import PassAbandoned
 
 SHARE = 0.1
 """Share of its interval within which a policy is content with what another policy's pass fetched of an account."""
@@ -74,14 +75,21 @@ class Auditor:
             count_error=failures.append,
         )
         ask_tags = [
-            facts.user.name for facts in snapshot.users if wants_tags(Case(facts, spec, needs, account.id, now))
+            facts.user.name
+            for facts in snapshot.users
+            if wants_tags(Case(facts, spec, needs, account.id, now, self._checkpoint))
         ]
         snapshot = collector.add_tags(snapshot, ask_tags, failures.append)
-        verdicts = evaluate(spec, snapshot, findings, now)
+        verdicts = evaluate(spec, snapshot, findings, now, checkpoint=self._checkpoint)
         if failures:
             snapshot = replace(snapshot, notes=(*snapshot.notes, _failed_looks(failures)))
         report = account_report(account, snapshot, verdicts, now, previous=findings)
         return Audit(snapshot, tuple(verdicts), report, tuple(failures))
+
+    def _checkpoint(self) -> None:
+        """Judging thousands of users by thousands of globs can take long; a process that stops does not wait for it."""
+        if self.sessions.stopping.is_set():
+            raise PassAbandoned("judging")
 
     def collector(self, account: Account) -> Collector:
         """The account's collector: one per account and way to reach it, whichever policies name it."""
