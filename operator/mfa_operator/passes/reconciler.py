@@ -138,13 +138,14 @@ class Reconciler:
             # A pass that nobody asked for may use what an earlier one looked up.
             policy.requested_at if fresh else policy.status.last_handled_requested_at,
         )
+        # First, so that alerts speak the truth whatever becomes of the writes.
+        self._show(policy, status, reports, now)
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
         self._drop_other_reports(policy, spec_before)
         self._cluster.write_policy_status(last, status)
         for outcome in outcomes:
             for note in outcome.notes:
                 self._cluster.emit(policy, note)
-        self._show(policy, status, reports, now)
         self._metrics.observe_pass(ref, time.monotonic() - started)
         self._prune()
         return PassEnd(policy.generation, policy.requested_at, due)

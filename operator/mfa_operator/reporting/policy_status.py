@@ -22,6 +22,7 @@ from mfa_operator.api.status import (
     PolicySummary,
     ReportStatus,
 )
+from mfa_operator.reporting.status_size import fitted
 from mfa_operator.reporting.wording import many, shortened
 
 
@@ -122,7 +123,7 @@ def policy_status(
         compliant(summary, generation, now),
         accounts_audited(accounts, generation, now),
     )
-    return PolicyStatus(
+    status = PolicyStatus(
         observed_generation=generation,
         last_pass_time=now,
         next_pass_time=next_pass,
@@ -134,6 +135,7 @@ def policy_status(
         findings=findings[:MAX_STATUS_FINDINGS],
         findings_total=sum(len(report.findings) for report in reports.values()),
     )
+    return fitted(status)
 
 
 def pass_running_status(before: PolicyStatus, generation: int, now: datetime) -> PolicyStatus:
