@@ -17,7 +17,7 @@ from mfa_operator.api.enums import ErrorReason, EventReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
 from tools import architecture
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +70,7 @@ def metrics() -> str:
     ref, now = PolicyRef("ns", "p"), datetime(2026, 1, 1, tzinfo=UTC)
     account = AccountFigures(True, Counts(), now, now, now, (("user", "NoMfa"),))
     exported.set_policy(ref, PolicyFigures(timedelta(minutes=15), now, now, {"111122223333": account}))
+    exported.set_serving(ref, Serving(ready=True, suspended=False))
     exported.observe_pass(ref, 1.0)
     exported.count_error(ref, "111122223333", ErrorReason.OTHER)
     exported.count_remediation(ref, "111122223333", RemediationAction.QUARANTINE, "done")

@@ -9,8 +9,11 @@ Labels = dict[str, str]
 Values = Callable[[int], float | None]
 """The sample at a minute since the beginning, whose Unix time is 0; None: no sample."""
 
-POLICY = {"policy_namespace": "security", "policy": "console-mfa"}
+CLUSTER = {"cluster": "eu-1"}
+"""As a label that a scrape or Prometheus adds: it has to be on every alert."""
+POLICY = {**CLUSTER, "policy_namespace": "security", "policy": "console-mfa"}
 ACCOUNT = {**POLICY, "account_id": "111122223333"}
+ACCOUNT_OF_NAMESPACE = {label: value for label, value in ACCOUNT.items() if label != "policy"}
 REMEDIATION = {**ACCOUNT, "action": "QuarantineUntilMfa"}
 MINUTE, HOUR, DAY = 60, 3600, 86400
 INTERVAL = 15 * MINUTE
@@ -50,6 +53,8 @@ class Alert:
     """Minutes of the bad state after which it must fire; two minutes before that it must not."""
     text: tuple[str, ...]
     """Parts of summary and description, one minute after it fires."""
+    remembers: int = 0
+    """Minutes for which it looks back."""
 
 
 def users(state: str) -> Series:
@@ -59,6 +64,15 @@ def users(state: str) -> Series:
 UP = Series("mfa_policy_account_up", ACCOUNT, bad=always(0), good=always(1))
 UP_THROUGHOUT = Series("mfa_policy_account_up", ACCOUNT, bad=always(1), good=always(1))
 EVERY_15_MINUTES = Series("mfa_policy_interval_seconds", POLICY, bad=always(INTERVAL), good=always(INTERVAL))
+
+
+READY = Series("mfa_policy_ready", POLICY, bad=always(0), good=always(1))
+SUSPENDED = Series("mfa_policy_suspended", POLICY, bad=always(1), good=always(0))
+
+
+def passes(minutes: int, each: float) -> Values:
+    """A counter that grows by `each` after so many minutes."""
+    return lambda minute: minute // minutes * each
 
 
 def stopped(name: str) -> Series:
@@ -109,21 +123,21 @@ ALERTS = (
     Alert(
         "MfaAccountUnreachable",
         "warning",
-        ACCOUNT,
+        ACCOUNT_OF_NAMESPACE,
         (UP,),
         fires_after=30,
-        text=("failed to audit account 111122223333 for half an hour",),
+        text=("namespace security have failed to audit account 111122223333 for half an hour",),
     ),
     Alert(
         "MfaAuditStale",
         "critical",
-        ACCOUNT,
+        POLICY,
         (stopped("mfa_policy_last_success_timestamp_seconds"), EVERY_15_MINUTES),
         # Three intervals and half an hour, and the alert's own 5 minutes.
         fires_after=75 + 5 + 1,
         text=(
-            "111122223333 has not been audited for 1h 22m",
-            "more than three intervals of policy security/console-mfa",
+            "Policy security/console-mfa has not been audited for 1h 22m",
+            "more than three of its intervals",
         ),
     ),
     Alert(
@@ -147,26 +161,74 @@ ALERTS = (
         text=("audited for an hour without a credential report",),
     ),
     Alert(
+        "MfaManyAccountsFailing",
+        "critical",
+        CLUSTER,
+        tuple(
+            Series("mfa_policy_account_up", {**ACCOUNT, "account_id": f"{number:012}"}, bad=always(0), good=always(1))
+            for number in range(3)
+        ),
+        fires_after=10,
+        text=("3 AWS accounts cannot be audited", "the cause is one that they share"),
+    ),
+    Alert(
+        "MfaPolicyNotServed",
+        "warning",
+        POLICY,
+        (READY, Series("mfa_policy_suspended", POLICY, bad=always(0), good=always(0))),
+        fires_after=15,
+        text=("no account of policy security/console-mfa has been audited", "The condition Ready says which"),
+    ),
+    Alert(
+        "MfaPolicySuspended",
+        "info",
+        POLICY,
+        (READY, SUSPENDED),
+        fires_after=24 * 60,
+        text=("security/console-mfa has been suspended for more than a day",),
+    ),
+    Alert(
+        "MfaPassSlow",
+        "warning",
+        POLICY,
+        (
+            Series("mfa_policy_pass_duration_seconds_sum", POLICY, bad=passes(20, 1200), good=passes(15, 60)),
+            Series("mfa_policy_pass_duration_seconds_count", POLICY, bad=passes(20, 1), good=passes(15, 1)),
+            EVERY_15_MINUTES,
+        ),
+        fires_after=35,
+        text=("security/console-mfa takes 20m 0s on average, longer than spec.interval",),
+        remembers=360,
+    ),
+    Alert(
+        "MfaQuarantinesLeft",
+        "warning",
+        ACCOUNT,
+        (Series("mfa_policy_quarantined_users", ACCOUNT, bad=always(2), good=always(0)), SUSPENDED),
+        fires_after=15,
+        text=("2 users of account 111122223333 are under quarantine by policy security/console-mfa",),
+    ),
+    Alert(
         "MfaOperatorDown",
         "critical",
-        {},
-        (Series("mfa_operator_leader", {}, bad=always(0), good=always(1)),),
+        CLUSTER,
+        (Series("mfa_operator_leader", CLUSTER, bad=always(0), good=always(1)),),
         fires_after=5,
         text=("no replica of mfa-operator has said that it leads",),
     ),
     Alert(
         "MfaSettingsUnreadable",
         "warning",
-        {},
-        (Series("mfa_operator_settings_up", {}, bad=always(0), good=always(1)),),
+        CLUSTER,
+        (Series("mfa_operator_settings_up", CLUSTER, bad=always(0), good=always(1)),),
         fires_after=5,
         text=("the settings file could not be read",),
     ),
     Alert(
         "MfaPolicyOverlooked",
         "warning",
-        {},
-        (Series("mfa_operator_overlooked_policies_total", {}, bad=float, good=always(1000)),),
+        CLUSTER,
+        (Series("mfa_operator_overlooked_policies_total", CLUSTER, bad=float, good=always(1000)),),
         fires_after=2,
         text=("policies were found with no pass to come",),
     ),

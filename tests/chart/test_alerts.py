@@ -12,7 +12,20 @@ import pytest
 import yaml
 
 from mfa_operator.metrics.exporter import Metrics
-from tests.chart.alert_cases import ACCOUNT, ALERTS, REMEDIATION, Alert, Labels, Series, Values, remediations
+from mfa_operator.reporting.guidance import RUNBOOK_BASE_URL
+from tests.chart.alert_cases import (
+    ACCOUNT,
+    ACCOUNT_OF_NAMESPACE,
+    ALERTS,
+    CLUSTER,
+    POLICY,
+    REMEDIATION,
+    Alert,
+    Labels,
+    Series,
+    Values,
+    remediations,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "deploy" / "prometheus" / "rules.yaml"
@@ -25,7 +38,9 @@ COUNTED = {
     "MfaRemediationHappened": "done",
 }
 SEVERITY = {"MfaRemediationFailing": "warning", "MfaRemediationRefused": "warning", "MfaRemediationHappened": "info"}
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+ALERT_RULES = [rule for rule in ALL_RULES if "alert" in rule]
 
 
 class Scenario:
@@ -49,6 +64,15 @@ class Scenario:
             fixed = {"alertname": self._alert, "alertstate": "firing"}
             samples = [{"labels": selector("ALERTS", {**fixed, **each}), "value": 1} for each in labels]
             self._checks.append({"expr": expr, "eval_time": f"{minute}m", "exp_samples": samples})
+        return self
+
+    def only(self, minutes: Sequence[int], *alerts: Labels) -> Scenario:
+        """At each of these minutes just these alerts fire, whatever their names."""
+        for minute in minutes:
+            samples = [{"labels": selector("ALERTS", {**each, "alertstate": "firing"}), "value": 1} for each in alerts]
+            self._checks.append(
+                {"expr": 'ALERTS{alertstate="firing"}', "eval_time": f"{minute}m", "exp_samples": samples}
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,19 +135,21 @@ class TestStates:
         expect(promtool, tmp_path, bad, good)
 
     def test_resolves(self, promtool: Path, tmp_path: Path, alert: Alert) -> None:
-        scenario = Scenario("mended", alert.name)
+        scenario = Scenario("resolved", alert.name)
         end = alert.fires_after + 10
-        fill(scenario, alert.series, end, 60)
-        scenario.firing([end - 1], labels_of(alert)).firing(range(end + RESOLVED_AFTER, end + 60))
+        after = RESOLVED_AFTER + alert.remembers
+        fill(scenario, alert.series, end, after + 43)
+        scenario.firing([end - 1], labels_of(alert)).firing(range(end + after, end + after + 43))
         expect(promtool, tmp_path, scenario)
 
-    @pytest.mark.parametrize("alert", [each for each in ALERTS if each.labels], ids=lambda each: each.name)
+    @pytest.mark.parametrize("alert", [each for each in ALERTS if "policy" in each.labels], ids=lambda each: each.name)
     def test_goes_with_its_policy(self, promtool: Path, tmp_path: Path, alert: Alert) -> None:
         end = alert.fires_after + 10
+        after = RESOLVED_AFTER + alert.remembers
         scenario = Scenario("deleted", alert.name)
         for each in alert.series:
             scenario.series(each.name, {**each.labels, "pod": "a"}, [*minutes(each.bad, end), "stale"])
-        scenario.firing([end - 1], labels_of(alert)).firing(range(end + RESOLVED_AFTER, end + 60))
+        scenario.firing([end - 1], labels_of(alert)).firing(range(end + after, end + after + 43))
         expect(promtool, tmp_path, scenario)
 
     def test_a_new_leader_neither_ends_it_nor_doubles_it(self, promtool: Path, tmp_path: Path, alert: Alert) -> None:
@@ -160,7 +186,7 @@ def test_an_account_that_fails_looks_no_better(promtool: Path, tmp_path: Path, n
     for scenario in (findings, unreachable):
         fill(scenario, alert.series, begin + 120).series("mfa_policy_account_up", {**ACCOUNT, "pod": "a"}, up)
     findings.firing(range(begin, begin + 120, 5), labels_of(alert))
-    unreachable.firing([begin]).firing([begin + 40], {**ACCOUNT, "severity": "warning"})
+    unreachable.firing([begin]).firing([begin + 40], {**ACCOUNT_OF_NAMESPACE, "severity": "warning"})
     expect(promtool, tmp_path, findings, unreachable)
 
 
@@ -180,7 +206,7 @@ def test_only_the_account_concerned_is_named(promtool: Path, tmp_path: Path) -> 
 
 def test_a_long_interval_makes_no_audit_stale(promtool: Path, tmp_path: Path) -> None:
     """A daily policy is audited once a day."""
-    policy = {"policy_namespace": "security", "policy": "console-mfa", "pod": "a"}
+    policy = {**POLICY, "pod": "a"}
     scenario = Scenario("daily", "MfaAuditStale")
     scenario.series("mfa_policy_last_success_timestamp_seconds", {**ACCOUNT, "pod": "a"}, [0] * 1440)
     scenario.series("mfa_policy_interval_seconds", policy, [86400] * 1440)
@@ -191,11 +217,140 @@ def test_no_operator_at_all_is_down_and_a_waiting_replica_is_not(promtool: Path,
     name, down = "MfaOperatorDown", {"severity": "critical"}
     nothing = Scenario("nothing", name).firing([3]).firing([6, 60], down)
     nothing.series("up", {"job": "else"}, [1] * 60)
+    other = Scenario("other cluster", name).series("mfa_operator_leader", {"cluster": "eu-1", "pod": "a"}, [1] * 60)
+    other.series("mfa_operator_leader", {"cluster": "us-1", "pod": "a"}, [*([1] * 20), "stale"])
+    other.firing([19]).firing([40], {**down, "cluster": "us-1"})
     gone = Scenario("gone", name).series("mfa_operator_leader", {"pod": "a"}, [*([1] * 20), "stale"])
     gone.firing(range(20)).firing([40], down)
     pair = Scenario("pair", name).series("mfa_operator_leader", {"pod": "a"}, [1] * 60)
     pair.series("mfa_operator_leader", {"pod": "b"}, [0] * 60).firing(range(60))
-    expect(promtool, tmp_path, nothing, gone, pair)
+    expect(promtool, tmp_path, nothing, other, gone, pair)
+
+
+OTHER_CLUSTER = {"cluster": "us-1"}
+
+
+class World:
+    """A scenario with whole policies in it: every series that the alerts of an audit go by."""
+
+    def __init__(self, name: str, length: int) -> None:
+        self.scenario, self.length = Scenario(name, ""), length
+        for cluster in (CLUSTER, OTHER_CLUSTER):
+            self.scenario.series("mfa_operator_leader", {**cluster, "pod": "a"}, [1] * length)
+
+    def policy(
+        self,
+        name: str,
+        accounts: Sequence[str],
+        *,
+        failing: Sequence[str] = (),
+        ready: bool | None = None,
+        suspended: bool = False,
+        cluster: Labels = CLUSTER,
+    ) -> World:
+        """One policy every 15 minutes; the accounts that fail, and all of a suspended one, were audited at minute 0."""
+        policy = {**cluster, "policy_namespace": "security", "policy": name, "pod": "a"}
+        is_ready = ready if ready is not None else not suspended and set(failing) != set(accounts)
+        for metric, value in (
+            ("mfa_policy_ready", int(is_ready)),
+            ("mfa_policy_suspended", int(suspended)),
+            ("mfa_policy_interval_seconds", 900),
+        ):
+            self.scenario.series(metric, policy, [value] * self.length)
+        for account_id in accounts:
+            labels = {**policy, "account_id": account_id}
+            still = account_id in failing or not is_ready
+            times: list[float | str | None] = [0 if still else minute * 60 for minute in range(self.length)]
+            self.scenario.series("mfa_policy_account_up", labels, [int(account_id not in failing)] * self.length)
+            for metric in ("last_success", "credential_report"):
+                self.scenario.series(f"mfa_policy_{metric}_timestamp_seconds", labels, times)
+            for state in ("violating", "overdue", "unknown"):
+                self.scenario.series("mfa_policy_users", {**labels, "state": state}, [0] * self.length)
+        return self
+
+
+def ids(count: int, begin: int = 0) -> list[str]:
+    return [f"{number:012}" for number in range(begin, begin + count)]
+
+
+def many(cluster: Labels = CLUSTER) -> Labels:
+    return {**cluster, "alertname": "MfaManyAccountsFailing", "severity": "critical"}
+
+
+def unreachable(account_id: str, cluster: Labels = CLUSTER) -> Labels:
+    names = {"alertname": "MfaAccountUnreachable", "severity": "warning", "policy_namespace": "security"}
+    return {**cluster, **names, "account_id": account_id}
+
+
+def not_served(policy: str) -> Labels:
+    names = {"alertname": "MfaPolicyNotServed", "severity": "warning", "policy_namespace": "security"}
+    return {**CLUSTER, **names, "policy": policy}
+
+
+class TestOneCauseIsOneAlert:
+    def test_a_failing_account(self, promtool: Path, tmp_path: Path) -> None:
+        """However long it lasts, and however many policies of the namespace name the account."""
+        one = World("one", 700).policy("a", ids(10), failing=ids(1)).policy("b", ids(5), failing=ids(1))
+        expect(promtool, tmp_path, one.scenario.only([29]).only([45, 120, 690], unreachable(ids(1)[0])))
+
+    def test_the_only_account_of_a_policy(self, promtool: Path, tmp_path: Path) -> None:
+        one = World("one", 700).policy("a", ids(1), failing=ids(1)).policy("b", ids(5, 1))
+        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")))
+
+    def test_a_broken_role_of_the_operator(self, promtool: Path, tmp_path: Path) -> None:
+        """300 accounts of 30 policies: one alert, from the first minute on."""
+        storm = World("storm", 200)
+        for number in range(30):
+            accounts = ids(10, number * 10)
+            storm.policy(f"p{number}", accounts, failing=accounts)
+        expect(promtool, tmp_path, storm.scenario.only([9]).only([12, 45, 199], many()))
+
+    def test_many_of_many_and_few_of_few(self, promtool: Path, tmp_path: Path) -> None:
+        """Two failing accounts of four are two alerts; twenty of three hundred are one."""
+        few = World("few", 60).policy("a", ids(4), failing=ids(2))
+        few.scenario.only([50], *map(unreachable, ids(2)))
+        most = World("twenty", 60).policy("a", ids(300), failing=ids(20))
+        most.scenario.only([50], many())
+        expect(promtool, tmp_path, few.scenario, most.scenario)
+
+    def test_policies_that_overlap_count_an_account_once(self, promtool: Path, tmp_path: Path) -> None:
+        """Two failing accounts of three policies are two, not six; one that a policy audits is up."""
+        two = World("two", 60)
+        for name in "abc":
+            two.policy(name, ids(4), failing=ids(2))
+        two.scenario.only([50], *map(unreachable, ids(2)))
+        roles = World("roles", 60).policy("a", ids(4), failing=ids(3)).policy("b", ids(4))
+        roles.scenario.only([50], *map(unreachable, ids(3)))
+        expect(promtool, tmp_path, two.scenario, roles.scenario)
+
+    def test_a_storm_in_one_cluster_silences_no_other(self, promtool: Path, tmp_path: Path) -> None:
+        both = World("both", 60).policy("a", ids(10), failing=ids(10))
+        both.policy("a", ids(10), failing=ids(1), cluster=OTHER_CLUSTER)
+        expect(promtool, tmp_path, both.scenario.only([50], many(), unreachable(ids(1)[0], OTHER_CLUSTER)))
+
+    def test_a_policy_that_is_invalid_now(self, promtool: Path, tmp_path: Path) -> None:
+        """What its last good pass showed gets older; one alert says why."""
+        one = World("invalid", 700).policy("a", ids(3), ready=False).policy("b", ids(4, 3))
+        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")))
+
+    def test_suspending_a_policy_pages_nobody(self, promtool: Path, tmp_path: Path) -> None:
+        """Neither for its accounts that failed before, nor for what gets old; after a day an info says so."""
+        asleep = World("asleep", 1500).policy("a", ids(3), failing=ids(3), suspended=True).policy("b", ids(4, 3))
+        names = {"alertname": "MfaPolicySuspended", "severity": "info", "policy_namespace": "security", "policy": "a"}
+        asleep.scenario.only(range(0, 1440, 45)).only([1445], {**CLUSTER, **names})
+        expect(promtool, tmp_path, asleep.scenario)
+
+
+@pytest.mark.parametrize(("leads", "left"), [(1, True), (0, False)])
+def test_quarantines_of_a_policy_that_is_gone(promtool: Path, tmp_path: Path, leads: int, left: bool) -> None:
+    """With no operator at work every series is gone, and that has an alert of its own."""
+    scenario = Scenario("gone", "MfaQuarantinesLeft")
+    scenario.series("mfa_operator_leader", {**CLUSTER, "pod": "a"}, [leads] * 120)
+    scenario.series("mfa_policy_quarantined_users", {**ACCOUNT, "pod": "a"}, [*([2] * 30), "stale"])
+    lifted = {**ACCOUNT, "account_id": "222233334444", "pod": "a"}
+    scenario.series("mfa_policy_quarantined_users", lifted, [*([2] * 20), *([0] * 10), "stale"])
+    fires = [{**ACCOUNT, "severity": "warning"}] if left else []
+    expect(promtool, tmp_path, scenario.firing([29, 44]).firing([47, 110], *fires))
 
 
 class TestRemediations:
@@ -259,22 +414,39 @@ class TestRules:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def test_each_alert_is_tried_here(self) -> None:
-        assert {rule["alert"] for rule in ALL_RULES} == {*BY_NAME, *COUNTED}
+        assert {rule["alert"] for rule in ALERT_RULES} == {*BY_NAME, *COUNTED}
 
     def test_each_says_what_where_and_what_to_do(self) -> None:
-        for rule in ALL_RULES:
+        for rule in ALERT_RULES:
             assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
             assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-            page = (REPOSITORY / rule["annotations"]["runbook_url"]).read_text()
-            first = next(line for line in page.splitlines()[1:] if line and not line.startswith("Alert"))
-            assert first.startswith("**What to do:**"), f"{rule['alert']}: the page does not start with what to do"
+
+    def test_each_has_a_runbook_of_its_name(self) -> None:
+        """With the headings of kube-prometheus, behind a link that opens."""
+        for rule in ALERT_RULES:
+            url = rule["annotations"]["runbook_url"]
+            assert url == f"{RUNBOOK_BASE_URL}/{rule['alert']}.md"
+            assert url.startswith("https://")
+            page = (RUNBOOKS / f"{rule['alert']}.md").read_text().splitlines()
+            assert page[0] == f"# {rule['alert']}"
+            headings = [line.removeprefix("## ") for line in page if line.startswith("## ")]
+            assert headings[:4] == ["Meaning", "Impact", "Diagnosis", "Mitigation"], rule["alert"]
+        pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"console-user-without-mfa"}
+        assert pages == {rule["alert"] for rule in ALERT_RULES}
+
+    def test_no_aggregation_drops_a_label_of_the_cluster(self) -> None:
+        """`by` keeps only what it names, and an external label is a name that nobody here knows."""
+        for rule in ALL_RULES:
+            assert not re.search(r"\bby\s*\(", rule["expr"]), rule
+            assert not re.search(r"\bon\s*\(", rule["expr"]), rule
 
     def test_only_metrics_that_the_operator_exports(self) -> None:
         exported = {metric.name for metric in Metrics(version="0").collect()}
+        exported |= {rule["record"] for rule in ALL_RULES if "record" in rule}
         for rule in ALL_RULES:
             for name in _metrics(rule["expr"]):
-                assert name.removesuffix("_total") in exported, f"{rule['alert']} asks for {name}"
+                assert {name, re.sub("_(total|sum|count)$", "", name)} & exported, f"{rule} asks for {name}"
 
 
 def _metrics(expr: str) -> set[str]:
-    return set(re.findall(r"\bmfa_\w+", expr))
+    return set(re.findall(r"\b(?:[a-z_]+:)?mfa[_:][a-z_:]+", expr))

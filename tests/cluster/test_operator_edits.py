@@ -120,6 +120,8 @@ def test_a_policy_suspended_from_its_beginning_is_never_audited(bed: Bed, accoun
     assert conditions(status) == {"Ready": ("False", "Suspended"), "Compliant": ("Unknown", "NotAudited")}
     assert bed.aws.calls.count(account=account.id) == 0
     assert bed.samples("mfa_policy_last_pass_timestamp_seconds", "asleep") == {}
+    eventually(lambda: bed.samples("mfa_policy_suspended", "asleep") == {(): 1}, "metrics say that it is suspended")
+    assert bed.samples("mfa_policy_ready", "asleep") == {(): 0}
 
 
 def replace_spec(bed: Bed, name: str, spec: dict[str, Any]) -> None:
@@ -139,6 +141,8 @@ def test_a_spec_that_only_the_operator_refuses_loses_nothing(bed: Bed, account: 
     }
     assert "spec.organization" in next(one["message"] for one in status["conditions"] if one["type"] == "Ready")
     assert {field: status[field] for field in KEPT} == {field: before[field] for field in KEPT}
+    eventually(lambda: bed.samples("mfa_policy_ready", "confused") == {(): 0}, "metrics say that it is not served")
+    assert bed.samples("mfa_policy_suspended", "confused") == {(): 0}
     # Another edit that does not help is no news.
     replace_spec(bed, "confused", {"organization": {}, "interval": "1h"})
     bed.policies.wait_for_pass("confused")
@@ -153,6 +157,7 @@ def test_a_spec_that_only_the_operator_refuses_loses_nothing(bed: Bed, account: 
         "Compliant": ("False", "Violations"),
         "AccountsAudited": ("True", "AllAudited"),
     }
+    eventually(lambda: bed.samples("mfa_policy_ready", "confused") == {(): 1}, "metrics say that it is served again")
     assert status["findings"][0]["firstSeen"] == seen == before["findings"][0]["firstSeen"]
     assert len(bed.policies.events("NewViolations", "confused")) == 1
 

@@ -132,7 +132,7 @@ def exported() -> set[str]:
 
 def alerts() -> set[str]:
     groups = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text(encoding="utf-8"))["groups"]
-    return {rule["alert"] for group in groups for rule in group["rules"]}
+    return {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
 
 
 @cache

@@ -90,5 +90,5 @@ def test_a_reason_of_a_newer_operator_is_shown_as_it_is() -> None:
 
 
 def test_the_page_that_the_link_leads_to_is_there() -> None:
-    assert RUNBOOK_URL.endswith(f"/runbooks/{RUNBOOK.stem}")
+    assert RUNBOOK_URL.endswith(f"/runbooks/{RUNBOOK.name}")
     assert RUNBOOK.is_file()

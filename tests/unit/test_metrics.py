@@ -21,7 +21,7 @@ from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.process.listen import listen
-from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 REF = PolicyRef("security", "console-mfa")
@@ -43,6 +43,8 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_policy_remediations_total": ("counter", ACCOUNT | {"action", "result"}),
     "mfa_policy_quarantined_users": ("gauge", ACCOUNT),
     "mfa_policy_user_violation_info": ("gauge", ACCOUNT | {"user", "reason"}),
+    "mfa_policy_ready": ("gauge", POLICY),
+    "mfa_policy_suspended": ("gauge", POLICY),
     "mfa_aws_requests_total": ("counter", {"service", "operation", "code"}),
     "mfa_operator_build_info": ("gauge", {"version"}),
     "mfa_operator_overlooked_policies_total": ("counter", set()),
@@ -85,6 +87,8 @@ def full() -> Metrics:
     metrics = Metrics(version="1.2.3", user_violation_info=True)
     metrics.set_policy(REF, policy(a111122223333=account(), a444455556666=account()))
     metrics.set_policy(OTHER, policy(a111122223333=account()))
+    for ref in (REF, OTHER):
+        metrics.set_serving(ref, Serving(ready=True, suspended=False))
     for ref, account_id in ((REF, PAYMENTS), (REF, STAGING), (OTHER, PAYMENTS)):
         count_everything(metrics, ref, account_id)
     metrics.count_aws_request("iam", "ListUsers", "200")

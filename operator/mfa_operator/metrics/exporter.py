@@ -16,9 +16,18 @@ from prometheus_client.registry import Collector
 
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.metrics.families import ACCOUNT, POLICY, gauge, known, policy_gauges, policy_labels, user_violations
+from mfa_operator.metrics.families import (
+    ACCOUNT,
+    POLICY,
+    gauge,
+    known,
+    policy_gauges,
+    policy_labels,
+    serving_gauges,
+    user_violations,
+)
 from mfa_operator.metrics.server import MetricsServer
-from mfa_operator.reporting.figures import PolicyFigures
+from mfa_operator.reporting.figures import PolicyFigures, Serving
 
 PASS_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Seconds: from one small account to a thousand of them, throttled."""
@@ -37,6 +46,7 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self._lock = threading.Lock()
         self._figures: dict[PolicyRef, PolicyFigures] = {}
+        self._serving: dict[PolicyRef, Serving] = {}
         self._version = version
         self._leading = False
         self._overlooked = 0
@@ -78,9 +88,15 @@ class Metrics(Collector):
                     self._errors.labels(ref.namespace, ref.name, account_id, reason.value)
             self._figures[ref] = figures
 
+    def set_serving(self, ref: PolicyRef, serving: Serving) -> None:
+        """Replace what is known of whether the policy is served; its figures stay."""
+        with self._lock:
+            self._serving[ref] = serving
+
     def forget(self, ref: PolicyRef) -> None:
         """Drop every series of the policy."""
         with self._lock:
+            self._serving.pop(ref, None)
             self._figures.pop(ref, None)
             self._drop(policy_labels(ref))
             self._pass_duration.remove_by_labels(policy_labels(ref))
@@ -120,7 +136,9 @@ class Metrics(Collector):
         """Every metric as it is now."""
         with self._lock:
             figures = dict(self._figures)
+            serving = dict(self._serving)
         yield from policy_gauges(figures)
+        yield from serving_gauges(serving)
         if self._user_violation_info:
             yield user_violations(figures)
         for instrument in (self._pass_duration, self._errors, self._remediations):

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from mfa_operator.api.enums import UserState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
 
 POLICY = ("policy_namespace", "policy")
 ACCOUNT = (*POLICY, "account_id")
@@ -94,6 +94,23 @@ def policy_gauges(figures: Figures) -> Iterator[Metric]:
         "When the next of the policy's exemptions expires.",
         POLICY,
         _times((labels, policy.next_exemption_expiry) for labels, policy in policies),
+    )
+
+
+def serving_gauges(serving: Mapping[PolicyRef, Serving]) -> Iterator[Metric]:
+    """Whether policies are served. Alerts go by it: a policy that is suspended, or invalid, is audited by nobody."""
+    policies = [((ref.namespace, ref.name), each) for ref, each in serving.items()]
+    yield gauge(
+        "mfa_policy_ready",
+        "1 where the policy's condition Ready is True, 0 where it is False; the condition's reason says why.",
+        POLICY,
+        ((labels, each.ready) for labels, each in policies if each.ready is not None),
+    )
+    yield gauge(
+        "mfa_policy_suspended",
+        "1 where spec.suspend is true, else 0.",
+        POLICY,
+        ((labels, each.suspended) for labels, each in policies),
     )
 
 

@@ -26,6 +26,7 @@ from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.reporting.account_report import policy_figures
 from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
+from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
@@ -191,6 +192,8 @@ class Reconciler:
             changed = known is None or (known.reason, known.message) != (reason, status.conditions[0].message)
             if reason is ConditionReason.INVALID_SPEC and changed:
                 self._cluster.emit(identity, EventNote(EventReason.INVALID_SPEC, "Validate", message))
+        suspended = reason is ConditionReason.SUSPENDED
+        self._metrics.set_serving(identity.ref, Serving.of(status, suspended=suspended))
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
 
@@ -210,6 +213,7 @@ class Reconciler:
     def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
         figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)
         self._metrics.set_policy(policy.ref, figures)
+        self._metrics.set_serving(policy.ref, Serving.of(status, suspended=policy.spec.suspend))
         quarantined = {
             account_id: report.summary.quarantined
             for account_id, report in reports.items()

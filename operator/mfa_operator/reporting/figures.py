@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mfa_operator.api.status import Counts
+from mfa_operator.api.enums import ConditionType
+from mfa_operator.api.status import Counts, PolicyStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,21 @@ class AccountFigures:
     """firstSeen of the oldest open violation."""
     violations: tuple[tuple[str, str], ...] = ()
     """(user, reason) of open violations, for the info gauge; empty where it is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Whether a policy is served; known of invalid policies too, which have no figures."""
+
+    ready: bool | None
+    """The condition Ready; None while it is Unknown."""
+    suspended: bool
+
+    @classmethod
+    def of(cls, status: PolicyStatus, *, suspended: bool) -> Serving:
+        """As the policy's status says."""
+        ready = status.condition(ConditionType.READY)
+        return cls(None if ready is None or ready.status == "Unknown" else ready.status == "True", suspended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ import shlex
 from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState
 from mfa_operator.api.status import Finding
 
-RUNBOOK_URL = "https://mfa-operator.io/runbooks/console-user-without-mfa"
-"""The page made from docs/runbooks/console-user-without-mfa.md."""
+RUNBOOK_BASE_URL = "https://github.com/mfa-operator/mfa-operator/blob/main/docs/runbooks"
+"""Where docs/runbooks is published; alerts link there too. A release is made with its own repository's address."""
+RUNBOOK_URL = f"{RUNBOOK_BASE_URL}/console-user-without-mfa.md"
 
 _PROBLEMS: dict[str, str] = {
     FindingReason.NO_MFA: "can sign in without MFA",
