@@ -29,11 +29,13 @@ from mfa_operator.api.enums import (
 from mfa_operator.api.policy import Exemption, PolicySpec
 from mfa_operator.api.status import Finding
 from mfa_operator.evaluation.exemptions import candidates, covering
-from mfa_operator.evaluation.facts import RootFacts, Snapshot, UserFacts
+from mfa_operator.evaluation.facts import LoginProfile, RootFacts, Snapshot, UserFacts
 from mfa_operator.evaluation.sufficiency import Needs, accepted_device, console_access
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far AWS's clock and ours may be apart before a time in the future is taken for an error."""
+READS_MAY_LAG = timedelta(minutes=15)
+"""How long IAM is believed to show what was deleted. It is seconds, as a rule; after this, it was never deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def evaluate(
     """
     needs = needs_of(spec)
     verdicts = []
-    for facts in snapshot.users:
+    for seen in snapshot.users:
+        facts = _without_removed_profile(seen, previous.get(seen.user.name), now)
         case = Case(facts, spec, needs, snapshot.account_id, now, checkpoint)
         state, reason, exemption = next(ruling for rule in RULES if (ruling := rule(case)))
         verdict = Verdict(
@@ -137,6 +140,21 @@ def evaluate(
     if needs.root and snapshot.root:
         verdicts.append(_dated(_root(snapshot.root, snapshot, spec, now), previous.get(ROOT_USER), spec, now))
     return sorted(verdicts, key=lambda verdict: verdict.user)
+
+
+def _without_removed_profile(facts: UserFacts, before: Finding | None, now: datetime) -> UserFacts:
+    """The facts without a login profile that we removed, and that IAM, which is eventually consistent, still shows.
+
+    It is the same one where it was created at the same time: a new one is a new violation.
+    """
+    record, profile = before.remediation if before else None, facts.profile
+    if record is None or profile is None or not record.is_removal or record.time is None:
+        return facts
+    created = profile.value.created
+    same = created is not None and created.replace(microsecond=0) == record.profile_created
+    if not same or not timedelta(0) <= now - record.time <= READS_MAY_LAG:
+        return facts
+    return replace(facts, profile=replace(profile, value=LoginProfile(created=None)))
 
 
 def wants_tags(case: Case) -> bool:

@@ -1,0 +1,117 @@
+"""Reads that lag behind writes by seconds, as IAM's may: nothing is done twice, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mfa_operator.api.enums import EventReason, FindingState, RemediationAction, RemediationState
+from mfa_operator.evaluation.verdicts import READS_MAY_LAG
+from mfa_sandbox.aws import Account, EmbeddedAws
+from tests.fixtures.promises import moved_dates
+from tests.fixtures.remediation_stage import MINUTE, QUARANTINE, REMOVE, Stage
+
+ID = "111122223333"
+READS = ("ListUsers", "ListVirtualMFADevices", "GetUser", "GetLoginProfile", "ListMFADevices", "ListEntitiesForPolicy",
+         "GetPolicy", "GetPolicyVersion")  # fmt: skip
+BEHIND = (1, 2, 4)
+"""So many passes, a minute each, reads are behind."""
+
+
+class LaggingReads:
+    """Answers each read as one that was sent `lag` ago or earlier was answered."""
+
+    def __init__(self, stage: Stage, lag: timedelta) -> None:
+        self._stage, self._lag = stage, lag
+        self._answers: dict[str, list[tuple[datetime, int, Any]]] = {}
+
+    def note_question(self, **event: Any) -> None:
+        operation = event["event_name"].rsplit(".", 1)[1]
+        event["context"]["question"] = f"{operation} {sorted(event['params'].items())}"
+
+    def replace_answer(self, **event: Any) -> None:
+        answer, response = event["parsed"], event["http_response"]
+        now = self._stage.clock.utc_moment()
+        known = self._answers.setdefault(event["context"]["question"], [])
+        known.append((now, response.status_code, copy.deepcopy(answer)))
+        old = [each for each in known if each[0] <= now - self._lag] or known[:1]
+        _, response.status_code, old_answer = old[-1]
+        answer.clear()
+        answer.update(copy.deepcopy(old_answer))
+
+
+@contextmanager
+def lagging(stage: Stage, lag: timedelta) -> Iterator[None]:
+    reads = LaggingReads(stage, lag)
+    events = stage._boto3._session
+    for operation in READS:
+        events.register(f"provide-client-params.iam.{operation}", reads.note_question)
+        events.register(f"after-call.iam.{operation}", reads.replace_answer)
+    try:
+        yield
+    finally:
+        for operation in READS:
+            events.unregister(f"provide-client-params.iam.{operation}", reads.note_question)
+            events.unregister(f"after-call.iam.{operation}", reads.replace_answer)
+
+
+@pytest.fixture
+def account(aws: EmbeddedAws) -> Account:
+    return aws.world.account(ID)
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize("remediation", [REMOVE, QUARANTINE], ids=["remove", "quarantine"])
+@pytest.mark.parametrize("restarts", [False, True], ids=["one process", "restarts"])
+def test_one_action_is_taken_and_told_once(
+    stage: Stage, account: Account, behind: int, remediation: dict[str, Any], restarts: bool
+) -> None:
+    alice = account.user("alice", password=True)
+    stage.policy(account, remediation=remediation)
+    removal = RemediationAction(remediation["action"]) is RemediationAction.REMOVE_CONSOLE_ACCESS
+    told = EventReason.CONSOLE_ACCESS_REMOVED if removal else EventReason.QUARANTINED
+    stage.run()
+    stage.start()
+    with lagging(stage, behind * MINUTE - timedelta(seconds=30)):
+        for _ in range(8):
+            stage.run()
+            if restarts:
+                stage.start()
+    assert alice.has_password is not removal
+    assert len(stage.told(told)) == 1
+    writes = stage.written()
+    assert writes.count("DeleteLoginProfile" if removal else "AttachUserPolicy") == 1
+    assert stage.record(account, "alice").state is RemediationState.DONE
+    assert stage.finding(account, "alice").state is (FindingState.REMEDIATED if removal else FindingState.OVERDUE)
+    assert list(moved_dates([published.status for published in stage.cluster.published])) == []
+
+
+def test_a_new_password_is_a_new_violation_at_once(stage: Stage, account: Account) -> None:
+    """However soon after the removal: it was created at another time."""
+    alice = account.user("alice", password=True)
+    stage.policy(account, remediation=REMOVE)
+    stage.run()
+    stage.run()
+    assert not alice.has_password
+    alice.set_password()
+    stage.run()
+    assert stage.finding(account, "alice").state is FindingState.OVERDUE
+    stage.run()
+    assert not alice.has_password
+
+
+def test_what_shows_for_long_was_never_removed(stage: Stage, account: Account) -> None:
+    account.user("alice", password=True)
+    stage.policy(account, remediation=REMOVE)
+    stage.run()
+    stage.start()
+    with lagging(stage, timedelta(days=1)):
+        stage.run()
+        assert stage.finding(account, "alice").state is FindingState.REMEDIATED
+        stage.run(by=READS_MAY_LAG + MINUTE)
+        assert stage.finding(account, "alice").state is FindingState.OVERDUE
