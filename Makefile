@@ -37,8 +37,8 @@ test-fast: setup  ## Run the tests that need no control plane
 docs: setup  ## Write the API and metrics references and the picture of the architecture from CRDs and code
 	$(BIN)/python -m tools.reference
 
-chaos: setup  ## Kill the operator 200 times at random moments, and play 500 random stories: a quarter of an hour
-	MFA_CHAOS_RUNS=200 MFA_CHAOS_EXAMPLES=500 $(PYTEST) tests/faults $(ARGS)
+chaos: setup  ## Kill the operator 200 times, freeze the leader 60 times, play 500 random stories: a quarter of an hour
+	MFA_CHAOS_RUNS=200 MFA_CHAOS_FREEZES=60 MFA_CHAOS_EXAMPLES=500 $(PYTEST) tests/faults $(ARGS)
 
 lint: setup  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check $(SOURCES)

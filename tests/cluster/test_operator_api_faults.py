@@ -16,7 +16,7 @@ from tests.fixtures.shared_operator import Bed, named
 
 @pytest.fixture(scope="module")
 def module_proxy(control_plane: ControlPlane) -> Iterator[ApiProxy]:
-    with ApiProxy(control_plane) as proxy:
+    with ApiProxy(control_plane.url, control_plane.ca_path) as proxy:
         yield proxy
 
 
