@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mfa_operator.config.settings import RUNBOOK_BASE_URL
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.reporting.guidance import RUNBOOK_BASE_URL
 from tests.chart.alert_cases import (
     ACCOUNT,
     ACCOUNT_OF_NAMESPACE,
@@ -26,6 +26,7 @@ from tests.chart.alert_cases import (
     Values,
     remediations,
 )
+from tests.chart.helm import CHART
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "deploy" / "prometheus" / "rules.yaml"
@@ -431,6 +432,7 @@ class TestRules:
             assert page[0] == f"# {rule['alert']}"
             headings = [line.removeprefix("## ") for line in page if line.startswith("## ")]
             assert headings[:4] == ["Meaning", "Impact", "Diagnosis", "Mitigation"], rule["alert"]
+        assert yaml.safe_load((CHART / "values.yaml").read_text())["runbookBaseUrl"] == RUNBOOK_BASE_URL
         pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"console-user-without-mfa"}
         assert pages == {rule["alert"] for rule in ALERT_RULES}
 

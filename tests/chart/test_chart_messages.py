@@ -29,7 +29,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a key that access rules lack": ({"access": [{"account": ["*"]}]}, "additional properties 'account' not allowed"),
     "a pattern for namespaces": ({"watchNamespaces": ["team-*"]}, "at '/watchNamespaces/0': 'team-*' does not match"),
     "half a digest": ({"image": {"digest": "sha256:abc"}}, "at '/image/digest'"),
-    "a path for a link": ({"prometheusRule": {"runbookBaseUrl": "docs"}}, "at '/prometheusRule/runbookBaseUrl'"),
+    "a path for a link": ({"runbookBaseUrl": "docs"}, "at '/runbookBaseUrl'"),
     "killed before it can end": ({"terminationGracePeriodSeconds": 3}, "minimum: got 3, want 6"),
     "a rule for no namespace": ({"access": [{"namespaces": []}]}, "at '/access/0/namespaces': minItems: got 0, want 1"),
     "a rule for no account": ({"access": [{"accounts": []}]}, "at '/access/0/accounts': minItems: got 0, want 1"),

@@ -54,10 +54,10 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
             "labels": {"release": "prometheus"},
             "metricRelabelings": [{"action": "labeldrop", "regex": "pod"}],
         },
+        "runbookBaseUrl": "https://git.example.com/mfa-operator/docs/runbooks/",
         "prometheusRule": {
             "enabled": True,
             "labels": {"release": "prometheus"},
-            "runbookBaseUrl": "https://git.example.com/mfa-operator/docs/runbooks/",
             "severities": {"MfaUserOverdue": "critical"},
             "disabled": ["MfaUserViolating"],
         },

@@ -126,6 +126,7 @@ class TestBadInput:
             (["bogus"], "no such command 'bogus'"),
             (["run", "--bogus"], "no such option '--bogus'"),
             (["run", "surplus"], "surplus"),
+            (["run", "--runbook-base-url", "docs"], "'docs' is not a link: it begins with https://"),
             (["run", "--metrics-address", "9090"], "'9090' is no address; write it like"),
             (["run", "--metrics-address", "host:99999"], "'host:99999' is no address"),
             (["run", "--health-address", "::1:80"], "'::1:80' is no address"),

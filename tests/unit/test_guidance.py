@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState
-from mfa_operator.reporting.guidance import RUNBOOK_URL, in_brief, problem, ways_out
+from mfa_operator.config.settings import RUNBOOK_BASE_URL
+from mfa_operator.reporting.guidance import PAGE, in_brief, problem, ways_out
 from tests.unit.facts import ID, finding
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbooks" / "console-user-without-mfa.md"
+RUNBOOK_URL = f"{RUNBOOK_BASE_URL}/{PAGE}"
 # What IAM allows in a user's name, and what it does not: nothing may get through to a shell.
 NAMES = st.text("abcXYZ019+=,.@_-", min_size=1, max_size=64) | st.text("ab'\";$`()&| \\", min_size=1, max_size=12)
 
@@ -62,6 +64,7 @@ def test_root_has_ways_out_of_its_own() -> None:
     assert "--user" not in in_brief(finding(ROOT_USER))
     assert RUNBOOK_URL in told
     assert RUNBOOK_URL in in_brief(finding(ROOT_USER))
+    assert f"https://wiki/runbooks/{PAGE}" in in_brief(finding(ROOT_USER), "https://wiki/runbooks")
 
 
 @given(NAMES.filter(lambda name: "`" not in name))
@@ -90,5 +93,5 @@ def test_a_reason_of_a_newer_operator_is_shown_as_it_is() -> None:
 
 
 def test_the_page_that_the_link_leads_to_is_there() -> None:
-    assert RUNBOOK_URL.endswith(f"/runbooks/{RUNBOOK.name}")
+    assert RUNBOOK.name == PAGE
     assert RUNBOOK.is_file()

@@ -13,6 +13,7 @@ import click
 from mfa_operator.api.duration import Duration
 from mfa_operator.config.settings import (
     EVERY_ADDRESS,
+    RUNBOOK_BASE_URL,
     AccessSettings,
     Address,
     AuditSettings,
@@ -60,6 +61,16 @@ class _Address(click.ParamType):  # type: ignore[type-arg]  # generic in newer v
         if not parts or int(parts[3]) > 65535:
             self.fail(f"{value!r} is no address; write it like 0.0.0.0:9090, [::1]:9090 or :9090.", param, ctx)
         return parts[1] or parts[2] or EVERY_ADDRESS, int(parts[3])
+
+
+class _Url(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
+        # An Event's note holds 1,024 bytes, and the link is not all of it.
+        if not re.fullmatch(r"https?://[!-~]{1,200}", value):
+            self.fail(f"{value!r} is not a link: it begins with https:// and has at most 200 characters.", param, ctx)
+        return str(value).rstrip("/")
 
 
 class _GoDuration(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
@@ -166,6 +177,13 @@ def _env(name: str) -> str:
     help="What Events write before commands, such as 'kubectl -n mfa-operator exec deploy/mfa-operator --'."
     "  [default: nothing]",
 )
+@click.option(
+    "--runbook-base-url",
+    type=_Url(),
+    default=RUNBOOK_BASE_URL,
+    envvar=_env("RUNBOOK_BASE_URL"),
+    help="Where docs/runbooks is published; Events link there.  [default: the project's repository]",
+)
 @click.option("--interval-override", type=_GoDuration(), envvar=_env("INTERVAL_OVERRIDE"), hidden=True)
 def command(
     *,
@@ -181,6 +199,7 @@ def command(
     log_format: Literal["text", "json"],
     log_level: Literal["debug", "info", "warning", "error"],
     command_prefix: str,
+    runbook_base_url: str,
     interval_override: timedelta | None,
 ) -> int:
     """Run the operator: watch MfaPolicy objects and audit their accounts.
@@ -196,7 +215,7 @@ def command(
             user_violation_info=user_violation_info,
             interval_override=interval_override,
         ),
-        events=EventSettings(command_prefix=command_prefix),
+        events=EventSettings(command_prefix=command_prefix, runbook_base_url=runbook_base_url),
         logs=LogSettings(format=log_format, level=log_level),
     )
     # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.

@@ -85,6 +85,10 @@ class AuditSettings:
     """In place of every spec.interval, also below its minimum: for soak tests."""
 
 
+RUNBOOK_BASE_URL = "https://github.com/mfa-operator/mfa-operator/blob/main/docs/runbooks"
+"""Where docs/runbooks is published; the alerts and the chart link there too."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventSettings:
     """What Events say."""
@@ -92,6 +96,8 @@ class EventSettings:
     command_prefix: str = ""
     """What stands before the commands that Events name, such as `kubectl -n mfa-operator exec deploy/mfa-operator --`:
     member roles trust the operator's own role, and often nobody else."""
+    runbook_base_url: str = RUNBOOK_BASE_URL
+    """Where the pages of docs/runbooks are that Events link to, without a slash at its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class PolicyPass:
         now: datetime,
         fresh: bool,
         interval_override: timedelta | None,
+        runbooks: str,
     ) -> None:
         self.policy = policy
         self._cluster = cluster
@@ -80,6 +81,7 @@ class PolicyPass:
         self._remediator = remediator
         self._now = now
         self._fresh = fresh
+        self._runbooks = runbooks
         self._interval_override = interval_override
         self._before = {account.id: account for account in policy.status.accounts}
 
@@ -143,7 +145,7 @@ class PolicyPass:
             report, stored = self._remediator.act(self.policy, account, audit, stored, self._now)
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
-        for note in finding_events(before, report):
+        for note in finding_events(before, report, self._runbooks):
             self._cluster.emit(self.policy, note)
         return report
 

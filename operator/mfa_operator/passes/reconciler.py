@@ -18,6 +18,7 @@ from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyAsRead, PolicyIdentity
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Auditor
@@ -53,13 +54,13 @@ class Reconciler:
         max_concurrent_accounts: int = 8,
         interval_override: timedelta | None = None,
         user_violation_info: bool = False,
-        command_prefix: str = "",
+        events: EventSettings | None = None,
         clock: Callable[[], datetime] = utc_moment,
         chance: random.Random | None = None,
     ) -> None:
         """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
 
-        `command_prefix` stands before the commands that Events name.
+        `events` says what commands and links in Events look like.
         """
         self._cluster = cluster
         self._auditor = auditor
@@ -69,7 +70,7 @@ class Reconciler:
         self._width = max_concurrent_accounts
         self._interval_override = interval_override
         self._user_violation_info = user_violation_info
-        self._command_prefix = command_prefix
+        self._events = events or EventSettings()
         self._clock = clock
         self._chance = chance or random.SystemRandom()
         self._accounts = ThreadPoolExecutor(max_concurrent_accounts, thread_name_prefix="mfa-account")
@@ -123,6 +124,7 @@ class Reconciler:
             now=now,
             fresh=fresh and cause != Cause.CREATED,
             interval_override=self._interval_override,
+            runbooks=self._events.runbook_base_url,
         )
         outcomes = one_pass.run(self._accounts, self._width)
         reports = {outcome.status.id: outcome.report for outcome in outcomes if outcome.report}
@@ -226,7 +228,7 @@ class Reconciler:
         """`spec`: as it was while it still named the accounts, for the roles; None where this process never saw it."""
         known = {account.id: account for account in spec.accounts} if spec else {}
         commands = [
-            release_command(known.get(account_id, Account(id=account_id)), prefix=self._command_prefix)
+            release_command(known.get(account_id, Account(id=account_id)), prefix=self._events.command_prefix)
             for account_id in sorted(by_account)
         ]
         shown = ", ".join(f"`{command}`" for command in commands[:MAX_COMMANDS])

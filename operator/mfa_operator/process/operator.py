@@ -87,7 +87,7 @@ def build_reconciler(
         max_concurrent_accounts=width,
         interval_override=settings.audit.interval_override,
         user_violation_info=settings.audit.user_violation_info,
-        command_prefix=settings.events.command_prefix,
+        events=settings.events,
     )
 
 

@@ -6,10 +6,10 @@ import shlex
 
 from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState
 from mfa_operator.api.status import Finding
+from mfa_operator.config.settings import RUNBOOK_BASE_URL
 
-RUNBOOK_BASE_URL = "https://github.com/mfa-operator/mfa-operator/blob/main/docs/runbooks"
-"""Where docs/runbooks is published; alerts link there too. A release is made with its own repository's address."""
-RUNBOOK_URL = f"{RUNBOOK_BASE_URL}/console-user-without-mfa.md"
+PAGE = "console-user-without-mfa.md"
+"""Of docs/runbooks: what to do about a violation, step by step."""
 
 _PROBLEMS: dict[str, str] = {
     FindingReason.NO_MFA: "can sign in without MFA",
@@ -42,7 +42,7 @@ def ways_out(finding: Finding, account_id: str, partition: str = "aws") -> tuple
         return (
             enable,
             "Or remove root's password and keys: in an organization, by centralized root access.",
-            f"Runbook: {RUNBOOK_URL}",
+            f"Runbook: {RUNBOOK_BASE_URL}/{PAGE}",
         )
     user = shlex.quote(finding.user)
     device = shlex.quote(f"arn:{partition}:iam::{account_id}:mfa/{finding.user}")
@@ -56,11 +56,14 @@ def ways_out(finding: Finding, account_id: str, partition: str = "aws") -> tuple
         f" or `mfa-operator enroll --user {user}`, or {by_cli}"
     )
     remove = f"Or, if they need no console, remove the password: `aws iam delete-login-profile --user-name {user}`."
-    return (enable, remove, f"Runbook: {RUNBOOK_URL}")
+    return (enable, remove, f"Runbook: {RUNBOOK_BASE_URL}/{PAGE}")
 
 
-def in_brief(finding: Finding) -> str:
-    """The ways out in one sentence, for an Event: its note holds 1,024 bytes, and the runbook has every command."""
+def in_brief(finding: Finding, runbooks: str = RUNBOOK_BASE_URL) -> str:
+    """The ways out in one sentence, for an Event: its note holds 1,024 bytes, and the runbook has every command.
+
+    `runbooks` is where docs/runbooks is published.
+    """
     if finding.user == ROOT_USER:
         ways = "Enable MFA for root (account menu > Security credentials), or remove root's password and keys."
     else:
@@ -69,4 +72,4 @@ def in_brief(finding: Finding) -> str:
             f"Enable MFA (IAM console > Users > Security credentials, or `mfa-operator enroll --user {user}`),"
             f" or remove the password (`aws iam delete-login-profile --user-name {user}`)."
         )
-    return f"{ways} Runbook: {RUNBOOK_URL}"
+    return f"{ways} Runbook: {runbooks}/{PAGE}"

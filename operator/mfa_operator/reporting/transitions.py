@@ -7,6 +7,7 @@ from datetime import datetime
 
 from mfa_operator.api.enums import AccountReason, AccountState, EventReason, FindingReason, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, ReportStatus
+from mfa_operator.config.settings import RUNBOOK_BASE_URL
 from mfa_operator.reporting.account_report import OPEN_STATES
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.guidance import in_brief
@@ -29,8 +30,10 @@ def account_events(before: AccountStatus | None, after: AccountStatus) -> list[E
     return []
 
 
-def finding_events(before: ReportStatus | None, after: ReportStatus) -> list[EventNote]:
-    """Events about violations that are new, and about those that are no more."""
+def finding_events(
+    before: ReportStatus | None, after: ReportStatus, runbooks: str = RUNBOOK_BASE_URL
+) -> list[EventNote]:
+    """Events about violations that are new, and about those that are no more; `runbooks`: where those are published."""
     known = {} if before is None else _violations(before.findings, with_unknown=True)
     still = _violations(after.findings, with_unknown=True)
     removed = {
@@ -49,7 +52,7 @@ def finding_events(before: ReportStatus | None, after: ReportStatus) -> list[Eve
     events = []
     if new:
         names = [finding.user for finding in new]
-        note = f"{many(len(new), 'new violation')} in {label}: {listed(names)}. {in_brief(new[0])}"
+        note = f"{many(len(new), 'new violation')} in {label}: {listed(names)}. {in_brief(new[0], runbooks)}"
         events.append(EventNote(EventReason.NEW_VIOLATIONS, AUDIT, note))
     if gone:
         note = f"{many(len(gone), 'violation')} resolved in {label}: {listed(gone)}"
