@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import urllib3
+
 from mfa_operator.aws.clients import changes_something
+from mfa_operator.kube.requests import CONFLICT
 from mfa_sandbox.aws import EmbeddedAws
 from tests.fixtures.api_proxy import ApiProxy, Outcome
 from tests.fixtures.operator import OperatorProcess, eventually
@@ -21,13 +24,15 @@ LATE = "late"
 _OBJECT = re.compile(r"/apis/[^/]+/[^/]+/namespaces/[^/]+/(?P<plural>[a-z]+)(?:/[^/?]+(?P<sub>/[a-z]+)?)?")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sent:
     """One request of a process, but for those about its Lease."""
 
     at: float
     name: str
     changes: bool
+    status: int = 0
+    """Of the answer; 0 where there is none yet."""
 
 
 @dataclass
@@ -66,23 +71,29 @@ class Replica:
     def leads(self) -> bool:
         return self.process.sample("mfa_operator_leader") == 1.0
 
-    def sending(self, name: str, *, changes: bool) -> Breakpoint | None:
+    def sending(self, name: str, *, changes: bool) -> tuple[Sent, Breakpoint | None]:
         """Take note of a request before it goes on; where it is the one to freeze at, freeze, and return where."""
         with self._lock:
-            self.sent.append(Sent(time.monotonic(), name, changes))
+            sent = Sent(time.monotonic(), name, changes)
+            self.sent.append(sent)
             point = self.armed
             if point is None or point.name != name:
-                return None
+                return sent, None
             if point.skip:
                 point.skip -= 1
-                return None
+                return sent, None
             self.armed = None
         freeze(self.process.process.pid)
         point.reached.set()
-        return point
+        return sent, point
 
     def changes_since(self, moment: float) -> list[str]:
-        return [sent.name for sent in self.sent if sent.at >= moment and sent.changes]
+        """What it sent, but for what the API server refused as outdated.
+
+        A thread may have been frozen between its check and its request: that one cannot be called back, and its
+        condition is there for it.
+        """
+        return [sent.name for sent in self.sent if sent.at >= moment and sent.changes and sent.status != CONFLICT]
 
 
 def freeze(pid: int) -> None:
@@ -95,19 +106,27 @@ class KubernetesGate(ApiProxy):
     def __init__(self, upstream: str, ca: Path, replica: Replica) -> None:
         super().__init__(upstream, ca)
         self._replica = replica
+        self._thread = threading.local()
 
     def take(self, method: str, target: str, body: bytes) -> Outcome | None:
+        self._thread.sent = None
         found = _OBJECT.match(target)
         if found is None or found["plural"] == "leases":
             return super().take(method, target, body)
         name = f"{method} {found['plural']}{found['sub'] or ''}"
-        point = self._replica.sending(name, changes=method != "GET")
+        self._thread.sent, point = self._replica.sending(name, changes=method != "GET")
         if point is None or point.outcome is None:
             return None
         if point.outcome == LATE:
             point.thawed.wait(60)
             return None
         return point.outcome  # type: ignore[return-value]  # the test says what fits
+
+    def ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> urllib3.BaseHTTPResponse:
+        answer = super().ask(method, target, headers, body)
+        if self._thread.sent:
+            self._thread.sent.status = answer.status
+        return answer
 
 
 class AwsGate(ApiProxy):
@@ -117,7 +136,7 @@ class AwsGate(ApiProxy):
 
     def take(self, method: str, target: str, body: bytes) -> Outcome | None:  # noqa: ARG002 - the base's
         [operation] = parse_qs(body.decode()).get("Action", [""])
-        point = self._replica.sending(operation, changes=changes_something(operation))
+        _, point = self._replica.sending(operation, changes=changes_something(operation))
         if point and point.outcome:
             self._aws.faults.add(operation, str(point.outcome), times=1)
         return None
