@@ -7,12 +7,14 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn
 
 import kopf
 
-# Private, though spawn_tasks takes one: nothing else tells whether kopf watches anything.
+# Private, though spawn_tasks takes one: nothing else tells whether kopf watches anything. The only such import; a test
+# says so where a release of kopf has moved it.
 from kopf._cogs.structs.references import Insights
 from kubernetes.client import ApiClient
 
@@ -80,25 +82,28 @@ class Leading:
         Raises what `lost` raises, Ended, and ClusterError where the policies cannot be listed.
         """
         passes = asyncio.create_task(self._scheduler.run(stop))
-        others: list[asyncio.Task[None]] = []
+        watching: list[asyncio.Task[None]] = []
+        # These end only by being cancelled; the watch ends with `stop`.
+        endless: list[asyncio.Task[None]] = []
         try:
             listed = await first(stop, lost, passes, self._list())
             if listed:
-                others += map(asyncio.create_task, (self._watch(stop), self._resync(), self._see()))
-                await first(stop, lost, passes, *others)
+                watching = [asyncio.create_task(self._watch(stop))]
+                endless = [asyncio.create_task(self._resync()), asyncio.create_task(self._check_that_kopf_watches())]
+                await first(stop, lost, passes, *watching, *endless)
         except ObjectGone as error:
             # kopf would wait for the definition without a word.
             raise Ended(f"the cluster serves no MfaPolicy; apply the CRDs of mfa-operator first ({error})") from error
         finally:
             if lost.done():
                 # Another replica may act at any moment: passes are not waited for.
-                self._scheduler.grace *= 0
+                self._scheduler.grace = timedelta(0)
             stop.set()
             await asyncio.wait([passes])
-            for task in others[1:]:
+            for task in endless:
                 task.cancel()
-            if others:
-                await asyncio.wait(others, timeout=KOPF_STOP_SECONDS)
+            if watching:
+                await asyncio.wait([*watching, *endless], timeout=KOPF_STOP_SECONDS)
         # A scheduler that failed has not stopped in order.
         passes.result()
 
@@ -124,8 +129,8 @@ class Leading:
         if not stop.is_set():
             raise Ended(f"the watch of {watch.PLURAL} ended")
 
-    async def _see(self) -> NoReturn:
-        """See that kopf watches something: the API server that it asked may lag behind the one that we asked."""
+    async def _check_that_kopf_watches(self) -> NoReturn:
+        """Raise Ended where kopf found nothing to watch: the API server it asked may lag behind the one we asked."""
         await self._insights.ready_resources.wait()
         if not self._insights.watched_resources:
             raise Ended(f"kopf does not find {watch.PLURAL} among what the API server serves")
