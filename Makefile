@@ -21,7 +21,7 @@ setup: $(STAMP)  ## Create .venv with everything; the command is then .venv/bin/
 $(STAMP): pyproject.toml sandbox/pyproject.toml requirements/dev.txt requirements/uv.txt operator/mfa_operator/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . --editable sandbox
 	touch $@
 

@@ -18,7 +18,7 @@ from mfa_operator.kube.cluster import Cluster
 from mfa_operator.kube.connection import connect
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.controlplane.binaries import cache_directory
-from tests.kube.objects import POLICIES, Object
+from tests.kube.objects import POLICIES_PATH, Object
 from tests.kube.operations import QUICK
 from tests.not_run import cannot_run
 
@@ -35,15 +35,6 @@ def kube() -> Iterator[EmbeddedKubernetes]:
 
 
 @pytest.fixture
-def api(kube: EmbeddedKubernetes) -> Iterator[client.ApiClient]:
-    """The official client, which repeats nothing by itself."""
-    configuration = client.Configuration(host=kube.url)
-    configuration.retries = False
-    with client.ApiClient(configuration) as connected:
-        yield connected
-
-
-@pytest.fixture
 def http(kube: EmbeddedKubernetes) -> Iterator[Callable[..., urllib3.BaseHTTPResponse]]:
     """Sends one request, for what the official client hides; keyword arguments are urllib3's."""
     with urllib3.PoolManager(retries=False, timeout=30) as pool:
@@ -56,23 +47,13 @@ def http(kube: EmbeddedKubernetes) -> Iterator[Callable[..., urllib3.BaseHTTPRes
 
 @pytest.fixture
 def patch(http: Callable[..., urllib3.BaseHTTPResponse]) -> Callable[..., urllib3.BaseHTTPResponse]:
-    """Patches the policy console-mfa; `kind` is the patch's content type, `path` what follows the policy's own path."""
+    """Merges into the policy console-mfa; `path` is what follows the policy's own path."""
 
-    def sent(body: object, *, kind: str = "merge-patch+json", path: str = "") -> urllib3.BaseHTTPResponse:
-        return http(
-            "PATCH",
-            f"/apis/mfa-operator.io/v1alpha1/namespaces/default/mfapolicies/console-mfa{path}",
-            body=json.dumps(body),
-            headers={"Content-Type": f"application/{kind}"},
-        )
+    def sent(body: object, *, path: str = "") -> urllib3.BaseHTTPResponse:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return http("PATCH", f"{POLICIES_PATH}/console-mfa{path}", body=json.dumps(body), headers=headers)
 
     return sent
-
-
-@pytest.fixture
-def objects(api: client.ApiClient) -> Any:
-    """The official client's CustomObjectsApi; `Any`, because it types every object as `object`."""
-    return client.CustomObjectsApi(api)
 
 
 @pytest.fixture
@@ -91,10 +72,9 @@ def new_policy() -> Callable[..., Object]:
 
 
 @pytest.fixture
-def policy(objects: Any, new_policy: Callable[..., Object]) -> Object:
-    """One that a client has created."""
-    created: Object = objects.create_namespaced_custom_object(*POLICIES, new_policy())
-    return created
+def policy(kube: EmbeddedKubernetes, new_policy: Callable[..., Object]) -> Object:
+    """One that is there already."""
+    return kube.apply(new_policy())
 
 
 @pytest.fixture

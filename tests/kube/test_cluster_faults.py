@@ -188,7 +188,7 @@ class TestConflicts:
         stored = cluster.write_report(policy, report_status("alice"), None)
         kube.requests.clear()
         cluster.write_report(policy, report_status("bob"), stored)
-        assert [(request.verb, request.subresource) for request in kube.requests] == [("update", "status")]
+        assert [(request.verb, request.call.subresource) for request in kube.requests] == [("update", "status")]
         assert users_of(kube) == ["bob"]
 
 

@@ -41,8 +41,7 @@ def test_the_watch_begins_once_the_policies_are_listed(
     eventually: Eventually,
 ) -> None:
     listed = http("GET", LIST).json()
-    before = [NOTHING, NOTHING]
-    _ = kube.emulator[f"get {LIST}"] << (lambda: before.pop() if before else listed)
+    kube.script(LIST, NOTHING, NOTHING, listed)
     kube.apply(new_policy())
     running = start()
     eventually(lambda: running.auditor.passes == [(REF, "Created")], "the pass over what was there")
@@ -56,7 +55,7 @@ def test_a_watch_of_nothing_ends_the_process(
     kube: EmbeddedKubernetes, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The API server that kopf asks lags behind the one that we asked."""
-    _ = kube.emulator["get /apis"] << NO_GROUPS  # without the slash at the end, as kopf asks
+    kube.script("/apis", NO_GROUPS)  # without the slash at the end, as kopf asks
     assert start().end() == 1
     assert "kopf does not find mfapolicies" in caplog.text
 
@@ -70,7 +69,7 @@ def test_a_watch_of_nothing_ends_the_process(
     ],
 )
 def test_patience_runs_out(kube: EmbeddedKubernetes, settings: Settings, path: str, answer: Any, words: str) -> None:
-    _ = kube.emulator[f"get {path}"] << answer
+    kube.script(path, answer)
     api, _where = connect(str(settings.cluster.kubeconfig), None)
     with api, pytest.raises(NotListed, match=words):
         wait_until_listed(api, patience=0.5)

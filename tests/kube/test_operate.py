@@ -149,7 +149,9 @@ def test_only_the_namespaces_that_it_is_told_are_served(
         kube.apply(new_policy(), namespace=namespace)
     eventually(lambda: len(running.auditor.passes) == 2, "two passes")
     assert {ref.namespace for ref, _ in running.auditor.passes} == {"a", "b"}
-    assert not any(request.namespace in ("", "c") for request in kube.requests if request.verb in ("list", "watch"))
+    assert not any(
+        request.call.namespace in ("", "c") for request in kube.requests if request.verb in ("list", "watch")
+    )
 
 
 def test_a_deletion_that_the_watch_missed_is_found_by_the_next_list(

@@ -1,8 +1,8 @@
-"""An embedded Kubernetes API server for `mfa-operator demo` and the tests.
+"""An embedded Kubernetes API server for `mfa-operator demo` and the fast tests.
 
-It keeps the API server's rules for metadata, status, conflicts, watches, garbage collection and defaults, so that
-kubectl, the official client and kopf work against it. It does not validate: no schema, no CEL, no field validation, no
-access control, no admission.
+It does what the operator, kopf and kubectl ask of it in these: metadata, status, conflicts, pages, watches, Events and
+kubectl's tables. It does not validate and fills in no defaults: no schema, no CEL, no access control, no admission, no
+server-side apply. What the operator promises of an API server is tested on a real one.
 """
 
 from mfa_sandbox.kubernetes.embedded import EmbeddedKubernetes

@@ -1,19 +1,19 @@
 """What a request asks for, read from its method and path."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Of an object's or a collection's path; a GET of a collection with ?watch=true is `watch`.
 _OBJECT_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_COLLECTION_VERBS = {"GET": "list", "POST": "create"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One request.
 
-    `verb` is the API server's (`get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`) where
-    the path is a resource's, "" for other paths and for methods that have no verb there. `plural`, `namespace`, `name`
+    `verb` is the API server's (`get`, `list`, `watch`, `create`, `update`, `patch`, `delete`) where the path is a
+    resource's, "" for other paths and for methods that have no verb there. `plural`, `namespace`, `name`
     and `subresource` are "" where the path has none.
     """
 
@@ -34,10 +34,6 @@ class Call:
     def content_type(self) -> str:
         return self.headers.get("Content-Type", "").partition(";")[0].strip()
 
-    @property
-    def dry_run(self) -> bool:
-        return self.query.get("dryRun") == "All"
-
 
 def read_call(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Call:
     """Take the path apart: `/api/v1/…` or `/apis/<group>/<version>/…`."""
@@ -57,12 +53,8 @@ def read_call(method: str, path: str, query: Mapping[str, str], headers: Mapping
     verb = (_OBJECT_VERBS if name else _COLLECTION_VERBS).get(method, "")
     if verb == "list" and query.get("watch") in ("true", "1"):
         verb = "watch"
-    return Call(
-        method=method,
-        path=path,
-        query=query,
-        headers=headers,
-        body=body,
+    return replace(
+        call,
         verb=verb,
         group=group,
         version=version,

@@ -1,41 +1,49 @@
-"""What an API version serves, as clients discover it."""
+"""What is served, as clients discover it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mfa_sandbox.kubernetes.resources import ResourceType
+from mfa_sandbox.kubernetes.resources import VERBS, ResourceType
 
 Object = dict[str, Any]
 
-# What /api answers; kmock's lacks the addresses, without which the official client rejects it.
-CORE_VERSIONS = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
-
-# What /version answers. Helm and kubectl look at the minor version, the official client wants every field.
-SERVER_VERSION = {
-    "major": "1",
-    "minor": "36",
-    "gitVersion": "v1.36.3+sandbox",
-    "gitCommit": "",
-    "gitTreeState": "clean",
-    "buildDate": "1970-01-01T00:00:00Z",
-    "goVersion": "",
-    "compiler": "",
-    "platform": "linux/amd64",
-}
-
-_SUBRESOURCE_VERBS = ["get", "patch", "update"]
+_VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3+sandbox", "platform": "linux/amd64"}
 
 
-def api_resources(resources: Iterable[ResourceType], path: str) -> Object | None:
-    """The APIResourceList of the API version at `path` (`/apis/group/version`), None where there is none."""
-    here = [resource for resource in resources if resource.path == path]
-    if not here:
+def document(resources: Sequence[ResourceType], path: str) -> Object | None:
+    """What a path that is no resource's answers; None where there is nothing."""
+    groups = list(dict.fromkeys(resource.group for resource in resources if resource.group))
+    match path.strip("/").split("/"):
+        case ["version"]:
+            return _VERSION
+        case ["api"]:
+            return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+        case ["apis"]:
+            return {
+                "kind": "APIGroupList",
+                "apiVersion": "v1",
+                "groups": [_group(resources, group) for group in groups],
+            }
+        case ["apis", group] if group in groups:
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(resources, group)}
+        case _:
+            return _api_version([each for each in resources if each.path == path.rstrip("/")])
+
+
+def _group(resources: Iterable[ResourceType], group: str) -> Object:
+    served = dict.fromkeys(resource.version for resource in resources if resource.group == group)
+    versions = [{"groupVersion": f"{group}/{version}", "version": version} for version in served]
+    return {"name": group, "versions": versions, "preferredVersion": versions[0]}
+
+
+def _api_version(resources: Sequence[ResourceType]) -> Object | None:
+    if not resources:
         return None
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
-        "groupVersion": here[0].api_version,
-        "resources": [entry for resource in here for entry in _entries(resource)],
+        "groupVersion": resources[0].api_version,
+        "resources": [entry for resource in resources for entry in _entries(resource)],
     }
 
 
@@ -44,9 +52,10 @@ def _entries(resource: ResourceType) -> list[Object]:
     main = common | {
         "name": resource.plural,
         "singularName": resource.singular,
-        "verbs": list(resource.verbs),
+        "verbs": list(VERBS),
         "shortNames": list(resource.short_names),
         "categories": list(resource.categories),
     }
-    status = common | {"name": f"{resource.plural}/status", "singularName": "", "verbs": _SUBRESOURCE_VERBS}
+    verbs = ["get", "patch", "update"]
+    status = common | {"name": f"{resource.plural}/status", "singularName": "", "verbs": verbs}
     return [main, status] if resource.has_status else [main]

@@ -1,10 +1,8 @@
 """The embedded Kubernetes as callers see it: started and asked from ordinary, synchronous code."""
 
-import asyncio
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import yaml
@@ -13,10 +11,8 @@ from mfa_sandbox.kubernetes import patching
 from mfa_sandbox.kubernetes.background import BackgroundServer
 from mfa_sandbox.kubernetes.emulator import ClusterEmulator
 from mfa_sandbox.kubernetes.faults import Faults, RequestLog
-from mfa_sandbox.kubernetes.history import EndOfWatch
 from mfa_sandbox.kubernetes.resources import BUILT_IN, NAMESPACES, ResourceType, from_crds
 from mfa_sandbox.kubernetes.rest import RestApi
-from mfa_sandbox.kubernetes.selectors import label_selector
 from mfa_sandbox.kubernetes.store import Store
 
 Object = dict[str, Any]
@@ -29,7 +25,7 @@ _CALL_SECONDS = 30
 class EmbeddedKubernetes:
     """A Kubernetes API server in this process, on loopback, without authentication.
 
-    Serves Namespaces, Events, Leases and the resources of `crds` (CustomResourceDefinition objects). All methods may be
+    Serves Namespaces, Events and the resources of `crds` (CustomResourceDefinition objects). All methods may be
     called from any thread but the server's own. Objects given out are copies. After `stop()`, `start()` serves the same
     objects on the same port again, so that an outage can be played.
     """
@@ -39,8 +35,8 @@ class EmbeddedKubernetes:
     ) -> None:
         self._resources = [*BUILT_IN, *from_crds(crds)]
         self._store = Store()
-        self.emulator = ClusterEmulator(RestApi(self._store, self._resources))
-        self._server = BackgroundServer(self.emulator)
+        self._emulator = ClusterEmulator(RestApi(self._store, self._resources))
+        self._server = BackgroundServer(self._emulator)
         for name in namespaces:
             self._store.create(NAMESPACES, "", {"metadata": {"name": name}})
 
@@ -56,12 +52,7 @@ class EmbeddedKubernetes:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -77,10 +68,7 @@ class EmbeddedKubernetes:
             "clusters": [{"name": "sandbox", "cluster": {"server": self.url}}],
             "users": [{"name": "sandbox", "user": {}}],
             "contexts": [
-                {
-                    "name": "sandbox",
-                    "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace},
-                }
+                {"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}}
             ],
             "current-context": "sandbox",
         }
@@ -92,29 +80,24 @@ class EmbeddedKubernetes:
     @property
     def faults(self) -> Faults:
         """Failures for requests to come."""
-        return self.emulator.faults
+        return self._emulator.faults
 
     @property
     def requests(self) -> RequestLog:
         """What has been asked over HTTP; the methods here are no requests."""
-        return self.emulator.log
+        return self._emulator.log
 
-    @property
-    def open_watches(self) -> int:
-        """How many watches are open, those of `wait` among them."""
-        return self._run(lambda: self._store.history.followers)
-
-    def drop_watches(self, *, abrupt: bool = False) -> int:
-        """End every watch, orderly or by cutting its connection; returns how many there were."""
-        return self._run(lambda: self._store.history.end_watches(EndOfWatch(abrupt=abrupt)))
-
-    def expire_watches(self) -> int:
+    def expire_watches(self) -> None:
         """Make every resourceVersion given out so far too old, as etcd's compaction does.
 
         Open watches get an ERROR event with code 410 and end; a watch or a page that goes on from an old version gets
-        410. Returns how many watches were open.
+        410.
         """
-        return self._run(self._store.history.expire)
+        self._run(self._store.history.expire)
+
+    def script(self, path: str, *answers: Object | int) -> None:
+        """Answer this very path with these bodies or failures, one after the other and the last one for ever."""
+        self._emulator.scripted[path] = [*answers]
 
     def apply(self, manifest: Mapping[str, Any], *, namespace: str = "default") -> Object:
         """Create the object, or merge the manifest into the one that is there; status apart, as the API server does it.
@@ -122,7 +105,7 @@ class EmbeddedKubernetes:
         `namespace` is where objects go whose manifest has none. Raises ApiError, and TypeError for what is not JSON.
         """
         body = dict(manifest)
-        resource = self._resource_of(body)
+        resource = self._resource(f"{body['kind']}.{body['apiVersion']}")
         meta = body["metadata"]
         where = meta.get("namespace", namespace) if resource.namespaced else ""
 
@@ -138,77 +121,34 @@ class EmbeddedKubernetes:
         found = self._resource(resource)
         return self._copied(lambda: self._store.find(found, namespace or "", name))
 
-    def list(self, resource: str, namespace: str | None = None, *, labels: str = "") -> Objects:
-        """The objects that the label selector matches, of all namespaces for None."""
-        found, selected = self._resource(resource), label_selector(labels)
-        return self._copied(lambda: [item for item in self._store.objects_of(found, namespace or "") if selected(item)])
+    def list(self, resource: str, namespace: str | None = None) -> Objects:
+        """The objects of a namespace, of all namespaces for None."""
+        found = self._resource(resource)
+        return self._copied(lambda: self._store.objects_of(found, namespace or ""))
 
     def patch(
-        self,
-        resource: str,
-        namespace: str | None,
-        name: str,
-        patch: Mapping[str, Any],
-        *,
-        subresource: str = "",
+        self, resource: str, namespace: str | None, name: str, patch: Mapping[str, Any], *, subresource: str = ""
     ) -> Object:
         """A JSON merge patch. Raises ApiError."""
         found = self._resource(resource)
-        return self._copied(
-            lambda: self._store.update(
-                found,
-                namespace or "",
-                name,
-                lambda old: patching.merge(old, patch),
-                subresource=subresource,
-            )
-        )
+
+        def patched() -> Object:
+            change = lambda old: patching.merge(old, patch)  # noqa: E731 - used once
+            return self._store.update(found, namespace or "", name, change, subresource=subresource)
+
+        return self._copied(patched)
 
     def delete(self, resource: str, namespace: str | None, name: str) -> None:
-        """Delete it and what it alone owns; finalizers hold it. Raises ApiError 404."""
+        """Delete it and what it owns. Raises ApiError 404."""
         found = self._resource(resource)
         self._run(lambda: self._store.delete(found, namespace or "", name))
 
-    def wait(
-        self,
-        resource: str,
-        namespace: str | None,
-        name: str,
-        until: Callable[[Object | None], bool],
-        *,
-        timeout: float = 10.0,
-    ) -> Object | None:
-        """Wait until the object is as `until` wants it (None while there is none), and return it so.
-
-        `timeout` is in seconds. Raises TimeoutError, which tells the last state.
-        """
-        found = self._resource(resource)
-
-        async def watched() -> Object | None:
-            seen = None
-            try:
-                with self._store.history.follow() as feed:
-                    async with asyncio.timeout(timeout):
-                        while not until(seen := copy.deepcopy(self._store.find(found, namespace or "", name))):
-                            await feed.get()
-            except TimeoutError as error:
-                raise TimeoutError(f"{resource} {namespace}/{name} after {timeout} s: {seen}") from error
-            return seen
-
-        return self._server.result(watched(), timeout=timeout + _CALL_SECONDS)
-
     def _resource(self, word: str) -> ResourceType:
         # In reverse, so that `events` are those of events.k8s.io, whose form the operator writes.
-        for resource in (*reversed(BUILT_IN), *self._resources[len(BUILT_IN) :]):
+        for resource in reversed(self._resources):
             if resource.answers_to(word):
                 return resource
         raise ValueError(f"the embedded Kubernetes has no resource {word!r}")
-
-    def _resource_of(self, body: Object) -> ResourceType:
-        for resource in self._resources:
-            if (resource.api_version, resource.kind) == (body.get("apiVersion"), body.get("kind")):
-                return resource
-        raise ValueError(f"the embedded Kubernetes has no kind {body.get('kind')!r} in {body.get('apiVersion')!r}")
 
     def _copied(self, call: Callable[[], T]) -> T:
         return self._run(lambda: copy.deepcopy(call()))

@@ -26,22 +26,14 @@ REASONS = {
 class ApiError(Exception):
     """A request that the API server refuses.
 
-    `code` is the HTTP status. `reason` defaults to what the API server gives with that code; "" stands for none.
+    `code` is the HTTP status; `reason` defaults to what the API server gives with that code.
     """
 
-    def __init__(
-        self,
-        code: int,
-        message: str,
-        *,
-        reason: str | None = None,
-        details: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, code: int, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.reason = REASONS[code] if reason is None else reason
-        self.details = details
 
     def status(self) -> dict[str, Any]:
         """The body: an object of kind Status."""
@@ -51,8 +43,7 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            **({"reason": self.reason} if self.reason else {}),
-            **({"details": self.details} if self.details is not None else {}),
+            "reason": self.reason,
             "code": self.code,
         }
 
@@ -62,14 +53,11 @@ class NotServedError(Exception):
 
 
 def not_found(resource: ResourceType, name: str) -> ApiError:
-    return ApiError(
-        404, f'{resource.qualified} "{name}" not found', details=_details(resource.group, resource.plural, name)
-    )
+    return ApiError(404, f'{resource.qualified} "{name}" not found')
 
 
 def already_exists(resource: ResourceType, name: str) -> ApiError:
-    message = f'{resource.qualified} "{name}" already exists'
-    return ApiError(409, message, reason="AlreadyExists", details=_details(resource.group, resource.plural, name))
+    return ApiError(409, f'{resource.qualified} "{name}" already exists', reason="AlreadyExists")
 
 
 def conflict(
@@ -77,24 +65,7 @@ def conflict(
     name: str,
     why: str = "the object has been modified; please apply your changes to the latest version and try again",
 ) -> ApiError:
-    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
-    return ApiError(409, message, details=_details(resource.group, resource.plural, name))
-
-
-def precondition_failed(resource: ResourceType, name: str, why: str) -> ApiError:
-    """A conflict as a deletion's preconditions give it, which goes by the kind."""
-    message = f'Operation cannot be fulfilled on {_qualified(resource.group, resource.kind)} "{name}": {why}'
-    return ApiError(409, message, details=_details(resource.group, resource.kind, name))
-
-
-def invalid(group: str, kind: str, name: str, *, field: str, reason: str, message: str) -> ApiError:
-    """A refusal of one field; `reason` is a cause's, such as `FieldValueRequired`."""
-    cause = {"reason": reason, "message": message, "field": field}
-    return ApiError(
-        422,
-        f'{_qualified(group, kind)} "{name}" is invalid: {field}: {message}',
-        details=_details(group, kind, name) | {"causes": [cause]},
-    )
+    return ApiError(409, f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}')
 
 
 def bad_request(message: str) -> ApiError:
@@ -103,11 +74,3 @@ def bad_request(message: str) -> ApiError:
 
 def expired(version: int, oldest: int) -> ApiError:
     return ApiError(410, f"too old resource version: {version} ({oldest})")
-
-
-def _qualified(group: str, word: str) -> str:
-    return f"{word}.{group}" if group else word
-
-
-def _details(group: str, kind: str, name: str) -> dict[str, Any]:
-    return {key: value for key, value in (("name", name), ("group", group), ("kind", kind)) if value}

@@ -19,8 +19,6 @@ _FIELDS = {
     "count": "deprecatedCount",
     "reportingComponent": "reportingController",
 }
-# What clients of either form find even where nothing was sent.
-_ALWAYS_THERE: Object = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
 _BACK = {new: old for old, new in _FIELDS.items()}
 
 
@@ -35,13 +33,11 @@ def to_stored(resource: ResourceType, body: Object) -> Object:
         body = {_FIELDS.get(key, key): value for key, value in body.items()}
         if body.get("apiVersion") == CORE_EVENTS.api_version:
             body["apiVersion"] = EVENTS.api_version
-    return _ALWAYS_THERE | body if stored_as(resource) is EVENTS else body
+    return body
 
 
 def to_served(resource: ResourceType, body: Object) -> Object:
     """What is stored, as a client of `resource` gets it."""
-    if stored_as(resource) is EVENTS:
-        body = _ALWAYS_THERE | body
     if resource is CORE_EVENTS:
         body = {_BACK.get(key, key): value for key, value in body.items()} | {"apiVersion": CORE_EVENTS.api_version}
     return body

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from mfa_sandbox.kubernetes.calls import Call
 from mfa_sandbox.kubernetes.errors import REASONS
@@ -12,31 +12,28 @@ from mfa_sandbox.kubernetes.errors import REASONS
 Failure = int | Literal["reset"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Fault:
     """A failure that waits for the requests it is meant for; None matches everything.
 
     `status` is the HTTP status, or "reset" for a connection cut without an answer. `times` is how many requests it
-    fails, None for all of them. `continued` tells a list's further pages from its first. `applied` lets the request
-    take effect first: only its answer is lost.
+    fails, None for all of them. `applied` lets the request take effect first: only its answer is lost.
     """
 
     status: Failure
     verb: str | None = None
     resource: str | None = None
     subresource: str | None = None
-    namespace: str | None = None
-    name: str | None = None
-    continued: bool | None = None
     times: int | None = 1
     message: str | None = None
     applied: bool = False
 
     def meets(self, call: Call) -> bool:
-        wanted = (self.verb, self.resource, self.subresource, self.namespace, self.name, self.continued)
-        continued = "continue" in call.query
-        actual = (call.verb, call.plural, call.subresource, call.namespace, call.name, continued)
-        return all(want in (None, have) for want, have in zip(wanted, actual, strict=True))
+        return (
+            self.verb in (None, call.verb)
+            and self.resource in (None, call.plural)
+            and self.subresource in (None, call.subresource)
+        )
 
 
 class Faults:
@@ -46,37 +43,12 @@ class Faults:
         self._lock = threading.Lock()
         self._waiting: list[Fault] = []
 
-    def add(
-        self,
-        *,
-        status: Failure,
-        verb: str | None = None,
-        resource: str | None = None,
-        subresource: str | None = None,
-        namespace: str | None = None,
-        name: str | None = None,
-        continued: bool | None = None,
-        times: int | None = 1,
-        message: str | None = None,
-        applied: bool = False,
-    ) -> None:
+    def add(self, *, status: Failure, **aim: Any) -> None:  # noqa: ANN401 - the fields of Fault
         """See Fault. Raises ValueError for a status that no API server fails with."""
         if status != "reset" and status not in REASONS:
             raise ValueError(f"not a status of a failure: {status}")
-        fault = Fault(
-            status=status,
-            verb=verb,
-            resource=resource,
-            subresource=subresource,
-            namespace=namespace,
-            name=name,
-            continued=continued,
-            times=times,
-            message=message,
-            applied=applied,
-        )
         with self._lock:
-            self._waiting.append(fault)
+            self._waiting.append(Fault(status=status, **aim))
 
     def clear(self) -> None:
         with self._lock:
@@ -91,47 +63,41 @@ class Faults:
     def take(self, call: Call) -> Fault | None:
         """The fault that this request meets, if any; it counts as used once."""
         with self._lock:
-            for index, fault in enumerate(self._waiting):
+            for fault in self._waiting:
                 if fault.meets(call):
                     if fault.times is not None:
-                        left = [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
-                        self._waiting[index : index + 1] = left
+                        fault.times -= 1
+                        if fault.times == 0:
+                            self._waiting.remove(fault)
                     return fault
         return None
 
 
-@dataclass(kw_only=True)
+@dataclass
 class LoggedRequest:
     """One request as it was seen; `status` is None until it is answered, and None for a connection cut."""
 
-    method: str
-    path: str
-    verb: str
-    resource: str
-    subresource: str
-    namespace: str
-    name: str
-    user_agent: str
+    call: Call
     status: int | None = None
+
+    @property
+    def verb(self) -> str:
+        return self.call.verb
+
+    @property
+    def resource(self) -> str:
+        return self.call.plural
 
 
 class RequestLog:
-    """The last `limit` requests. Safe to use from any thread."""
+    """The last 10,000 requests. Safe to use from any thread."""
 
-    def __init__(self, limit: int = 10_000) -> None:
-        self._requests: deque[LoggedRequest] = deque(maxlen=limit)
+    def __init__(self) -> None:
+        self._requests: deque[LoggedRequest] = deque(maxlen=10_000)
 
     def begin(self, call: Call) -> LoggedRequest:
-        request = LoggedRequest(
-            method=call.method,
-            path=call.path,
-            verb=call.verb,
-            resource=call.plural,
-            subresource=call.subresource,
-            namespace=call.namespace,
-            name=call.name,
-            user_agent=call.headers.get("User-Agent", ""),
-        )
+        # A body may be large, and nobody asks for it.
+        request = LoggedRequest(replace(call, body=b""))
         self._requests.append(request)
         return request
 
@@ -146,11 +112,9 @@ class RequestLog:
 
     def count(self, *, verb: str | None = None, resource: str | None = None, subresource: str | None = None) -> int:
         """How many requests there were of that kind; None counts all."""
-        wanted = (verb, resource, subresource)
         return sum(
-            all(
-                want in (None, have)
-                for want, have in zip(wanted, (request.verb, request.resource, request.subresource), strict=True)
-            )
+            verb in (None, request.call.verb)
+            and resource in (None, request.call.plural)
+            and subresource in (None, request.call.subresource)
             for request in self
         )

@@ -12,6 +12,8 @@ from mfa_sandbox.kubernetes.resources import ResourceType
 
 Object = dict[str, Any]
 
+REMEMBERED = 1000
+
 
 @dataclass(frozen=True)
 class Change:
@@ -23,28 +25,20 @@ class Change:
     new: Object | None
 
 
-@dataclass(frozen=True)
-class EndOfWatch:
-    """What ends a watch from the server's side: orderly, with an error first, or by cutting the connection."""
-
-    expired: bool = False
-    abrupt: bool = False
-
-
-Feed = asyncio.Queue[Change | EndOfWatch]
+# None: every version given out so far is too old.
+Feed = asyncio.Queue[Change | None]
 
 
 class History:
-    """Counts resource versions and keeps the last `limit` changes, for watches that start in the past.
+    """Counts resource versions and keeps the last changes, for watches that start in the past.
 
     Used from one event loop's thread only.
     """
 
-    def __init__(self, limit: int = 1000) -> None:
+    def __init__(self) -> None:
         self.version = 1
         self.oldest = 0  # a watch from before this version has missed something
         self._changes: deque[Change] = deque()
-        self._limit = limit
         self._feeds: set[Feed] = set()
 
     def next_version(self) -> int:
@@ -53,7 +47,7 @@ class History:
 
     def record(self, change: Change) -> None:
         self._changes.append(change)
-        while len(self._changes) > self._limit:
+        while len(self._changes) > REMEMBERED:
             self.oldest = self._changes.popleft().version
         for feed in self._feeds:
             feed.put_nowait(change)
@@ -63,10 +57,6 @@ class History:
         if version < self.oldest:
             raise expired(version, self.oldest)
         return [change for change in self._changes if change.version > version]
-
-    @property
-    def followers(self) -> int:
-        return len(self._feeds)
 
     @contextmanager
     def follow(self) -> Iterator[Feed]:
@@ -78,14 +68,9 @@ class History:
         finally:
             self._feeds.discard(feed)
 
-    def end_watches(self, end: EndOfWatch) -> int:
-        """End every watch; returns how many there were."""
-        for feed in self._feeds:
-            feed.put_nowait(end)
-        return len(self._feeds)
-
-    def expire(self) -> int:
-        """Make every version given out so far too old, and tell the watches so; returns how many there were."""
+    def expire(self) -> None:
+        """Make every version given out so far too old, and let the watches know."""
         self.oldest = self.next_version()
         self._changes.clear()
-        return self.end_watches(EndOfWatch(expired=True))
+        for feed in self._feeds:
+            feed.put_nowait(None)

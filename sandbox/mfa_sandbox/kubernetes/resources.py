@@ -1,18 +1,18 @@
 """Which resources the embedded Kubernetes serves: the built-in ones, and those of the CRDs that it is given."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ResourceType:
     """One resource of one API version.
 
-    `schema` is the OpenAPI v3 schema of a CRD, `columns` its additionalPrinterColumns; both are empty for built-in
-    resources. `has_status` says that `/status` is a subresource, which the main resource's writes never touch.
+    `columns` are the additionalPrinterColumns of a CRD. `has_status` says that `/status` is a subresource, which the
+    main resource's writes never touch.
     """
 
     group: str
@@ -23,11 +23,8 @@ class ResourceType:
     namespaced: bool = True
     has_status: bool = False
     custom: bool = False
-    unconditional_update: bool = False  # whether a PUT without resourceVersion is accepted
-    verbs: tuple[str, ...] = ALL_VERBS
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    schema: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -46,12 +43,13 @@ class ResourceType:
         return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
 
     def answers_to(self, word: str) -> bool:
-        """Whether people call it that: plural, singular, kind, short name, or plural.group."""
+        """Whether it is called that: plural, singular, kind, short name, plural.group, or Kind.apiVersion."""
         return word.lower() in {
             self.plural,
             self.singular,
             self.kind.lower(),
             self.qualified,
+            f"{self.kind}.{self.api_version}".lower(),
             *self.short_names,
         }
 
@@ -63,40 +61,14 @@ NAMESPACES = ResourceType(
     singular="namespace",
     kind="Namespace",
     namespaced=False,
-    has_status=True,
-    unconditional_update=True,
     short_names=("ns",),
 )
 EVENTS = ResourceType(
-    group="events.k8s.io",
-    version="v1",
-    plural="events",
-    singular="event",
-    kind="Event",
-    unconditional_update=True,
-    short_names=("ev",),
+    group="events.k8s.io", version="v1", plural="events", singular="event", kind="Event", short_names=("ev",)
 )
 # The same objects in the older form, in which `kubectl describe` and `kubectl get events` ask for them.
-CORE_EVENTS = ResourceType(
-    group="",
-    version="v1",
-    plural="events",
-    singular="event",
-    kind="Event",
-    unconditional_update=True,
-    short_names=("ev",),
-)
-LEASES = ResourceType(group="coordination.k8s.io", version="v1", plural="leases", singular="lease", kind="Lease")
-SELF_SUBJECT_REVIEWS = ResourceType(
-    group="authentication.k8s.io",
-    version="v1",
-    plural="selfsubjectreviews",
-    singular="selfsubjectreview",
-    kind="SelfSubjectReview",
-    namespaced=False,
-    verbs=("create",),
-)
-BUILT_IN = (NAMESPACES, CORE_EVENTS, EVENTS, LEASES, SELF_SUBJECT_REVIEWS)
+CORE_EVENTS = replace(EVENTS, group="")
+BUILT_IN = (NAMESPACES, CORE_EVENTS, EVENTS)
 
 
 def from_crds(crds: Iterable[Mapping[str, Any]]) -> list[ResourceType]:
@@ -122,7 +94,6 @@ def from_crds(crds: Iterable[Mapping[str, Any]]) -> list[ResourceType]:
                 custom=True,
                 short_names=tuple(names.get("shortNames", ())),
                 categories=tuple(names.get("categories", ())),
-                schema=version["schema"]["openAPIV3Schema"],
                 columns=tuple(version.get("additionalPrinterColumns", ())),
             )
             for version in spec["versions"]

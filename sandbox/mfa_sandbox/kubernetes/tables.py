@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mfa_sandbox.kubernetes.resources import CORE_EVENTS, EVENTS, LEASES, NAMESPACES, ResourceType
+from mfa_sandbox.kubernetes.resources import CORE_EVENTS, EVENTS, ResourceType
 
 Object = Mapping[str, Any]
 
@@ -16,7 +16,6 @@ _STEP = re.compile(
     \.(?P<field>[\w-]+)                                     # .field
     | \['(?P<quoted>[^']+)'\]                               # ['field\.with\.dots']
     | \[\?\(@\.(?P<key>\w+)==["'](?P<value>[^"']*)["']\)\] # [?(@.field=="value")]
-    | \[(?P<index>\d+)\]                                   # [0]
     """,
     re.VERBOSE,
 )
@@ -30,7 +29,6 @@ class Column:
     cell: Callable[[Object], object]
     type: str = "string"
     priority: int = 0
-    description: str = ""
     time: bool = False
 
 
@@ -44,7 +42,7 @@ def table(
 ) -> dict[str, Any]:
     """A meta.k8s.io/v1 Table of the objects.
 
-    `include` is the request's includeObject: None, Metadata or Object.
+    `include` is the request's includeObject: Metadata or Object.
     """
     return {
         "kind": "Table",
@@ -55,7 +53,7 @@ def table(
                 "name": column.name,
                 "type": column.type,
                 "format": "name" if column.name == "Name" else "",
-                "description": column.description,
+                "description": "",
                 "priority": column.priority,
             }
             for column in columns
@@ -67,9 +65,7 @@ def table(
     }
 
 
-def _included(item: Object, include: str) -> Object | None:
-    if include == "None":
-        return None
+def _included(item: Object, include: str) -> Object:
     if include == "Object":
         return item
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
@@ -87,13 +83,12 @@ def _shown(column: Column, item: Object, now: datetime) -> object:
 
 def columns_of(resource: ResourceType) -> Sequence[Column]:
     """The columns of a resource's table. Raises ValueError for a JSONPath of a kind that no column has had so far."""
-    built_in = {NAMESPACES: _NAMESPACE, CORE_EVENTS: _EVENT, EVENTS: _EVENT, LEASES: _LEASE}
-    if resource in built_in:
-        return built_in[resource]
+    if resource in (CORE_EVENTS, EVENTS):
+        return _EVENT
     own = [
         Column(
             column["name"], _path(column["jsonPath"]), column["type"], column.get("priority", 0),
-            column.get("description", ""), column["type"] == "date",
+            column["type"] == "date",
         )
         for column in resource.columns
     ]  # fmt: skip
@@ -111,49 +106,20 @@ def _path(text: str) -> Callable[[Object], object]:
         for step in steps:
             if field := step["field"] or (step["quoted"] or "").replace("\\", ""):
                 found = found.get(field) if isinstance(found, Mapping) else None
-            elif not isinstance(found, list):
-                return None
-            elif step["key"]:
+            elif isinstance(found, list):
                 found = next((entry for entry in found if entry.get(step["key"]) == step["value"]), None)
-            else:
-                found = found[int(step["index"])] if int(step["index"]) < len(found) else None
         return found
 
     return value_at
 
 
 def age(since: timedelta) -> str:
-    """A time span as kubectl shows it: 45s, 3m20s, 47m, 5h12m, 30h, 3d4h, 200d, 2y10d."""
-    seconds = int(since.total_seconds())
-    if seconds < 0:
-        return "0s" if seconds >= -1 else "<invalid>"
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    for below, text in (
-        (120, f"{seconds}s"),
-        (600, f"{minutes}m" + _rest(seconds % 60, "s")),
-        (3 * 3600, f"{minutes}m"),
-        (8 * 3600, f"{hours}h" + _rest(minutes % 60, "m")),
-        (48 * 3600, f"{hours}h"),
-        (8 * 86400, f"{days}d" + _rest(hours % 24, "h")),
-        (2 * 365 * 86400, f"{days}d"),
-        (8 * 365 * 86400, f"{days // 365}y" + _rest(days % 365, "d")),
-    ):
-        if seconds < below:
-            return text
-    return f"{days // 365}y"
-
-
-def _rest(count: int, unit: str) -> str:
-    return f"{count}{unit}" if count else ""
-
-
-def _event_seen(event: Object) -> object:
-    series = event.get("series") or {}
-    return (
-        series.get("lastObservedTime")
-        or event.get("lastTimestamp", event.get("deprecatedLastTimestamp"))
-        or event.get("eventTime")
-    )
+    """A time span much as kubectl shows it: 45s, 47m, 30h, 200d."""
+    seconds = max(int(since.total_seconds()), 0)
+    for unit, length, most in (("s", 1, 120), ("m", 60, 180), ("h", 3600, 48)):
+        if seconds // length < most:
+            return f"{seconds // length}{unit}"
+    return f"{seconds // 86400}d"
 
 
 def _event_object(event: Object) -> str:
@@ -163,10 +129,8 @@ def _event_object(event: Object) -> str:
 
 _NAME = Column("Name", _path(".metadata.name"))
 _AGE = Column("Age", _path(".metadata.creationTimestamp"), time=True)
-_NAMESPACE = [_NAME, Column("Status", _path(".status.phase")), _AGE]
-_LEASE = [_NAME, Column("Holder", _path(".spec.holderIdentity")), _AGE]
 _EVENT = [
-    Column("Last Seen", _event_seen, time=True),
+    Column("Last Seen", _path(".eventTime"), time=True),
     Column("Type", _path(".type")),
     Column("Reason", _path(".reason")),
     Column("Object", _event_object),
