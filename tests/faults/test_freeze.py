@@ -82,7 +82,7 @@ class Pair:
             *self.flags,
             kubeconfig=kubeconfig,
             environment={"AWS_ENDPOINT_URL": iam.url},
-            program=(sys.executable, "-m", "tests.faults.short_lease"),
+            program=(sys.executable, "-m", "tests.faults.short_times"),
         )
         return replica
 
