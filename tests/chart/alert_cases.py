@@ -225,6 +225,15 @@ ALERTS = (
         text=("the settings file could not be read",),
     ),
     Alert(
+        "MfaPassesLate",
+        "warning",
+        {},
+        (Series("mfa_operator_oldest_due_pass_timestamp_seconds", {}, bad=always(0), good=now),),
+        # A quarter of an hour, and the alert's own 5 minutes.
+        fires_after=15 + 5 + 1,
+        text=("A pass has been due for 22m",),
+    ),
+    Alert(
         "MfaPolicyOverlooked",
         "warning",
         CLUSTER,

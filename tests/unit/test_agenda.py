@@ -349,3 +349,34 @@ def test_the_longest_overdue_comes_first_and_due_passes_before_restores(desk: De
     assert [job.ref for job in desk.agenda.take(2)] == [refs[2], refs[1]]
     assert [job.ref for job in desk.agenda.take(8)] == [refs[0], later]
     assert desk.agenda.take(0) == []
+
+
+class TestFairness:
+    def notice(self, desk: Desk, *names: str) -> None:
+        for version, name in enumerate(names, start=1):
+            namespace, _, policy = name.partition("/")
+            desk.agenda.notice("ADDED", body(ref=PolicyRef(namespace, policy), uid=name, version=version))
+
+    def test_namespaces_take_turns(self, desk: Desk) -> None:
+        self.notice(desk, *(f"greedy/{number}" for number in range(20)), "polite/a", "polite/b")
+        taken = [job.ref.namespace for job in desk.agenda.take(6)]
+        assert taken[:4] == ["greedy", "polite", "greedy", "polite"]
+        assert taken[4:] == ["greedy", "greedy"]
+
+    def test_one_more_slot_is_there_for_a_namespace_that_has_none(self, desk: Desk) -> None:
+        self.notice(desk, *(f"greedy/{number}" for number in range(20)))
+        assert len(desk.agenda.take(8)) == 8
+        assert (desk.agenda.take(0), desk.agenda.wait(0)) == ([], None)
+        self.notice(desk, "polite/a", "polite/b")
+        assert desk.agenda.wait(0) == 0.0
+        assert [job.ref.namespace for job in desk.agenda.take(0)] == ["polite"]
+        assert (desk.agenda.take(-1), desk.agenda.wait(-1)) == ([], None)
+
+    def test_how_long_the_next_pass_has_been_due(self, desk: Desk) -> None:
+        self.notice(desk, "greedy/a", "greedy/b")
+        since = desk.time.wall
+        desk.agenda.take(1)
+        desk.time.passes(QUARTER)
+        assert desk.agenda.oldest_due() == since
+        desk.agenda.take(1)
+        assert desk.agenda.oldest_due() is None

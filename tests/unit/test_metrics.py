@@ -49,6 +49,7 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_operator_build_info": ("gauge", {"version"}),
     "mfa_operator_overlooked_policies_total": ("counter", set()),
     "mfa_operator_leader": ("gauge", set()),
+    "mfa_operator_oldest_due_pass_timestamp_seconds": ("gauge", set()),
     "mfa_operator_settings_up": ("gauge", set()),
 }
 COUNTS = Counts(
@@ -93,6 +94,7 @@ def full() -> Metrics:
         count_everything(metrics, ref, account_id)
     metrics.count_aws_request("iam", "ListUsers", "200")
     metrics.set_leader(True)
+    metrics.set_queue(1, NOW)
     return metrics
 
 

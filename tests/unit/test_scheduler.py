@@ -116,6 +116,28 @@ class TestPasses:
 
         in_loop(story())
 
+    def test_a_namespace_that_takes_every_slot_keeps_no_other_out(self) -> None:
+        async def story() -> None:
+            namespace = Namespace()
+            names = [f"policy-{index}" for index in range(6)]
+            shown: list[object] = []
+            for name in names:
+                namespace.close_gate(name)
+            settings = replace(SETTINGS, max_concurrent_passes=3)
+            async with running(namespace, settings, show_queue=lambda *queue: shown.append(queue)) as scheduler:
+                for name in names:
+                    scheduler.notice("ADDED", namespace.apply(name))
+                await eventually(lambda: namespace.running.total() == 3)
+                found = dict(namespace.apply("polite"))
+                found["metadata"] = {**found["metadata"], "namespace": "other"}
+                namespace.objects[PolicyRef("other", "polite")] = found
+                scheduler.notice("ADDED", found)
+                await eventually(lambda: namespace.count("polite") == 1 and len(scheduler.in_flight) == 3)
+                assert namespace.running.total() == 3
+                assert shown[-1][1] is not None  # type: ignore[index]  # the passes that wait
+
+        in_loop(story())
+
     def test_a_stuck_one_makes_no_other_policy_late(self) -> None:
         async def story() -> None:
             namespace = Namespace(interval=timedelta(milliseconds=20))

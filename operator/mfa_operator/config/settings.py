@@ -74,8 +74,9 @@ class AuditSettings:
     """How much is asked of AWS at a time, and what is shown."""
 
     max_concurrent_accounts: int = 8
-    """Accounts looked at together in the whole process. IAM's request limits count per account, so that more is only
-    threads, connections and what is held of an account while it is audited."""
+    """Accounts audited together in the whole process; one more for a namespace that has none under way. IAM's request
+    limits count per account, so that more is only threads, connections and what is held of an account while it is
+    audited."""
     max_concurrent_users: int = 4
     """Live checks together inside one account: IAM answers some 10 to 20 reads a second before it throttles, and others
     use the account too."""
@@ -105,7 +106,8 @@ class SchedulerSettings:
     """Passes in this process."""
 
     max_concurrent_passes: int = 8
-    """Policies audited together; they share the threads that look at accounts."""
+    """Policies audited together; one more for a namespace that has none under way. They share the threads that look at
+    accounts."""
     turn: timedelta = timedelta(seconds=5)
     """The loop turns at least this often, whether something is due or not: its heartbeat, well below the 30 s that
     liveness allows."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -50,6 +51,7 @@ class Metrics(Collector):
         self._version = version
         self._leading = False
         self._overlooked = 0
+        self._oldest_due: datetime | None = None
         self._settings_up = settings_up
         self._user_violation_info = user_violation_info
         self._pass_duration = Histogram(
@@ -120,9 +122,9 @@ class Metrics(Collector):
     def set_leader(self, leading: bool) -> None:
         self._leading = leading
 
-    def set_overlooked(self, count: int) -> None:
-        """How many times so far a policy was found that had no pass to come."""
-        self._overlooked = count
+    def set_queue(self, overlooked: int, oldest_due: datetime | None) -> None:
+        """How many times so far a policy had no pass to come, and since when the next pass has been due to begin."""
+        self._overlooked, self._oldest_due = overlooked, oldest_due
 
     def serve(self, listening: socket.socket) -> MetricsServer:
         """Serve the metrics over HTTP on the socket, which is then the server's to close."""
@@ -148,6 +150,12 @@ class Metrics(Collector):
             "mfa_operator_overlooked_policies",
             "Policies found with no pass to come though neither suspended nor invalid; their passes go on.",
             value=self._overlooked,
+        )
+        yield gauge(
+            "mfa_operator_oldest_due_pass_timestamp_seconds",
+            "When the pass was due that has waited longest to begin; none where no pass waits.",
+            (),
+            [((), moment.timestamp()) for moment in (self._oldest_due,) if moment],
         )
         yield gauge(
             "mfa_operator_settings_up",

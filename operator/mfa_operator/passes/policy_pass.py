@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from logging import ERROR, WARNING
 from typing import Protocol
@@ -26,6 +27,7 @@ from mfa_operator.reporting.account_report import account_status, failed_account
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import account_events, finding_events
 from mfa_operator.scheduling.due import PassAbandoned
+from mfa_operator.scheduling.fair_pool import FairPool
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class PolicyPass:
         self._interval_override = interval_override
         self._before = {account.id: account for account in policy.status.accounts}
 
-    def run(self, pool: ThreadPoolExecutor, width: int) -> list[AccountOutcome]:
+    def run(self, pool: FairPool, width: int) -> list[AccountOutcome]:
         """Audit every account, at most `width` at a time, in the spec's order. Raises one of PASS_ENDING."""
         waiting = iter(enumerate(self.policy.spec.accounts))
         outcomes: dict[int, AccountOutcome] = {}
@@ -104,10 +106,10 @@ class PolicyPass:
         return [outcomes[index] for index in range(len(outcomes))]
 
     def _start(
-        self, pool: ThreadPoolExecutor, accounts: Iterator[tuple[int, Account]]
+        self, pool: FairPool, accounts: Iterator[tuple[int, Account]]
     ) -> Iterator[tuple[Future[AccountOutcome], int]]:
         for index, account in accounts:
-            yield pool.submit(self._account, account), index
+            yield pool.submit(self.policy.ref.namespace, partial(self._account, account)), index
 
     def _account(self, account: Account) -> AccountOutcome:
         before = self._before.get(account.id)

@@ -7,8 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mfa_operator.api.conversion import InvalidObject
@@ -31,6 +31,7 @@ from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
+from mfa_operator.scheduling.fair_pool import FairPool
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Reconciler:
         self._events = events or EventSettings()
         self._clock = clock
         self._chance = chance or random.SystemRandom()
-        self._accounts = ThreadPoolExecutor(max_concurrent_accounts, thread_name_prefix="mfa-account")
+        self._accounts = FairPool(max_concurrent_accounts, name="mfa-account")
         self._lock = threading.Lock()
         self._specs: dict[PolicyRef, PolicySpec] = {}
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
@@ -176,7 +177,7 @@ class Reconciler:
         if identity and quarantined:
             # In a thread: forget is called in the event loop.
             event = self._quarantines_left(quarantined, "the policy was deleted", spec)
-            self._accounts.submit(self._cluster.emit, identity, event)
+            self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event))
 
     def _prune(self) -> None:
         with self._lock:

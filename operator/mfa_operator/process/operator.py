@@ -267,7 +267,7 @@ class Operator:
             settings=settings.scheduler,
             stopping=self._stopping,
             interval_override=settings.audit.interval_override,
-            show_overlooked=metrics.set_overlooked,
+            show_queue=metrics.set_queue,
         )
         work = Leading(
             api,

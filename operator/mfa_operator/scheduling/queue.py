@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import PolicyRef, policy_ref, read_policy, requested_at
 from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
+from mfa_operator.scheduling.fair_pool import may_start, next_namespace
 
 logger = logging.getLogger(__name__)
 
@@ -125,21 +127,47 @@ class Agenda:
             entry.interval = self._interval(body, entry.interval)
             self._notice_change(entry, _integer(metadata.get("generation")), requested_at(body))
 
-    def take(self, limit: int) -> list[Job]:
-        """What is to be started now, at most `limit` jobs: the longest overdue first, then metrics to restore."""
+    def take(self, free: int) -> list[Job]:
+        """What is to be started now where `free` slots are left: the longest overdue first, then metrics to restore.
+
+        Namespaces take turns: the one with the fewest jobs under way is first, and one more than `free` may be started
+        for a namespace that has none. So no namespace holds all slots while another waits.
+        """
         idle = [entry for entry in self._entries.values() if not entry.running]
         due = sorted(filter(self._is_due, idle), key=lambda entry: entry.due_monotonic)
         restorable = [entry for entry in idle if entry.restore and not self._is_due(entry)]
-        jobs = []
-        for entry in (due + restorable)[: max(limit, 0)]:
+        waiting: dict[str, deque[_Entry]] = {}
+        for entry in due + restorable:
+            waiting.setdefault(entry.ref.namespace, deque()).append(entry)
+        running = self._running()
+        jobs: list[Job] = []
+        while (namespace := next_namespace(waiting, running, free - len(jobs))) is not None:
+            entry = waiting[namespace].popleft()
+            if not waiting[namespace]:
+                del waiting[namespace]
+            running[namespace] += 1
             jobs.append(Job(entry.ref, entry.restore, entry.due if self._is_due(entry) else None))
             entry.restore, entry.running = None, True
         return jobs
 
-    def wait(self) -> float | None:
-        """Seconds until the next pass is due; None where nothing is, save by an event or the end of a job."""
-        idle = [entry for entry in self._entries.values() if entry.due and not entry.running]
-        return max(min(entry.due_monotonic for entry in idle) - self._monotonic(), 0.0) if idle else None
+    def wait(self, free: int = 1) -> float | None:
+        """Seconds until the next pass can begin; None where none can, save after an event or the end of a job."""
+        running = self._running()
+        able = [
+            entry.due_monotonic
+            for entry in self._entries.values()
+            if entry.due and not entry.running and may_start(running[entry.ref.namespace], free)
+        ]
+        return max(min(able) - self._monotonic(), 0.0) if able else None
+
+    def oldest_due(self) -> datetime | None:
+        """When the pass was due that has waited longest to begin; None where none waits."""
+        waiting = [entry.due.at for entry in self._entries.values() if entry.due and not entry.running]
+        return min((at for at in waiting if at <= self._clock()), default=None)
+
+    def _running(self) -> Counter[str]:
+        """Jobs under way by namespace."""
+        return Counter(entry.ref.namespace for entry in self._entries.values() if entry.running)
 
     def ended(self, job: Job, end: PassEnd | None) -> None:
         """Take in that a job ended; None: it had no pass to run."""

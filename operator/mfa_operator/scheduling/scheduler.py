@@ -21,6 +21,7 @@ from mfa_operator.api.objects import PolicyRef
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
+from mfa_operator.scheduling.fair_pool import EXTRA
 from mfa_operator.scheduling.queue import Agenda, Body, Job
 
 logger = logging.getLogger(__name__)
@@ -62,11 +63,12 @@ class Scheduler:
         interval_override: timedelta | None = None,
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        show_overlooked: Callable[[int], None] = lambda _: None,
+        show_queue: Callable[[int, datetime | None], None] = lambda *_: None,
     ) -> None:
         """Take what runs passes, and how. `monotonic` gives seconds that nobody sets back.
 
-        `show_overlooked` is called with how many times so far a policy was found that had no pass to come.
+        `show_queue` is called at every turn with how many times so far a policy was found that had no pass to come, and
+        with when the pass was due that has waited longest to begin.
 
         `stopping` is set when the process stops, so that passes in flight can give up. `interval_override` replaces
         every spec.interval.
@@ -74,7 +76,7 @@ class Scheduler:
         self.stopping = stopping or threading.Event()
         self.grace = settings.grace
         self._runner = runner
-        self._show_overlooked = show_overlooked
+        self._show_queue = show_queue
         self._settings = settings
         self._monotonic = monotonic
         self._agenda = Agenda(
@@ -105,6 +107,10 @@ class Scheduler:
         """Policies whose pass is running; after run() has ended, those it gave up on."""
         return [job.ref for job in self._flights.values()]
 
+    @property
+    def _free(self) -> int:
+        return self._settings.max_concurrent_passes - len(self._flights)
+
     def known(self) -> dict[PolicyRef, str]:
         """The policies known now, with their uids: to be taken before a list is read, for `listed`."""
         return self._agenda.known()
@@ -115,7 +121,6 @@ class Scheduler:
         Of policies in `known` metadata suffices.
         """
         self._agenda.listed(bodies, known)
-        self._show_overlooked(self._agenda.overlooked)
         self._listed = True
         self._wake.set()
 
@@ -128,12 +133,13 @@ class Scheduler:
         """Run passes until `stop` is set; then wait for those in flight, no longer than the grace, and return."""
         stopper = asyncio.create_task(stop.wait())
         stopper.add_done_callback(lambda _: self._wake.set())
-        pool = ThreadPoolExecutor(self._settings.max_concurrent_passes, thread_name_prefix="mfa-pass")
+        pool = ThreadPoolExecutor(self._settings.max_concurrent_passes + EXTRA, thread_name_prefix="mfa-pass")
         try:
             while not stop.is_set():
                 self._wake.clear()
                 self._beat = self._monotonic()
                 self._start(pool)
+                self._show_queue(self._agenda.overlooked, self._agenda.oldest_due())
                 await self._sleep()
             self.stopping.set()
             if self._flights:
@@ -147,7 +153,7 @@ class Scheduler:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
-        for job in self._agenda.take(self._settings.max_concurrent_passes - len(self._flights)):
+        for job in self._agenda.take(self._free):
             flight = asyncio.get_running_loop().run_in_executor(pool, self._work, job)
             self._flights[flight] = job
             flight.add_done_callback(self._finished)
@@ -189,7 +195,7 @@ class Scheduler:
     async def _sleep(self) -> None:
         """Until something is noticed, a job ends or the next pass is due; never longer than a turn."""
         seconds = self._settings.turn.total_seconds()
-        if len(self._flights) < self._settings.max_concurrent_passes and (due_in := self._agenda.wait()) is not None:
+        if (due_in := self._agenda.wait(self._free)) is not None:
             seconds = min(seconds, due_in)
         try:
             async with asyncio.timeout(seconds):

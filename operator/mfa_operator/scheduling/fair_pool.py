@@ -1,0 +1,86 @@
+"""Threads that namespaces share: none keeps the others out, however long its work takes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+EXTRA = 1
+"""Places beyond the usual ones, for a namespace that has none."""
+
+
+def may_start(running: int, free: int) -> bool:
+    """Whether a namespace that has `running` places may take one more where `free` of the usual ones are left."""
+    return free > 0 or (running == 0 and free > -EXTRA)
+
+
+def next_namespace(waiting: Iterable[str], running: Counter[str], free: int) -> str | None:
+    """Who is next: of those that may start the one with the fewest places, the first of them; None where none may."""
+    able = [namespace for namespace in waiting if may_start(running[namespace], free)]
+    return min(able, key=running.__getitem__, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[T]):
+    namespace: str
+    call: Callable[[], T]
+    future: Future[T] = field(default_factory=Future)
+
+
+class FairPool:
+    """Runs calls in threads, taking turns between namespaces. Safe to use from several threads."""
+
+    def __init__(self, width: int, *, name: str) -> None:
+        """`width`: calls under way at once; one more is for a namespace that has none under way."""
+        self._width = width
+        self._threads = ThreadPoolExecutor(width + EXTRA, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[_Task[Any]]] = {}
+        self._running: Counter[str] = Counter()
+
+    def submit(self, namespace: str, call: Callable[[], T]) -> Future[T]:
+        """Have `call` run in a thread once it is the namespace's turn; until then the future can be cancelled."""
+        task = _Task(namespace, call)
+        with self._lock:
+            self._waiting.setdefault(namespace, deque()).append(task)
+        self._start()
+        return task.future
+
+    def _start(self) -> None:
+        with self._lock:
+            while True:
+                free = self._width - self._running.total()
+                namespace = next_namespace(self._waiting, self._running, free)
+                if namespace is None:
+                    return
+                task = self._waiting[namespace].popleft()
+                if not self._waiting[namespace]:
+                    del self._waiting[namespace]
+                # A task that was cancelled while it waited takes no place.
+                if task.future.set_running_or_notify_cancel():
+                    self._running[namespace] += 1
+                    self._hand_over(task)
+
+    def _hand_over(self, task: _Task[Any]) -> None:
+        try:
+            self._threads.submit(self._run, task)
+        except RuntimeError as error:
+            # The interpreter ends and starts no more calls; nobody may wait for this one.
+            task.future.set_exception(error)
+
+    def _run(self, task: _Task[Any]) -> None:
+        try:
+            task.future.set_result(task.call())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+            task.future.set_exception(error)
+        finally:
+            with self._lock:
+                self._running[task.namespace] -= 1
+                self._running += Counter()  # drops those that have none
+            self._start()

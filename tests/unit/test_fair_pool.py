@@ -1,0 +1,69 @@
+"""Threads that namespaces share: nobody is kept out by another namespace's long work."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import Future, wait
+
+import pytest
+
+from mfa_operator.scheduling.fair_pool import FairPool, next_namespace
+
+PATIENCE = 20.0
+
+
+@pytest.mark.parametrize(
+    ("running", "free", "expected"),
+    [
+        ({}, 8, "a"),
+        ({"a": 3}, 5, "b"),
+        ({"a": 3, "b": 3}, 2, "a"),
+        ({"a": 8}, 0, "b"),
+        ({"a": 7, "b": 1}, 0, None),
+        ({"c": 8}, 0, "a"),
+        ({"c": 8, "d": 1}, -1, None),
+    ],
+)
+def test_whose_turn_it_is(running: dict[str, int], free: int, expected: str | None) -> None:
+    """Of eight places; one more is for a namespace that has none."""
+    assert next_namespace(["a", "b"], Counter(running), free) == expected
+
+
+def test_one_namespace_takes_all_but_the_extra_place() -> None:
+    pool, gate = FairPool(3, name="test"), threading.Event()
+    begun: Counter[str] = Counter()
+
+    def work(namespace: str) -> str:
+        begun[namespace] += 1
+        assert gate.wait(PATIENCE)
+        return namespace
+
+    def submit(namespace: str) -> Future[str]:
+        return pool.submit(namespace, lambda: work(namespace))
+
+    greedy = [submit("greedy") for _ in range(20)]
+    polite = pool.submit("polite", lambda: "done")
+    assert polite.result(PATIENCE) == "done"
+    assert begun == {"greedy": 3}
+    gate.set()
+    assert wait(greedy, PATIENCE).not_done == set()
+    assert begun == {"greedy": 20}
+
+
+def test_cancelled_work_is_not_done_and_takes_no_place() -> None:
+    pool, gate = FairPool(1, name="test"), threading.Event()
+    first = pool.submit("a", lambda: gate.wait(PATIENCE))
+    second, third = pool.submit("a", lambda: True), pool.submit("a", lambda: True)
+    assert second.cancel()
+    gate.set()
+    assert first.result(PATIENCE)
+    assert third.result(PATIENCE)
+    assert second.cancelled()
+
+
+def test_what_the_work_raises_reaches_who_waits_and_frees_the_place() -> None:
+    pool = FairPool(1, name="test")
+    with pytest.raises(ZeroDivisionError):
+        pool.submit("a", lambda: 1 // 0).result(PATIENCE)
+    assert pool.submit("a", lambda: 2).result(PATIENCE) == 2
