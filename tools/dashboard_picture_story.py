@@ -26,6 +26,14 @@ FAILS_FROM = END - timedelta(hours=22)
 EMPLOYEES, CONTRACTORS = PolicyRef("security", "employees"), PolicyRef("security", "contractors")
 
 
+NAMES = {
+    "111122223333": "payments-prod",
+    "222233334444": "payments-staging",
+    "333344445555": "agency",
+    "444455556666": "sandbox",
+}
+
+
 @dataclass(frozen=True)
 class Company:
     """One account: its users, and how those without MFA become fewer."""
@@ -165,6 +173,7 @@ class Story:
         offset = int(account.id) % 7 * 2000
         report = _begun(seen, 14400, offset)
         return AccountFigures(
+            name=NAMES[account.id],
             up=not failing,
             counts=counts,
             last_success=seen,

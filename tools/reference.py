@@ -68,7 +68,7 @@ def metrics() -> str:
     """The metrics reference: what is exported with every label filled in."""
     exported = Metrics(version="", user_violation_info=True)
     ref, now = PolicyRef("ns", "p"), datetime(2026, 1, 1, tzinfo=UTC)
-    account = AccountFigures(True, Counts(), now, now, now, (("user", "NoMfa"),))
+    account = AccountFigures("name", True, Counts(), now, now, now, (("user", "NoMfa"),))
     exported.set_policy(ref, PolicyFigures(timedelta(minutes=15), now, now, {"111122223333": account}))
     exported.set_serving(ref, Serving(ready=True, suspended=False))
     exported.observe_pass(ref, 1.0)
@@ -78,6 +78,9 @@ def metrics() -> str:
     rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
     for family in sorted(exported.registry.collect(), key=lambda family: family.name):
         samples = [sample for sample in family.samples if not sample.name.endswith(("_created", "_sum", "_count"))]
+        if not family.name.startswith("mfa_"):
+            # Of prometheus-client itself; which there are depends on the machine.
+            continue
         labels = sorted({label for sample in samples for label in sample.labels} - {"le"})
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
@@ -85,7 +88,11 @@ def metrics() -> str:
     text += "Series vanish with their policy or account. A failed account keeps its last user counts and gets\n"
     text += "`mfa_policy_account_up 0`: counts never fall to 0 because nobody could look.\n"
     text += "`mfa_policy_user_violation_info` names users and is off by default (`--user-violation-info`).\n\n"
-    return text + "\n".join(rows) + "\n"
+    process = (
+        "\nBeside these there are the metrics of the process itself that every Prometheus client for Python exports:\n"
+        "`process_*` (CPU, memory, file descriptors, start time), `python_gc_*` and `python_info`.\n"
+    )
+    return text + "\n".join(rows) + "\n" + process
 
 
 def _meanings(enum: type[StrEnum]) -> dict[str, str]:

@@ -40,6 +40,7 @@ def exported() -> Metrics:
     ref = PolicyRef("security", "console-mfa")
     accounts = {
         account_id: AccountFigures(
+            name=f"account-{account_id[0]}",
             up=up,
             counts=COUNTS,
             last_success=NOW - timedelta(minutes=20),

@@ -269,7 +269,7 @@ class TestWaiting:
     ) -> None:
         process, path = waiting
         metrics, health = self.said(path, r"metrics on (\S+), health on (\S+)").groups()
-        self.said(path, r"Lease here/mfa-operator: cannot be read: no answer")
+        self.said(path, r"Lease here/mfa-operator: cannot be read or written: no answer")
         with urllib3.PoolManager(retries=False) as http:
             assert [http.request("GET", f"http://{health}{path}").status for path in ("/healthz", "/readyz", "/")] == [
                 200,

@@ -43,6 +43,7 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_policy_remediations_total": ("counter", ACCOUNT | {"action", "result"}),
     "mfa_policy_quarantined_users": ("gauge", ACCOUNT),
     "mfa_policy_user_violation_info": ("gauge", ACCOUNT | {"user", "reason"}),
+    "mfa_policy_account_info": ("gauge", ACCOUNT | {"account_name"}),
     "mfa_policy_ready": ("gauge", POLICY),
     "mfa_policy_suspended": ("gauge", POLICY),
     "mfa_aws_requests_total": ("counter", {"service", "operation", "code"}),
@@ -59,6 +60,7 @@ COUNTS = Counts(
 
 def account(*, up: bool = True) -> AccountFigures:
     return AccountFigures(
+        name="payments-prod",
         up=up,
         counts=COUNTS,
         last_success=NOW - timedelta(minutes=1),
@@ -99,10 +101,12 @@ def full() -> Metrics:
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:
-    """The exposition as Prometheus parses it, by the name that queries use."""
+    """The operator's own metrics as Prometheus parses them, by the name that queries use."""
     text = generate_latest(metrics.registry).decode()
     return {
-        family.name + "_total" * (family.type == "counter"): family for family in text_string_to_metric_families(text)
+        family.name + "_total" * (family.type == "counter"): family
+        for family in text_string_to_metric_families(text)
+        if family.name.startswith("mfa_")
     }
 
 
@@ -155,7 +159,16 @@ class TestContract:
     def test_it_is_openmetrics_too(self) -> None:
         text = generate_openmetrics(full().registry).decode()  # type: ignore[no-untyped-call]  # ships no types
         names = {family.name for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]  # ships no types
-        assert names == {name.removesuffix("_total") for name in CONTRACT}
+        assert {name for name in names if name.startswith("mfa_")} == {name.removesuffix("_total") for name in CONTRACT}
+
+    def test_the_process_is_exported_too(self) -> None:
+        """Under the names that dashboards for any Python program know."""
+        metrics = full()
+        assert (value(metrics, "process_resident_memory_bytes") or 0) > 1e6
+        assert (value(metrics, "process_cpu_seconds_total") or 0) > 0
+        assert value(metrics, "python_gc_collections_total", generation="0") is not None
+        names = {family.name for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())}
+        assert "python_info" in names
 
     def test_a_fresh_operator_exports_itself_alone(self) -> None:
         metrics = Metrics(version="1.2.3")
@@ -228,11 +241,12 @@ class TestValues:
     def test_what_is_not_known_has_no_sample(self) -> None:
         metrics = Metrics(version="1.2.3")
         unknown = AccountFigures(
-            up=False, counts=None, last_success=None, credential_report_time=None, oldest_violation=None
+            name=PAYMENTS, up=False, counts=None, last_success=None, credential_report_time=None, oldest_violation=None
         )
         metrics.set_policy(REF, replace(policy(a111122223333=unknown), last_pass=None, next_exemption_expiry=None))
         assert set(series(metrics, policy="console-mfa")) == {
             "mfa_policy_account_up",
+            "mfa_policy_account_info",
             "mfa_policy_interval_seconds",
             "mfa_policy_errors_total",
         }
@@ -258,7 +272,7 @@ class TestVanishing:
     def test_all_series_of_an_account_vanish_with_it(self) -> None:
         metrics = full()
         others = [series(metrics, account_id=PAYMENTS), series(metrics, policy_namespace="payments")]
-        assert len(set(series(metrics, **AT, account_id=STAGING))) == 9
+        assert len(set(series(metrics, **AT, account_id=STAGING))) == 10
         metrics.set_policy(REF, policy(a111122223333=account()))
         assert series(metrics, account_id=STAGING) == []
         assert [series(metrics, account_id=PAYMENTS), series(metrics, policy_namespace="payments")] == others
@@ -337,7 +351,9 @@ class TestHttp:
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
         served = {family.name for family in text_string_to_metric_families(answer.data.decode())}
-        assert served == {name.removesuffix("_total") for name in CONTRACT}
+        assert {name for name in served if name.startswith("mfa_")} == {
+            name.removesuffix("_total") for name in CONTRACT
+        }
 
     def test_an_address_in_use_is_an_error_at_once(self) -> None:
         with closing(full().serve(listen(("127.0.0.1", 0)))) as first, pytest.raises(OSError, match="in use"):

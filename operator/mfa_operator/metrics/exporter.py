@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -77,6 +77,10 @@ class Metrics(Collector):
             registry=None,
         )
         self.registry.register(self)
+        # Of the process itself: CPU, memory, file descriptors; garbage collection; the Python that runs.
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
 
     def set_policy(self, ref: PolicyRef, figures: PolicyFigures) -> None:
         """Replace what is known of the policy; an account that is not named any more loses all its series."""

@@ -54,6 +54,12 @@ def policy_gauges(figures: Figures) -> Iterator[Metric]:
         ((labels, account.up) for labels, account in accounts),
     )
     yield gauge(
+        "mfa_policy_account_info",
+        "1, with the account's name as the policy has it, or its id.",
+        (*ACCOUNT, "account_name"),
+        (((*labels, account.name), 1) for labels, account in accounts),
+    )
+    yield gauge(
         "mfa_policy_quarantined_users",
         "IAM users under quarantine, as of the last successful audit; counted in mfa_policy_users as well.",
         ACCOUNT,

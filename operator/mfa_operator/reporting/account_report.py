@@ -123,6 +123,7 @@ def policy_figures(
         report = reports.get(account.id)
         open_findings = [finding for finding in report.findings if finding.state in OPEN_STATES] if report else []
         accounts[account.id] = AccountFigures(
+            name=account.name or account.id,
             up=account.state is AccountState.AUDITED,
             counts=report.summary if report else None,
             last_success=account.last_success_time,

@@ -14,6 +14,8 @@ from mfa_operator.api.status import Counts, PolicyStatus
 class AccountFigures:
     """One account of one policy."""
 
+    name: str
+    """What people see; the id where the policy gives no name."""
     up: bool
     """Whether the last try to audit it succeeded."""
     counts: Counts | None
