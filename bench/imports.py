@@ -10,8 +10,9 @@ import time
 ROUNDS = 5
 STATEMENTS = {
     "python": "pass",
-    "help": "from mfa_operator.cli import cli; cli.get_command(None, 'audit')",
-    "audit": "from mfa_operator.cli import cli; cli.get_command(None, 'audit'); import mfa_operator.passes.auditor",
+    "help": "from mfa_operator.cli.program import cli; cli.get_command(None, 'audit')",
+    "audit": "from mfa_operator.cli.program import cli; cli.get_command(None, 'audit');"
+    "import mfa_operator.passes.auditor",
 }
 
 

@@ -145,7 +145,8 @@ def test_the_json_is_of_the_promised_shape_and_the_api_servers_too(cli: Cli) -> 
     assert status.summary is not None
     assert (status.summary.users, status.summary.violating, status.summary.exempt) == (4, 2, 1)
     assert {condition.type: condition.status for condition in status.conditions} == {
-        "Ready": "False",
+        "Ready": "True",
+        "AccountsAudited": "False",
         "Compliant": "False",
     }
     [report] = one["reports"]
@@ -222,6 +223,36 @@ def test_the_table_is_for_people_and_has_no_colours_in_a_pipe(cli: Cli) -> None:
     assert "aws iam delete-login-profile --user-name alice" in result.out
     assert "Compliant=False Violations: 2 users without the required MFA" in result.out
     assert "\x1b" not in result.out + result.err
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize(("place", "status"), [("/dev/full", 2), ("closed", 2), ("unread pipe", 141)])
+def test_a_report_that_cannot_be_written_is_no_success(cli: Cli, form: str, place: str, status: int) -> None:
+    """Of the compliant account: status 0 would say that somebody has a report that says so."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    redirection = {"closed": ">&-", "unread pipe": ""}.get(place, f">{place}")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", PROGRAM, "audit", *cli.files([policy(CLEAN)]), "-o", form],
+        env=cli.environment,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == status
+    words = [] if status == 141 else ["mfa-operator: the output cannot be written: "]
+    assert [line[: len(words[0])] for line in done.stderr.splitlines()] == words
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("40", 40), ("60", 60), ("100", 100), ("0", 160), ("words", 160)])
+def test_the_table_in_a_pipe_is_as_wide_as_columns_says(cli: Cli, columns: str, widest: int) -> None:
+    done = cli.run(*cli.files([policy(DIRTY)]), COLUMNS=columns)
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) == widest
+    assert "/eng/alice" in done.stdout
 
 
 def test_an_earlier_result_keeps_first_seen_and_makes_overdue(cli: Cli) -> None:

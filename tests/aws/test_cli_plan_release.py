@@ -249,6 +249,15 @@ class TestRelease:
             (["--account", "123", "--all"], "12 digits"),
             (["--account", "999999999999", "--all", "-f", "POLICY"], "does not name account 999999999999"),
             (["--all"], "--account"),
+            (["--all", "--account", "1"], "--account: '1' will not do; an account id is 12 digits"),
+            (
+                ["--all", "--account", "999999999999", "--external-id", "acme"],
+                "--external-id: is of use only with --role-arn",
+            ),
+            (
+                ["--all", "--account", "999999999999", "--role-arn", "arn:aws:iam::111122223333:role/x"],
+                "--role-arn: belongs to account 111122223333, but --account is 999999999999",
+            ),
         ],
     )
     def test_bad_input_is_one_message_and_status_3(self, run: Run, policy: Path, args: list[str], words: str) -> None:

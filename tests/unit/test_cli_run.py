@@ -19,7 +19,7 @@ import urllib3
 import yaml
 
 from mfa_operator import __version__
-from mfa_operator.cli import BAD_INPUT, COMMANDS, cli
+from mfa_operator.cli.program import BAD_INPUT, COMMANDS, cli
 from mfa_operator.cli.run import command
 
 COMMAND = Path(sys.executable).parent / "mfa-operator"

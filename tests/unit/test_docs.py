@@ -21,7 +21,7 @@ from markdown_it.token import Token
 
 from mfa_operator.api import enums
 from mfa_operator.api.objects import read_policy
-from mfa_operator.cli import cli
+from mfa_operator.cli.program import cli
 from tests.unit.crd_schema import schema_of
 from tools import reference
 

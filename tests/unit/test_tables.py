@@ -77,6 +77,25 @@ def test_text_of_others_is_shown_as_it_is_and_moves_no_cursor(width: int) -> Non
     assert max(len(line) for line in text.split("\n")) <= width
 
 
+@pytest.mark.parametrize("width", [20, 40, 60, 71])
+def test_where_no_table_fits_each_fact_stands_in_a_line(width: int) -> None:
+    account = AccountStatus(id=ID, name="payments", state=AccountState.AUDITED, users=5000, violating=12)
+    report = ReportStatus(account_id=ID, account_name="payments", findings=(ALICE,))
+    lines = [
+        line.strip()
+        for line in shown(accounts_table([account]), findings_table([report], NOW), width=width).splitlines()
+    ]
+    for line in (
+        "users       5000",
+        "violating     12",
+        "overdue        -",
+        "/eng/alice",
+        "state: Violating",
+        "deadline: in 7d",
+    ):
+        assert line in lines
+
+
 def test_an_account_has_a_row_with_its_counts_and_dashes_where_it_was_never_audited() -> None:
     text = shown(
         accounts_table(

@@ -185,7 +185,7 @@ class AccountSession:
                 "GetCallerIdentity",
                 "AccountMismatch",
                 f"the credentials in hand ({identity.arn}) belong to account {identity.account_id}, "
-                f"not to {self.account.id}; name a roleArn of that account, or fix the credentials",
+                f"not to {self.account.id}; name a role of that account, or use credentials of it",
             )
         return identity
 

@@ -1,105 +1,43 @@
-"""The command line. Commands are imported when they are used: `audit` need not wait for the libraries of `run`."""
+"""The command line: the entry of the program. Commands are in program.py and imported when they are used."""
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import os
 import signal
-import sys
-import traceback
+from types import FrameType
 
-import click
-
-from mfa_operator import __version__
-from mfa_operator.api.text import error_text
-from mfa_operator.config.settings import SettingsError
-
-BAD_INPUT = 3
-INTERNAL_ERROR = 70
-"""EX_SOFTWARE of sysexits.h: a fault of ours must not look like the 1 of `audit`, which means violations."""
-
-COMMANDS = {
-    "run": "Run the operator: watch MfaPolicy objects and audit their accounts.",
-    "audit": "Audit AWS accounts once, without a cluster, and never change anything.",
-    "plan": "Show what a pass would do to whom now, and for everybody else, why not.",
-    "release": "Lift the quarantine of users in one account: detach the operator's policies from them, and "
-    "nothing else.",
-    "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
-    "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
-}
-"""Each is the object `command` of the module of its name; the summaries stand here so that --help imports none."""
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported one by one."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *super().list_commands(ctx)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        command = importlib.import_module(f"{__name__}.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        summaries = {name: command.get_short_help_str(formatter.width) for name, command in self.commands.items()}
-        with formatter.section("Commands"):
-            formatter.write_dl(list((COMMANDS | summaries).items()))
-
-
-EPILOG = """\b
-Try it without a cluster or an AWS account:
-  mfa-operator demo
-
-`mfa-operator COMMAND --help` tells a command's options. Every command ends
-with status 3 and one message on stderr where its input is bad.
-"""
-
-
-@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(version)s")
-def cli() -> None:
-    """Find IAM users who can sign in to the AWS console without MFA, again and again, and do something about it."""
-
-
-@cli.command("version")
-def version() -> None:
-    """Print the version."""
-    click.echo(__version__)
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """The entry of the program: what is wrong with the input becomes one message on stderr and exit status 3."""
+    """Run the command of the process's arguments and end with its status.
+
+    Until a command has been imported, Ctrl-C ends the process at once: an exception in the middle of an import would
+    show a traceback, and there is nothing yet to clean up.
+    """
+    # Left alone where it is ignored, as for a job that nohup or a shell put into the background.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+    from mfa_operator.cli.program import run
+
+    run()
+
+
+def interrupts_raise() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
     try:
-        status = cli.main(prog_name="mfa-operator", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        status = BAD_INPUT
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "mfa-operator"
-        status = _refuse(f"{_lower_first(error.format_message())} See '{path} --help'.")
-    except click.ClickException as error:
-        status = _refuse(error.format_message())
-    except SettingsError as error:
-        status = _refuse(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        status = 128 + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read our output has had enough; what is left of it must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 128 + signal.SIGPIPE
-    except Exception:  # noqa: BLE001 - the last one there is: shown whole, and a status of its own
-        traceback.print_exc()
-        status = INTERNAL_ERROR
-    sys.exit(status or 0)
+        say_interrupted()
+    finally:
+        os._exit(INTERRUPTED)
 
 
-def _refuse(message: str) -> int:
-    click.echo(f"mfa-operator: {error_text(message)}", err=True)
-    return BAD_INPUT
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def say_interrupted() -> None:
+    """In a line of its own: a terminal shows ^C where the cursor was."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"\n" * os.isatty(2) + b"mfa-operator: interrupted\n")

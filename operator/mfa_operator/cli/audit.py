@@ -28,7 +28,7 @@ EXIT_STATUSES = """\b
 Exit status:
   0  every user of every account is compliant
   1  there are violations
-  2  something could not be audited (2 wins over 1)
+  2  something could not be audited, or the report not be written (2 wins over 1)
   3  the input is bad
 """
 
@@ -133,11 +133,9 @@ def _cells(write: Callable[[Iterable[str]], object]) -> Callable[[Iterable[str]]
 
 
 def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
-    from rich.console import Console
-
     from mfa_operator.offline import tables
 
-    console = Console(file=out, width=None if out.isatty() else 160, highlight=False)
+    console = tables.console(out)
     now = utc_now()
     for result in results:
         console.rule(f"MfaPolicy {result.policy.ref}", align="left")

@@ -18,7 +18,7 @@ import stamina.instrumentation
 
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
 from mfa_operator.api.policy import EXTERNAL_ID_PATTERN, ROLE_ARN_PATTERN
-from mfa_operator.cli import BAD_INPUT
+from mfa_operator.cli.program import BAD_INPUT
 from mfa_operator.enroll.interrupts import Interrupted, Interrupts
 from mfa_operator.enroll.sitting import Sitting, check_terminal
 from mfa_operator.enroll.terms import NotEnrolled

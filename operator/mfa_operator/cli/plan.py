@@ -115,11 +115,9 @@ def _print_json(policies: Sequence[Policy], planned: Mapping[str, Sequence[Plann
 
 
 def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
-    from rich.console import Console
+    from mfa_operator.offline import tables
 
-    from mfa_operator.offline.tables import plan_table
-
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = tables.console(sys.stdout)
     now = utc_now()
     for policy in policies:
         users = planned[str(policy.ref)]
@@ -127,4 +125,4 @@ def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[Pla
         acting = sum(user.acts for user in users)
         console.print(f"{policy.spec.remediation.action}: {acting} of {len(users)} findings would be acted on now")
         if users:
-            console.print(plan_table(users, now))
+            console.print(tables.plan_table(users, now))

@@ -78,6 +78,9 @@ def command(
     return 2 if any(user.error for user in released) else 0
 
 
+_OPTIONS = {"roleArn": "--role-arn", "externalId": "--external-id"}
+
+
 def _account(account_id: str, role_arn: str | None, external_id: str | None, policy_file: Path | None) -> Account:
     if policy_file:
         if role_arn or external_id:
@@ -89,4 +92,6 @@ def _account(account_id: str, role_arn: str | None, external_id: str | None, pol
     try:
         return from_dict(Account, {"id": account_id, "roleArn": role_arn, "externalId": external_id}, at="--account")
     except InvalidObject as error:
-        raise SettingsError(str(error)) from error
+        option = _OPTIONS.get(error.path.removeprefix("--account."), "--account")
+        problem = error.problem.replace("roleArn", "--role-arn").replace("but id is", "but --account is")
+        raise SettingsError(f"{option}: {problem}") from error

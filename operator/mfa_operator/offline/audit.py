@@ -56,12 +56,16 @@ def audit_policies(
         finally:
             done(policy, account)
 
-    with ThreadPoolExecutor(width, thread_name_prefix="mfa-account") as pool:
+    pool = ThreadPoolExecutor(width, thread_name_prefix="mfa-account")
+    try:
         running = [
             (policy, [pool.submit(audit, policy, account) for account in accounts_to_audit(policy)])
             for policy in policies
         ]
         return [_result(policy, [future.result() for future in futures], now) for policy, futures in running]
+    finally:
+        # After Ctrl-C nobody waits for the accounts that are left.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def accounts_to_audit(policy: Policy) -> tuple[Account, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -31,6 +32,12 @@ MAX_ADVICE = 20
 WIDE = 140
 """Columns of a terminal from which on every fact has a column of its own; below, some stand under others."""
 
+NARROW = 72
+"""Columns below which no table fits: each fact stands in a line."""
+
+PIPED, UNKNOWN, MIN_COLUMNS, MAX_COLUMNS = 160, 80, 20, 1_000
+"""Columns without a terminal, of a terminal that says 0, and what $COLUMNS may ask for."""
+
 MAX_TEXT = 1_500
 """Characters of one value; the longest of ours are the commands of `advice`."""
 
@@ -52,9 +59,21 @@ class _Fitting:
 
     layout: Callable[[bool], RenderableType]
     """Called with whether every fact can have a column of its own."""
+    lines: Callable[[], RenderableType]
+    """For terminals that hold no table."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.layout(options.max_width >= WIDE)
+        yield self.lines() if options.max_width < NARROW else self.layout(options.max_width >= WIDE)
+
+
+def console(out: TextIO) -> Console:
+    """As wide as $COLUMNS says, else as the terminal is; nothing but text is interpreted."""
+    columns = os.environ.get("COLUMNS", "")
+    width = None if out.isatty() else PIPED
+    if columns.isdecimal():
+        # 0 is what terminals say that do not know.
+        width = min(max(int(columns[:9]), MIN_COLUMNS), MAX_COLUMNS) if columns.strip("0") else width or UNKNOWN
+    return Console(file=out, width=width, highlight=False, markup=False, emoji=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +89,51 @@ class _Row:
 
 def accounts_table(accounts: Iterable[AccountStatus]) -> RenderableType:
     """One row an account: state and counts, the message where it was not audited."""
-    return _Fitting(partial(_accounts, tuple(accounts)))
+    accounts = tuple(accounts)
+    return _Fitting(partial(_accounts, accounts), partial(_account_lines, accounts))
+
+
+def _account_lines(accounts: Sequence[AccountStatus]) -> RenderableType:
+    lines: list[RenderableType] = [Text("Accounts", "italic")]
+    for account in accounts:
+        lines += [
+            _text(account_label(account.id, account.name), "bold"),
+            _indented(_text(account.state, _STYLES[account.state])),
+        ]
+        lines += [
+            _indented(Text(f"{name.lower():<10}{'-' if count is None else count:>6}"))
+            for name, count in zip(_COUNTS, _counts(account), strict=True)
+        ]
+        if account.message:
+            lines.append(_indented(_text(account.message)))
+    return Group(*lines, "")
+
+
+_COUNTS = ("Users", "Console", "Violating", "Overdue", "Exempt", "Unknown")
+
+
+def _counts(account: AccountStatus) -> tuple[int | None, ...]:
+    return (
+        account.users,
+        account.console_users,
+        account.violating,
+        account.overdue,
+        account.exempt,
+        account.unknown,
+    )
 
 
 def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
     table = _table("Accounts", wide=wide)
     for column in ("Account", "Name", "State") if wide else ("Account", "State"):
         table.add_column(column, overflow="fold")
-    for column in ("Users", "Console", "Violating", "Overdue", "Exempt", "Unknown"):
+    for column in _COUNTS:
         table.add_column(column, justify="right", no_wrap=True)
     if wide:
         table.add_column("Message", overflow="fold")
     for account in accounts:
-        counts = (
-            account.users,
-            account.console_users,
-            account.violating,
-            account.overdue,
-            account.exempt,
-            account.unknown,
-        )
         state = _text(account.state, _STYLES[account.state])
-        cells = [state, *(_text("-" if count is None else str(count)) for count in counts)]
+        cells = [state, *(_text("-" if count is None else str(count)) for count in _counts(account))]
         if wide:
             table.add_row(account.id, _text(account.name), *cells, _text(account.message))
         else:
@@ -108,10 +150,20 @@ def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
 
 def findings_table(reports: Iterable[ReportStatus], now: datetime) -> RenderableType:
     """One row a finding."""
-    return _Fitting(partial(_findings, tuple(reports), now))
+    reports = tuple(reports)
+    rows = partial(_finding_rows, reports, now)
+    narrow = _FINDING_COLUMNS[False]
+    return _Fitting(
+        lambda wide: _users("Findings", _FINDING_COLUMNS[wide], "Details", rows(wide), wide),
+        lambda: _user_lines("Findings", narrow, rows(False)),
+    )
 
 
-def _findings(reports: Sequence[ReportStatus], now: datetime, wide: bool) -> Table:
+_FINDING_COLUMNS = {True: ("State", "Reason", "Since", "Deadline"), False: ("State", "Since", "Deadline")}
+"""By whether the details have a column of their own."""
+
+
+def _finding_rows(reports: Sequence[ReportStatus], now: datetime, wide: bool) -> list[_Row]:
     rows = []
     for report in reports:
         for finding in report.findings:
@@ -126,8 +178,7 @@ def _findings(reports: Sequence[ReportStatus], now: datetime, wide: bool) -> Tab
                     _details(finding) if wide else f"{finding.reason}: {_details(finding)}",
                 )
             )
-    columns = ("State", "Reason", "Since", "Deadline") if wide else ("State", "Since", "Deadline")
-    return _users("Findings", columns, "Details", rows, wide)
+    return rows
 
 
 def plan_table(users: Iterable[PlannedUser], now: datetime) -> RenderableType:
@@ -146,7 +197,29 @@ def plan_table(users: Iterable[PlannedUser], now: datetime) -> RenderableType:
         )
         for user in users
     ]
-    return _Fitting(partial(_users, "Plan", ("State", "Deadline", "Would"), "Why not", rows))
+    columns = ("State", "Deadline", "Would")
+    return _Fitting(partial(_users, "Plan", columns, "Why not", rows), partial(_user_lines, "Plan", columns, rows))
+
+
+def _user_lines(title: str, columns: Sequence[str], rows: Sequence[_Row]) -> RenderableType:
+    """The account, below it each user, below that a line for each fact."""
+    lines: list[RenderableType] = [Text(title, "italic")]
+    for account, users in groupby(rows, lambda row: account_label(row.account_id, row.account_name)):
+        lines.append(_text(account, "bold"))
+        for row in users:
+            lines.append(_indented(_text(row.user)))
+            lines += [
+                _indented(Text.assemble(f"{column.lower()}: ", cell), 4)
+                for column, cell in zip(columns, row.cells, strict=True)
+                if cell.plain
+            ]
+            if row.details:
+                lines.append(_indented(_text(row.details, "dim"), 4))
+    return Group(*lines, "")
+
+
+def _indented(text: Text, columns: int = 2) -> Padding:
+    return Padding(text, (0, 0, 0, columns))
 
 
 def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row], wide: bool) -> Table:
@@ -164,9 +237,9 @@ def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row
     for account, users in groupby(rows, lambda row: account_label(row.account_id, row.account_name)):
         table.add_row(_text(account, "bold"))
         for row in users:
-            table.add_row(Padding(_text(row.user), (0, 0, 0, 2)), *row.cells)
+            table.add_row(_indented(_text(row.user)), *row.cells)
             if row.details:
-                table.add_row(Padding(_text(row.details, "dim"), (0, 0, 0, 4)))
+                table.add_row(_indented(_text(row.details, "dim"), 4))
     return table
 
 
@@ -186,7 +259,7 @@ def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> It
     for report, finding in found[:MAX_ADVICE]:
         yield _text(f"{finding.user} ({report.account_name or report.account_id}) {problem(finding)}:", "bold")
         for line in ways_out(finding, report.account_id, partitions.get(report.account_id, "aws")):
-            yield Padding(_text(line), (0, 0, 0, 2))
+            yield _indented(_text(line))
     if len(found) > MAX_ADVICE:
         yield _text(f"The same two ways out go for the other {len(found) - MAX_ADVICE}.")
 
