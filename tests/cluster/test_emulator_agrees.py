@@ -128,6 +128,8 @@ def again(key: str, **change: Any) -> Callable[[dict[str, Object]], Object]:
 def conversation(ns: str) -> list[Turn]:
     here = f"/apis/mfa-operator.io/v1alpha1/namespaces/{ns}"
     P, R = f"{here}/mfapolicies", f"{here}/mfareports"  # noqa: N806  # they stand in every line
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{ns}/leases"
+    lease = {"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}}
     events, old_events = f"/apis/events.k8s.io/v1/namespaces/{ns}/events", f"/api/v1/namespaces/{ns}/events"
     table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
     ready = {"conditions": [READY]}
@@ -193,6 +195,9 @@ def conversation(ns: str) -> list[Turn]:
         Turn("report", "POST", R, report),
         Turn("report status", "PATCH", f"{R}/r/status", {"status": {"accountId": "111122223333"}}, MERGE),
         Turn("report table", "GET", R, accept=table),
+        Turn("lease", "POST", leases, lease, keep="l"),
+        Turn("lease put", "PUT", f"{leases}/l", again("l", spec={"holderIdentity": "b"}), keep="l"),
+        Turn("lease put stale", "PUT", f"{leases}/l", again("l", metadata={"resourceVersion": "1"})),
         Turn("event", "POST", events, event),
         Turn("event in its older form", "GET", f"{old_events}/e"),
         Turn("events by object", "GET", f"{old_events}?fieldSelector=involvedObject.name%3Da"),

@@ -25,7 +25,7 @@ _CALL_SECONDS = 30
 class EmbeddedKubernetes:
     """A Kubernetes API server in this process, on loopback, without authentication.
 
-    Serves Namespaces, Events and the resources of `crds` (CustomResourceDefinition objects). All methods may be
+    Serves Namespaces, Events, Leases and the resources of `crds` (CustomResourceDefinition objects). All methods may be
     called from any thread but the server's own. Objects given out are copies. After `stop()`, `start()` serves the same
     objects on the same port again, so that an outage can be played.
     """

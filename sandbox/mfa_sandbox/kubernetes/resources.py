@@ -68,7 +68,8 @@ EVENTS = ResourceType(
 )
 # The same objects in the older form, in which `kubectl describe` and `kubectl get events` ask for them.
 CORE_EVENTS = replace(EVENTS, group="")
-BUILT_IN = (NAMESPACES, CORE_EVENTS, EVENTS)
+LEASES = ResourceType(group="coordination.k8s.io", version="v1", plural="leases", singular="lease", kind="Lease")
+BUILT_IN = (NAMESPACES, CORE_EVENTS, EVENTS, LEASES)
 
 
 def from_crds(crds: Iterable[Mapping[str, Any]]) -> list[ResourceType]:
