@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import tempfile
 import threading
 import time
@@ -26,6 +27,7 @@ from mfa_operator.config.settings import (
     Settings,
     SettingsError,
 )
+from mfa_operator.offline import tables
 from mfa_operator.process import logs
 from mfa_operator.process.operator import Listening, Operator
 from mfa_sandbox.aws import EmbeddedAws
@@ -41,7 +43,7 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
 
     Raises SettingsError where the cluster cannot be reached or a port is taken.
     """
-    console = Console(width=None if os.isatty(1) else 160, highlight=False)
+    console = tables.console(sys.stdout)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mfa-operator-demo-")))
         logs.configure(LogSettings(level="error" if log_level == "error" else "warning"))
