@@ -16,7 +16,8 @@ LONGEST_FIRST = ("tests/chart/", "tests/faults/", "tests/cluster/", "tests/kube/
 """What waits for real processes begins first, and what only computes fills the gaps that are left at the end."""
 BARE_CLUSTER = ("tests/chart/test_chart_install.py", "tests/chart/test_chart_operator.py")
 """They share the control plane without CRDs, so that one worker runs them all."""
-WORKERS_PER_CORE = 2
+WORKERS_PER_CORE, MOST_WORKERS = 2, 8
+"""A worker and its control plane take 0.8 GB; with more than eight the longest file is what a run waits for."""
 
 
 def unit_of(nodeid: str) -> str:
@@ -28,7 +29,7 @@ def unit_of(nodeid: str) -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """What `-n auto` is."""
-    return WORKERS_PER_CORE * len(os.sched_getaffinity(0))
+    return min(WORKERS_PER_CORE * (os.cpu_count() or 1), MOST_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parallel import BARE_CLUSTER, unit_of
+
 REPOSITORY = Path(__file__).parents[2]
 FILES = {
     "test_one.py": "def test_passes(): pass",
@@ -59,3 +61,10 @@ def test_a_warning_is_an_error_for_a_worker_too(tmp_path: Path) -> None:
     assert status == pytest.ExitCode.TESTS_FAILED
     assert "UserWarning: too old" in output
     assert "1 failed, 2 passed" in output
+
+
+def test_files_that_share_a_cluster_go_to_one_worker_the_others_each_to_any() -> None:
+    assert all((REPOSITORY / file).is_file() for file in BARE_CLUSTER)
+    assert len({unit_of(f"{file}::test_something[case::1]") for file in BARE_CLUSTER}) == 1
+    assert unit_of("tests/unit/test_a.py::TestA::test_b[1]") == unit_of("tests/unit/test_a.py::test_c")
+    assert unit_of("tests/unit/test_a.py::test_c") != unit_of("tests/unit/test_b.py::test_c")
