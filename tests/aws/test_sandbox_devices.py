@@ -85,40 +85,6 @@ def test_root_is_told_by_its_arn(account: Account, iam: "IAMClient") -> None:
     assert len(iam.list_virtual_mfa_devices()["VirtualMFADevices"]) == 1
 
 
-def test_devices_go_away(account: Account, iam: "IAMClient") -> None:
-    alice = account.user("alice", mfa=["virtual", "hardware", "sms"])
-    alice.remove_mfa(f"arn:aws:iam::{account.id}:mfa/alice")
-    assert len(iam.list_mfa_devices(UserName="alice")["MFADevices"]) == 2
-    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
-    alice.remove_mfa()
-    assert iam.list_mfa_devices(UserName="alice")["MFADevices"] == []
-
-
-def test_a_person_adds_a_device_without_codes(account: Account, iam: "IAMClient") -> None:
-    alice = account.user("alice", password=True)
-    serial, _ = make(iam, "phone")
-    enable(iam, "alice", serial)
-    assert alice.mfa_serials == [serial]
-    listed = iam.list_virtual_mfa_devices(AssignmentStatus="Assigned")["VirtualMFADevices"]
-    assert [device["User"]["UserName"] for device in listed] == ["alice"]
-    account.force_report()
-    assert b"alice" in iam.get_credential_report()["Content"]
-    iam.deactivate_mfa_device(UserName="alice", SerialNumber=serial)
-    assert alice.mfa_serials == []
-    assert iam.list_virtual_mfa_devices(AssignmentStatus="Unassigned")["VirtualMFADevices"] == [
-        {"SerialNumber": serial}
-    ]
-    iam.delete_virtual_mfa_device(SerialNumber=serial)
-    assert code_of(lambda: iam.delete_virtual_mfa_device(SerialNumber=serial)) == ("NoSuchEntity", 404)
-
-
-def test_the_seed_is_a_seed_and_the_picture_a_picture(iam: "IAMClient") -> None:
-    device = iam.create_virtual_mfa_device(VirtualMFADeviceName="phone")["VirtualMFADevice"]
-    assert re.fullmatch(rb"[A-Z2-7]{64}", device["Base32StringSeed"])
-    assert device["QRCodePNG"].startswith(b"\x89PNG\r\n")
-    assert make(iam, "other")[1].encode() != device["Base32StringSeed"]
-
-
 def test_codes_are_checked_where_the_world_says_so(aws: EmbeddedAws, account: Account, iam: "IAMClient") -> None:
     aws.check_codes = True
     account.user("alice")

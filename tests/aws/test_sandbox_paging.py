@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from mfa_sandbox.aws import Account, EmbeddedAws
+from mfa_sandbox.aws import Account
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -58,23 +57,3 @@ def test_a_page_has_100_by_default(people: Account, iam: "IAMClient") -> None:
     people.user("aaa")
     second = iam.list_users(Marker=first["Marker"])
     assert second["Users"][0]["UserName"] == "user-100", "neither skipped nor repeated"
-
-
-def test_pages_may_be_shorter_than_asked_for(aws: EmbeddedAws, people: Account, iam: "IAMClient") -> None:
-    aws.world.page_limit = 50
-    pages = list(iam.get_paginator("list_users").paginate(PaginationConfig={"PageSize": 1000}))
-    assert [len(page["Users"]) for page in pages] == [50, 50, 50, 50, 5]
-    assert people.id in pages[0]["Users"][0]["Arn"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"MaxItems": 1001}, "less than or equal to 1000"),
-        ({"Marker": "no marker of ours"}, "Invalid Marker."),
-    ],
-)
-def test_bad_paging_is_refused(iam: "IAMClient", arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(ClientError, match=said) as caught:
-        iam.list_users(**arguments)
-    assert caught.value.response["Error"]["Code"] == "ValidationError"

@@ -62,14 +62,6 @@ def test_a_policy_as_it_was_made(account: Account, iam: "IAMClient", arn: str) -
     assert iam.list_policies(Scope="AWS")["Policies"] == []
 
 
-def test_tags_of_a_policy(iam: "IAMClient", arn: str) -> None:
-    iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "cost", "Value": "1"}])
-    assert iam.list_policy_tags(PolicyArn=arn)["Tags"] == [
-        {"Key": "cost", "Value": "1"},
-        {"Key": "managed-by", "Value": "mfa-operator"},
-    ]
-
-
 def test_versions(iam: "IAMClient", arn: str) -> None:
     # A document with what URL encoding must bring back unharmed.
     second = document("iam:*", Condition={"StringLike": {"aws:PrincipalTag/a": "100%25 + *&é"}})
@@ -108,19 +100,6 @@ def test_attaching_and_who_it_is_attached_to(account: Account, iam: "IAMClient",
     iam.delete_policy(PolicyArn=arn)
     assert code_of(lambda: iam.get_policy(PolicyArn=arn)) == ("NoSuchEntity", 404)
     assert code_of(lambda: iam.attach_user_policy(UserName="bob", PolicyArn=arn)) == ("NoSuchEntity", 404)
-
-
-def test_entities_of_other_kinds(account: Account, iam: "IAMClient", arn: str) -> None:
-    account.user("alice").attach_policy(NAME)
-    iam.create_group(GroupName="admins")
-    iam.attach_group_policy(GroupName="admins", PolicyArn=arn)
-    iam.attach_role_policy(RoleName="mfa-operator", PolicyArn=arn)
-    found = iam.list_entities_for_policy(PolicyArn=arn)
-    assert [group["GroupName"] for group in found["PolicyGroups"]] == ["admins"]
-    assert [role["RoleName"] for role in found["PolicyRoles"]] == ["mfa-operator"]
-    assert [user["UserName"] for user in found["PolicyUsers"]] == ["alice"]
-    only = iam.list_entities_for_policy(PolicyArn=arn, EntityFilter="Role")
-    assert (only["PolicyGroups"], only["PolicyUsers"], len(only["PolicyRoles"])) == ([], [], 1)
 
 
 def test_ten_policies_a_user(account: Account, iam: "IAMClient", arn: str) -> None:

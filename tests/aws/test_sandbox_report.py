@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mfa_sandbox.aws import Account, EmbeddedAws
-from mfa_sandbox.aws.credential_report import COLUMNS, Row
+from mfa_sandbox.aws.credential_report import Row
 from tests.aws.answers import code_of
 
 if TYPE_CHECKING:
@@ -85,27 +85,6 @@ def test_an_old_one_expires(aws: EmbeddedAws, account: Account, iam: "IAMClient"
     assert iam.get_credential_report()["GeneratedTime"] == NOON
 
 
-def test_force_report_knows_no_window(aws: EmbeddedAws, account: Account, iam: "IAMClient") -> None:
-    account.force_report()
-    account.user("alice")
-    aws.world.advance(timedelta(minutes=5))
-    account.force_report()
-    assert "alice" in rows_of(iam)
-    assert iam.get_credential_report()["GeneratedTime"] == NOON + timedelta(minutes=5)
-    aws.world.set_time(NOON)
-    account.force_report()
-    assert iam.get_credential_report()["GeneratedTime"] == NOON, "set, not put forward once more"
-
-
-def test_the_csv_as_a_whole(account: Account, iam: "IAMClient") -> None:
-    account.force_report()
-    text = text_of(iam)
-    assert text.splitlines()[0] == ",".join(COLUMNS)
-    assert len(COLUMNS) == 22
-    assert not text.endswith("\n")
-    assert text.splitlines()[1].split(",")[0] == "<root_account>"
-
-
 def test_the_columns_of_users(account: Account, iam: "IAMClient") -> None:
     created = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
     changed = datetime(2025, 6, 7, 8, 9, 10, tzinfo=UTC)
@@ -159,42 +138,3 @@ def test_root_row(account: Account, iam: "IAMClient") -> None:
     account.force_report()
     row = rows_of(iam)["<root_account>"]
     assert (row["password_enabled"], row["mfa_active"]) == ("FALSE", "false")
-
-
-def test_rows_can_be_rewritten(account: Account, iam: "IAMClient") -> None:
-    account.user("alice", password=True)
-
-    def rewrite(rows: list[Row]) -> list[Row]:
-        changed = [{**row, "additional_credentials_info": "x"} for row in rows]
-        for row in changed:
-            del row["cert_2_active"]
-            row["mfa_active"] = row["mfa_active"].upper()
-        changed[1]["password_enabled"] = "perhaps"
-        return [*changed, changed[1]]
-
-    account.report_rewrite = rewrite
-    account.force_report()
-    rows = list(csv.DictReader(io.StringIO(text_of(iam))))
-    assert [row["user"] for row in rows] == ["<root_account>", "alice", "alice"]
-    assert rows[1]["password_enabled"] == "perhaps"
-    assert rows[1]["mfa_active"] == "FALSE"
-    assert rows[1].keys() ^ set(COLUMNS) == {"additional_credentials_info", "cert_2_active"}
-
-
-def test_the_text_can_be_replaced(account: Account, iam: "IAMClient") -> None:
-    account.report_override = "user,arn\n<root_account>,x\n"
-    assert iam.generate_credential_report()["State"] == "STARTED"
-    assert text_of(iam) == "user,arn\n<root_account>,x\n"
-    account.report_override = None
-    account.force_report()
-    assert text_of(iam).startswith("user,arn,user_creation_time")
-
-
-def test_the_operator_is_as_old_as_the_world(aws: EmbeddedAws) -> None:
-    client = aws.iam()
-    client.list_users()
-    aws.world.home.force_report()
-    row = rows_of(client)["mfa-operator"]
-    client.close()
-    assert row["user_creation_time"] == row["access_key_1_last_used_date"] == "2026-05-04T12:00:00+00:00"
-    assert (row["access_key_1_active"], row["access_key_1_last_used_service"]) == ("true", "iam")

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import overload
 
@@ -32,9 +32,6 @@ class CallRecord:
     http_status: int
     code: str | None
     executed: bool
-
-    def as_json(self) -> dict[str, object]:
-        return asdict(self) | {"time": self.time.isoformat(), "parameters": dict(self.parameters)}
 
 
 class CallLog:

@@ -1,7 +1,6 @@
 """Failures on demand: what AWS, a proxy or the network between does wrong, by operation, account, user and count."""
 
 import itertools
-import random
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,8 +50,8 @@ _PAGES = {
 @dataclass(slots=True, eq=False)
 class Fault:
     """One rule. `operation` "*" is every operation; `account` is the one that the call is about; `user` matches
-    the parameter UserName. The first `after` matching calls pass, then `times` calls are hit (None: all), each
-    with `probability`; `delay` seconds pass first. `hits` counts."""
+    the parameter UserName. The first `after` matching calls pass, then `times` calls are hit (None: all);
+    `delay` seconds pass first. `hits` counts."""
 
     id: int
     operation: str
@@ -60,7 +59,6 @@ class Fault:
     account: str | None
     user: str | None
     times: int | None
-    probability: float
     after: int
     delay: float
     hits: int = 0
@@ -107,11 +105,10 @@ class Fault:
 class Faults:
     """The rules in force; of those that match a call the oldest acts."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        self.random = random.Random(seed)  # noqa: S311 - repeatable on purpose
 
     def add(
         self,
@@ -121,13 +118,12 @@ class Faults:
         account: str | None = None,
         user: str | None = None,
         times: int | None = 1,
-        probability: float = 1.0,
         after: int = 0,
         delay: float = 0.0,
     ) -> Fault:
         """Put a rule in force. Raises ValueError for a kind that does not exist."""
         with self._lock:
-            fault = Fault(next(self._ids), operation, FaultKind(kind), account, user, times, probability, after, delay)
+            fault = Fault(next(self._ids), operation, FaultKind(kind), account, user, times, after, delay)
             self._faults.append(fault)
         return fault
 
@@ -154,8 +150,6 @@ class Faults:
                     continue
                 if fault.after > 0:
                     fault.after -= 1
-                    continue
-                if fault.probability < 1.0 and self.random.random() >= fault.probability:
                     continue
                 fault.hits += 1
                 if fault.times is not None:

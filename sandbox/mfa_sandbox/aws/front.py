@@ -16,7 +16,6 @@ from moto.utilities.utils import get_partition
 from werkzeug.test import run_wsgi_app
 
 from mfa_sandbox.aws.calls import CallLog, CallRecord, without_secrets
-from mfa_sandbox.aws.control import Control
 from mfa_sandbox.aws.faults import FaultKind, Faults
 from mfa_sandbox.aws.operations import OPERATIONS
 from mfa_sandbox.aws.request import Call, access_denied
@@ -49,18 +48,12 @@ class Front:
         self.faults = Faults()
         self.latency_seconds = 0.0
         self.stopping = threading.Event()
-        self._control = Control(self.faults, self.calls)
         self._moto: Flask | None = None
         self._moto_lock = threading.Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        if environ["PATH_INFO"].startswith("/_sandbox/"):
-            answer = self._control.answer(
-                environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], body
-            )
-        else:
-            answer = self._aws(environ, body)
+        answer = self._aws(environ, body)
         headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
         start_response(answer.status_line, headers)
         return [answer.body]

@@ -132,10 +132,6 @@ class SandboxUser:
         with self._account.lock:
             self._account.backend.tag_user(self.name, [{"Key": key, "Value": value}])
 
-    def untag(self, key: str) -> None:
-        with self._account.lock:
-            self._account.backend.untag_user(self.name, [key])
-
     def attach_policy(self, name: str) -> str:
         """Attach the customer managed policy of this name, made if it is not there; gives its ARN."""
         with self._account.lock:
