@@ -9,7 +9,11 @@ from typing import Any
 
 import yaml
 
-PSEUDO: Mapping[str, str] = {"AWS::Partition": "aws-us-gov", "AWS::AccountId": "111122223333"}
+PSEUDO: Mapping[str, str] = {
+    "AWS::Partition": "aws-us-gov",
+    "AWS::AccountId": "111122223333",
+    "AWS::Region": "us-gov-west-1",
+}
 NO_VALUE = object()
 
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 AWS = ROOT / "deploy" / "aws"
 PARTITION, ACCOUNT = PSEUDO["AWS::Partition"], PSEUDO["AWS::AccountId"]
 IAM = f"arn:{PARTITION}:iam::{ACCOUNT}:"
+CLUSTER = f"arn:{PARTITION}:eks:{PSEUDO['AWS::Region']}:{ACCOUNT}:cluster/prod"
 OPERATOR = f"arn:{PARTITION}:iam::999988887777:role/mfa-operator-controller"
 ALLOW, NOTHING, DENY = Decision.ALLOW, Decision.IMPLICIT_DENY, Decision.EXPLICIT_DENY
 POLICIES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (AWS / "policies").glob("*.json")}
@@ -265,27 +266,34 @@ def test_irsa_trusts_one_service_account() -> None:
     assert stack.resources("AWS::EKS::PodIdentityAssociation") == {}
 
 
-def test_irsa_without_an_issuer_is_refused_by_a_rule() -> None:
-    (rule,) = OPERATOR_ROLE["Rules"].values()
-    (assertion,) = rule["Assertions"]
-
-    def passes(**parameters: str) -> bool:
-        stack = operator_stack(**parameters)
-        return not stack.resolve(rule["RuleCondition"]) or bool(stack.resolve(assertion["Assert"]))
-
-    assert passes(Identity="PodIdentity")
-    assert passes(Identity="Irsa", OidcProvider="oidc.example/id/A")
-    assert not passes(Identity="Irsa")
+def accepted(**parameters: str) -> bool:
+    """Whether the rules let a stack with these parameters be made."""
+    stack = operator_stack(**parameters)
+    return all(
+        not stack.resolve(rule["RuleCondition"]) or bool(stack.resolve(assertion["Assert"]))
+        for rule in OPERATOR_ROLE["Rules"].values()
+        for assertion in rule["Assertions"]
+    )
 
 
-def test_pod_identity_trusts_one_service_account() -> None:
-    (role,) = operator_stack(Namespace="security").resources("AWS::IAM::Role").values()
+def test_irsa_without_an_issuer_and_pod_identity_without_a_cluster_are_refused() -> None:
+    assert accepted(Identity="Irsa", OidcProvider="oidc.example/id/A")
+    assert not accepted(Identity="Irsa")
+    assert accepted(Identity="PodIdentity", ClusterName="prod")
+    assert accepted(Identity="PodIdentity", ClusterArn=CLUSTER)
+    assert not accepted(Identity="PodIdentity")
+
+
+@pytest.mark.parametrize("named", [{"ClusterName": "prod"}, {"ClusterName": "other", "ClusterArn": CLUSTER}])
+def test_pod_identity_trusts_one_service_account_of_one_cluster(named: dict[str, str]) -> None:
+    (role,) = operator_stack(Namespace="security", **named).resources("AWS::IAM::Role").values()
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
 
     assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
     assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession"]
     assert statement["Condition"] == {
         "StringEquals": {
+            "aws:RequestTag/eks-cluster-arn": CLUSTER,
             "aws:RequestTag/kubernetes-namespace": "security",
             "aws:RequestTag/kubernetes-service-account": "mfa-operator",
         }
