@@ -211,7 +211,7 @@ def test_a_mismatch_behind_a_role_is_found_too(op: Auditing, aws: EmbeddedAws, a
     session = op.auditor.collector(op.policy(account).accounts[0]).session
     opened = op.auditor.collector(op.policy(other).accounts[0]).session
     opened.open()
-    session._credentials = opened._credentials
+    session._reading = opened._reading
     error = op.fails(account)
     assert isinstance(error, WrongAccount)
     assert f"belong to account 444455556666, not to {ID}" in str(error)

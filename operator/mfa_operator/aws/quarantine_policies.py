@@ -5,7 +5,7 @@ Changes are given out one request at a time (`next_write_…`): whoever sends on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -113,7 +113,7 @@ class QuarantinePolicies:
         if obstacle := self.obstacle(variant):
             raise obstacle
         if self._policy(variant) is None:
-            return Write("CreatePolicy", partial(self._create, variant))
+            return self._write("CreatePolicy", partial(self._create, variant))
         if self._is_current(variant):
             return None
         return self._next_write_to_repair(variant)
@@ -126,7 +126,7 @@ class QuarantinePolicies:
         if write := self.next_write_to_keep(variant):
             return write
         if user not in self.members(variant):
-            return Write("AttachUserPolicy", partial(self._attach, variant, user))
+            return self._write("AttachUserPolicy", partial(self._attach, variant, user))
         return self._next_write_to_detach([variant.other], user)
 
     def next_write_to_release(self, user: str) -> Write | None:
@@ -138,17 +138,21 @@ class QuarantinePolicies:
 
     def _next_write_to_detach(self, variants: Iterable[Variant], user: str) -> Write | None:
         variant = next((variant for variant in variants if user in self.members(variant)), None)
-        return Write("DetachUserPolicy", partial(self._detach, variant, user)) if variant else None
+        return self._write("DetachUserPolicy", partial(self._detach, variant, user)) if variant else None
 
     def _next_write_to_repair(self, variant: Variant) -> Write:
         arn = self._arn(variant)
         answer = self._session.ask("ListPolicyVersions", lambda iam: iam.list_policy_versions(PolicyArn=arn))
         versions = answer["Versions"]
         if len(versions) < MAX_VERSIONS:
-            return Write("CreatePolicyVersion", partial(self._create_version, variant))
+            return self._write("CreatePolicyVersion", partial(self._create_version, variant))
         removable = (version for version in versions if not version["IsDefaultVersion"])
         oldest = min(removable, key=lambda version: version["CreateDate"])["VersionId"]
-        return Write("DeletePolicyVersion", partial(self._delete_version, variant, oldest))
+        return self._write("DeletePolicyVersion", partial(self._delete_version, variant, oldest))
+
+    def _write(self, operation: str, send: Callable[[], None]) -> Write:
+        self._session.prepare_to_write()
+        return Write(operation, send)
 
     def _attach(self, variant: Variant, user: str) -> None:
         arn = self._arn(variant)

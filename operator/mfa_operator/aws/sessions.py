@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,11 +16,11 @@ import boto3
 import botocore.session
 import stamina
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
+from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.policy import Account
 from mfa_operator.aws.clients import (
     CLIENT_CONFIG,
@@ -38,7 +39,15 @@ from mfa_operator.aws.errors import (
     expired,
     failure,
 )
-from mfa_operator.clock import utc_moment
+from mfa_operator.aws.role_sessions import (
+    OPERATOR,
+    READING_POLICY,
+    WRITING_SECONDS,
+    RoleCredentials,
+    RoleSession,
+    session_name,
+    writing_policy,
+)
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.lease_guard import LeaseGuard
@@ -61,9 +70,10 @@ DEFAULT_REGIONS = {
     "aws-iso-f": "us-isof-south-1",
 }
 """Region to use in a partition where the configured region belongs to another one."""
-ROLE_SESSION_NAME = "mfa-operator"
 REFRESH_BEFORE = timedelta(minutes=5)
 """Credentials are renewed this long before they expire, so that a call under way does not outlive them."""
+ENOUGH_TO_WRITE = timedelta(minutes=1)
+"""The same for a write that `prepare_to_write` came before: nothing is to come between the last check and the write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,6 @@ class Identity:
         return resource.rsplit("/", 1)[1] if resource.startswith("user/") else None
 
 
-@dataclass(frozen=True, slots=True)
-class _RoleCredentials:
-    signing: Credentials
-    expires: datetime
-
-
 class Sessions:
     """Makes the account sessions and holds what they share.
 
@@ -106,12 +110,15 @@ class Sessions:
         connections: int = CONNECTIONS,
         guard: LeaseGuard | None = None,
         retry_writes: bool = False,
+        limit_sessions: bool = True,
     ) -> None:
         """`connections`: how many are kept open to each service, best as many as calls are under way at once.
 
         `guard` is asked before every request that changes something. `retry_writes`: for commands that a person runs
-        and waits for. The operator itself never repeats a write blindly: it looks again first.
+        and waits for. The operator itself never repeats a write blindly: it looks again first. `limit_sessions`: ask
+        for sessions that can only read, and for others to write, as role_sessions.py has it.
         """
+        self.limit_sessions = limit_sessions
         self.stopping = stopping or threading.Event()
         self.retry_writes = retry_writes
         self._session = session or _session_of_the_environment()
@@ -163,8 +170,28 @@ class AccountSession:
         self.account = account
         self.partition = account.partition or sessions.own_partition()
         self._lock = threading.Lock()
-        self._credentials: _RoleCredentials | None = None
-        self._identity: Identity | None = None
+        self._writing_as = OPERATOR
+        self._reading: RoleSession | None = None
+        self._writing: dict[str, RoleSession] = {}
+        """By the session's name."""
+        if account.role_arn:
+            policy = READING_POLICY if sessions.limit_sessions else None
+            self._reading = RoleSession(account, OPERATOR, self._assume, policy=policy)
+        self._identity: tuple[RoleCredentials | None, Identity] | None = None
+
+    def on_behalf_of(self, ref: PolicyRef) -> AccountSession:
+        """The same, but what it changes it changes in the name of this policy: so CloudTrail has it."""
+        named = copy.copy(self)
+        named._writing_as = session_name(ref)
+        return named
+
+    def prepare_to_write(self) -> None:
+        """Have credentials for the next write, so that none need be fetched between the last check and it.
+
+        Raises AwsFailure.
+        """
+        with self._lock:
+            self._current(writes=True, lasting=REFRESH_BEFORE)
 
     def open(self) -> Identity:
         """Make sure the session works and belongs to the account; to be called at the start of a pass.
@@ -173,13 +200,11 @@ class AccountSession:
         credentials every time, for they may have been exchanged. Raises AwsFailure, WrongAccount among others.
         """
         with self._lock:
-            if self.account.role_arn is None:
-                self._identity = None
-            self._renew()
-            if self._identity is None:
-                answer = call("GetCallerIdentity", partial(self._who_am_i, self._credentials), self.sessions.stopping)
-                self._identity = Identity(answer["Account"], answer["Arn"])
-            identity = self._identity
+            used = self._current(writes=False, lasting=REFRESH_BEFORE)
+            if used is None or self._identity is None or self._identity[0] is not used:
+                answer = call("GetCallerIdentity", partial(self._who_am_i, used), self.sessions.stopping)
+                self._identity = used, Identity(answer["Account"], answer["Arn"])
+            identity = self._identity[1]
         if identity.account_id != self.account.id:
             raise WrongAccount(
                 "GetCallerIdentity",
@@ -195,38 +220,36 @@ class AccountSession:
         A read is repeated where that may help, and once with new credentials where these have expired. A write goes out
         once, whatever comes of it: who wants it repeated has to make sure first that it is still right.
         """
-        used: _RoleCredentials | None = None
+        used: RoleCredentials | None = None
         writes = changes_something(operation)
         once = writes and not self.sessions.retry_writes
 
         def attempt() -> T:
             nonlocal used
             with self._lock:
-                self._renew()
-                used = self._credentials
+                used = self._current(writes=writes, lasting=ENOUGH_TO_WRITE if writes else REFRESH_BEFORE)
             with self._client("iam", used, writes=writes) as iam:
                 return question(iam)
 
         try:
             return call(operation, attempt, self.sessions.stopping, wrap=False, once=once)
         except CALL_ERRORS as error:
-            renewable = expired(error) and self.account.role_arn is not None
-            if renewable:
-                with self._lock:
-                    # Another thread may have renewed them already.
-                    if self._credentials is used:
-                        self._credentials = None
+            with self._lock:
+                role = self._role(writes=writes)
+                renewable = expired(error) and role is not None
+                if role and renewable:
+                    role.discard(used)
             if once or not renewable:
                 raise failure(operation, error) from error
         return call(operation, attempt, self.sessions.stopping)
 
-    def _who_am_i(self, credentials: _RoleCredentials | None) -> GetCallerIdentityResponseTypeDef:
+    def _who_am_i(self, credentials: RoleCredentials | None) -> GetCallerIdentityResponseTypeDef:
         sts: STSClient
         with self._client("sts", credentials) as sts:
             return sts.get_caller_identity()
 
     @contextmanager
-    def _client(self, service: str, credentials: _RoleCredentials | None, *, writes: bool = False) -> Iterator[Any]:
+    def _client(self, service: str, credentials: RoleCredentials | None, *, writes: bool = False) -> Iterator[Any]:
         region = self.sessions.region(self.partition)
         if credentials is None:
             yield self.sessions.clients.own(service, region, writes=writes)
@@ -234,17 +257,25 @@ class AccountSession:
         with signed_with(credentials.signing):
             yield self.sessions.clients.of_accounts(service, region, writes=writes)
 
-    def _renew(self) -> None:
-        if self.account.role_arn is None:
-            return
-        if self._credentials and utc_moment() < self._credentials.expires - REFRESH_BEFORE:
-            return
+    def _role(self, *, writes: bool) -> RoleSession | None:
+        """The way the role is assumed for reading or writing; None without a role."""
+        if not writes or self._reading is None or not self.sessions.limit_sessions:
+            return self._reading
+        if self._writing_as not in self._writing:
+            policy = writing_policy(self.partition, self.account.id)
+            self._writing[self._writing_as] = RoleSession(
+                self.account, self._writing_as, self._assume, policy=policy, seconds=WRITING_SECONDS
+            )
+        return self._writing[self._writing_as]
+
+    def _current(self, *, writes: bool, lasting: timedelta) -> RoleCredentials | None:
+        role = self._role(writes=writes)
+        return role.credentials(lasting) if role else None
+
+    def _assume(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         sts: STSClient = self.sessions.clients.own("sts", self.sessions.region(self.partition))
-        wanted: dict[str, Any] = {"RoleArn": self.account.role_arn, "RoleSessionName": ROLE_SESSION_NAME}
-        if self.account.external_id:
-            wanted["ExternalId"] = self.account.external_id
         try:
-            answer = call("AssumeRole", lambda: sts.assume_role(**wanted), self.sessions.stopping)
+            answer: Mapping[str, Any] = call("AssumeRole", lambda: sts.assume_role(**wanted), self.sessions.stopping)
         except Denied as error:
             tried = "with an external id" if self.account.external_id else "without an external id"
             raise RoleDenied(
@@ -253,11 +284,7 @@ class AccountSession:
                 f"tried {self.account.role_arn} {tried}: {error.message} "
                 "(the role's trust policy, its external id, or a suspended account)",
             ) from error
-        given = answer["Credentials"]
-        self._credentials = _RoleCredentials(
-            Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]), given["Expiration"]
-        )
-        self._identity = None
+        return answer
 
 
 def _botocore_session() -> botocore.session.Session:

@@ -113,7 +113,10 @@ class _Removal(_Execution):
         self._result = ""
 
     def _next_write(self) -> Write | None:
-        return None if self._result else Write("DeleteLoginProfile", self._send)
+        if self._result:
+            return None
+        self._session.prepare_to_write()
+        return Write("DeleteLoginProfile", self._send)
 
     def _send(self) -> None:
         try:

@@ -122,7 +122,7 @@ class _AccountWork:
         self.book = RecordBook(inputs)
         self.publisher = Publisher(environment.cluster, environment.metrics, inputs, stored)
         collector = environment.auditor.collector(inputs.account)
-        self._session = collector.session
+        self._session = collector.session.on_behalf_of(inputs.policy.ref)
         self._stopping = self._session.sessions.stopping
         self._checks = Checks(environment, inputs, collector)
         self._quarantines = AccountQuarantines(inputs.policy, self._session, self._held_by_others)

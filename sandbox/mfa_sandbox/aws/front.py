@@ -117,7 +117,7 @@ class Front:
         if not principal.unrestricted:
             if call.account.suspended:
                 raise access_denied(call)
-            refusal = call.account.permissions.why_not(call)
+            refusal = call.why_not()
             if refusal is not None:
                 raise access_denied(call, refusal)
         answer = self._execute(call, environ)

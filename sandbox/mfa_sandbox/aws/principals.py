@@ -5,19 +5,24 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from mfa_sandbox.aws.session_policies import SessionPolicy
 from mfa_sandbox.aws.state import unique_id
 from mfa_sandbox.aws.wire import EXPIRED_CREDENTIALS, UNKNOWN_CREDENTIALS, AwsError
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. `unrestricted` callers are beyond `allow_only`, `deny` and suspension: the person at the console."""
+    """A caller. `unrestricted` callers are beyond `allow_only`, `deny` and suspension: the person at the console.
+
+    `session_policy` is what the session was limited to when the role was assumed.
+    """
 
     account_id: str
     arn: str
     user_id: str
     user_name: str | None = None
     unrestricted: bool = False
+    session_policy: SessionPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from mfa_sandbox.aws.account import Account
+from mfa_sandbox.aws.permissions import ALWAYS_ALLOWED
 from mfa_sandbox.aws.principals import Principal
 from mfa_sandbox.aws.wire import AwsError, Result
 from mfa_sandbox.aws.world import World
@@ -38,6 +39,21 @@ class Call:
             if len(parts) > 4:
                 return parts[4]
         return self.account.id
+
+    @property
+    def policy_arn(self) -> str:
+        """Of the managed policy that the call is about; empty where it is about none."""
+        if "PolicyName" in self.parameters:
+            path, name = self.parameters.get("Path", "/"), self.parameters["PolicyName"]
+            return f"arn:{self.account.partition}:iam::{self.account.id}:policy{path}{name}"
+        return self.parameters.get("PolicyArn", "")
+
+    def why_not(self) -> str | None:
+        """Why the caller may not do this, as AWS's messages say it; None where they may."""
+        limit = self.principal.session_policy
+        if limit is not None and self.action not in ALWAYS_ALLOWED and not limit.allows(self.action, self.policy_arn):
+            return f"because no session policy allows the {self.action} action"
+        return self.account.permissions.why_not(self)
 
     def require(self, name: str) -> str:
         """A parameter that AWS demands. Raises ValidationError without it."""

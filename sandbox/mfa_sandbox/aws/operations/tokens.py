@@ -1,23 +1,27 @@
 """STS: AssumeRole with trust and external id, and GetCallerIdentity."""
 
+import re
 from datetime import timedelta
 
 from mfa_sandbox.aws.account import Account
 from mfa_sandbox.aws.principals import Principal
 from mfa_sandbox.aws.request import Call, Handler, access_denied
+from mfa_sandbox.aws.session_policies import SessionPolicy
 from mfa_sandbox.aws.wire import AwsError, Result
 
 
 def _assume_role(call: Call) -> Result:
     """Every refusal reads the same, as with AWS: it does not tell a missing role from a wrong external id."""
     role_arn = call.require("RoleArn")
-    session_name = call.require("RoleSessionName")
+    session_name = _session_name(call)
     account = _trusting_account(call, role_arn)
     if account is None:
         raise access_denied(call)
     role = account.backend.get_role_by_arn(role_arn)
     arn = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role.name}/{session_name}"
-    principal = Principal(account.id, arn, f"{role.id}:{session_name}")
+    document = call.parameters.get("Policy")
+    limit = SessionPolicy.parse(document) if document else None
+    principal = Principal(account.id, arn, f"{role.id}:{session_name}", session_policy=limit)
     credentials, expires = call.world.principals.issue(principal, _lifetime(call))
     return {
         "Credentials": {
@@ -28,6 +32,17 @@ def _assume_role(call: Call) -> Result:
         },
         "AssumedRoleUser": {"AssumedRoleId": principal.user_id, "Arn": arn},
     }
+
+
+def _session_name(call: Call) -> str:
+    name = call.require("RoleSessionName")
+    if not re.fullmatch(r"[\w+=,.@-]{2,64}", name, re.ASCII):
+        raise AwsError(
+            "ValidationError",
+            f"1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: "
+            "Member must satisfy regular expression pattern: [\\w+=,.@-]*",
+        )
+    return name
 
 
 def _trusting_account(call: Call, role_arn: str) -> Account | None:
