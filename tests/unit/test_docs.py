@@ -39,7 +39,7 @@ OTHERS_WORDS = {
     *("EntityAlreadyExists", "EntityTemporarilyUnmodifiable", "InvalidAuthenticationCode", "LimitExceeded"),
     *("NoSuchEntity", "ServiceFailure", "BoolIfExists"),
     # Parameters of the templates, which tests/unit/test_aws_setup_docs.py compares
-    *("AdditionalPrincipalArn", "ClusterName", "QuarantineAndRemoveConsoleAccess"),
+    *("AdditionalPrincipalArn", "ClusterArn", "ClusterName", "QuarantineAndRemoveConsoleAccess"),
 }
 """Words in CamelCase that others have made; whatever is in none of our lists has to be here, with its origin."""
 
