@@ -39,8 +39,11 @@ def audits(stage: Stage, account: Account, _: IAMClient) -> None:
 
 
 def quarantines(stage: Stage, account: Account, admin: IAMClient) -> None:
-    """Made, attached, edited by somebody until no version is free, mended, and lifted."""
+    """Somebody has the name; then made, attached, edited by somebody until no version is free, repaired, and lifted."""
     stage.run()
+    theirs = account.backend.create_policy("", "/theirs/", ANYTHING, ARN.rsplit("/", 1)[1], [])
+    stage.run()
+    account.backend.delete_policy(theirs.arn)
     stage.run()
     assert account.existing_user("alice").attached_policies == [ARN]
     for _ in range(4):

@@ -36,6 +36,7 @@ RESOURCE_TYPES: Mapping[str, str | None] = {
     "iam:GetUser": "user",
     "iam:ListEntitiesForPolicy": "policy",
     "iam:ListMFADevices": "user",
+    "iam:ListPolicies": None,
     "iam:ListPolicyVersions": "policy",
     "iam:ListUserTags": "user",
     "iam:ListUsers": None,

@@ -52,6 +52,7 @@ ACTIONS = {
         "iam:GetPolicyVersion",
         "iam:GetUser",
         "iam:ListEntitiesForPolicy",
+        "iam:ListPolicies",
         "iam:ListPolicyVersions",
         "iam:TagPolicy",
     },

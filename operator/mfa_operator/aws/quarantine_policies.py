@@ -30,14 +30,7 @@ ALREADY_EXISTS = "EntityAlreadyExists"
 
 
 class NotOurs(AwsFailure):
-    """A policy of our name is there that this operator did not make; it is left alone.
-
-    `holder` is its ARN where it stands under another path than ours, "" where it has our ARN or could not be found.
-    """
-
-    def __init__(self, operation: str, code: str, message: str, *, holder: str = "") -> None:
-        super().__init__(operation, code, message)
-        self.holder = holder
+    """A policy of our name is there that this operator did not make; it is left alone."""
 
 
 class QuarantinePolicies:
@@ -90,9 +83,13 @@ class QuarantinePolicies:
             return self._name_taken(variant)
         return None
 
-    def exists(self, arn: str) -> bool:
-        """Whether there is a managed policy of this ARN now. Raises AwsFailure."""
-        return self._get_policy(arn) is not None
+    def name_holder(self, variant: Variant) -> str:
+        """ARN of a policy that has our name under another path; "" where ListPolicies shows none. Raises AwsFailure."""
+        pages = self._session.ask("ListPolicies", _customer_policies)
+        policies = (policy for page in pages for policy in page["Policies"])
+        ours = self._arn(variant)
+        named = (one["Arn"] for one in policies if one["PolicyName"].lower() == variant.value and one["Arn"] != ours)
+        return next(named, "")
 
     def made(self, variant: Variant) -> bool:
         """Whether there is a policy at our ARN, whoever made it. Raises AwsFailure."""
@@ -212,18 +209,15 @@ class QuarantinePolicies:
     def _name_taken(self, variant: Variant) -> NotOurs:
         """IAM keeps names of managed policies unique in an account, whatever their path and case."""
         try:
-            pages = self._session.ask("ListPolicies", _customer_policies)
-            found = (policy for page in pages for policy in page["Policies"])
-            holder = next((one["Arn"] for one in found if one["PolicyName"].lower() == variant.value), "")
-            where = f": {holder}" if holder else ", though ListPolicies does not show it"
+            holder = self.name_holder(variant)
+            where = f": {holder}" if holder else ", which ListPolicies does not show"
         except AwsFailure as error:
-            holder, where = "", f"; which one was not found out: {error.operation}: {error.code}"
+            where = f" (which one is not known: {error.operation}: {error.code})"
         return NotOurs(
             "CreatePolicy",
             ALREADY_EXISTS,
-            f"the name {variant} is taken by a policy that is not at {self._arn(variant)}{where}; it is left alone: "
-            "delete or rename it to let the operator make its own",
-            holder=holder,
+            f"the name {variant} is taken by a policy under another path{where}; it is left alone: delete it to let "
+            f"the operator make its own, {self._arn(variant)}",
         )
 
     def _create(self, variant: Variant) -> None:

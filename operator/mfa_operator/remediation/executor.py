@@ -10,12 +10,14 @@ from mfa_operator.aws.collect import failure_reason
 from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.live_user import UNMODIFIABLE, delete_login_profile
 from mfa_operator.aws.quarantine_document import Variant
+from mfa_operator.aws.quarantine_policies import NotOurs
 from mfa_operator.aws.sessions import AccountSession
 from mfa_operator.aws.writes import Ending, Write, carry_out
 from mfa_operator.evaluation.verdicts import Verdict
 from mfa_operator.remediation.checks import Checks
 from mfa_operator.remediation.outcomes import (
     Attempt,
+    Blocked,
     Done,
     Failed,
     LeftOpen,
@@ -200,6 +202,8 @@ def execute(
 def _failed(user: str, action: RemediationAction, ending: Ending[Outcome], *, quarantined: bool = False) -> Outcome:
     error = ending.error
     assert error is not None  # noqa: S101 - neither complete nor stopped, for the type checker
+    if isinstance(error, NotOurs):
+        return Blocked(user, shortened(str(error)))
     if error.code == UNMODIFIABLE:
         return Postponed(user, f"{error.code}: AWS asks to try again later; a later pass will")
     return Failed(user, action, shortened(str(error)), quarantined)

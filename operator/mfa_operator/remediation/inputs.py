@@ -70,6 +70,13 @@ class AccountPass:
         finding = self.published.get(user)
         return finding.remediation if finding else None
 
+    def some_record_said(self, message: str) -> bool:
+        """Whether the published report says this of somebody's remediation."""
+        return any(
+            finding.remediation is not None and finding.remediation.message == message
+            for finding in self.published.values()
+        )
+
     def recorded_quarantines(self) -> frozenset[str]:
         """Users whom this policy put under quarantine, or meant to, as the published report says."""
         return quarantined_users(self.published.values())

@@ -8,7 +8,16 @@ from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.kube.cluster import Cluster, StoredReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.remediation.inputs import AccountPass
-from mfa_operator.remediation.outcomes import Done, Failed, Lifted, LiftFailed, NotNeeded, Outcome, ProfileReplaced
+from mfa_operator.remediation.outcomes import (
+    Blocked,
+    Done,
+    Failed,
+    Lifted,
+    LiftFailed,
+    NotNeeded,
+    Outcome,
+    ProfileReplaced,
+)
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.wording import account_label
 
@@ -60,6 +69,9 @@ class Publisher:
                 if before is None or (before.state, before.message) != (RemediationState.FAILED, message):
                     self.emit_event(EventReason.REMEDIATION_FAILED, f"{action} failed: {message}", user)
                 self.count(action, "failed")
+            case Blocked(message=message) if before is None or before.message != message:
+                # The Event is one for the whole account.
+                self.count(self._inputs.action, "failed")
             case NotNeeded(action=action, result=result) if result:
                 self.count(action, result)
             case Lifted(message=message):

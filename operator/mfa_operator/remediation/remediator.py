@@ -28,8 +28,10 @@ from mfa_operator.remediation import quarantines
 from mfa_operator.remediation.checks import Checks
 from mfa_operator.remediation.executor import execute
 from mfa_operator.remediation.inputs import AccountPass, Environment, held_by_others
+from mfa_operator.remediation.obstacles import Obstacles
 from mfa_operator.remediation.outcomes import (
     Attempt,
+    Blocked,
     Done,
     Failed,
     LeftOpen,
@@ -74,6 +76,7 @@ class OperatorRemediator:
         Events name.
         """
         self._environment = Environment(cluster, auditor, metrics, access, clock, leading, namespaces, command_prefix)
+        self._obstacles = Obstacles()
         self._lock = threading.Lock()
         self._accounts: dict[str, threading.Lock] = {}
         self._last_events: dict[tuple[PolicyRef, str, EventReason], str] = {}
@@ -89,7 +92,7 @@ class OperatorRemediator:
         inputs = AccountPass.of(policy, account, audit, stored.status if stored else None, now)
         if inputs.action is RemediationAction.NONE and not inputs.recorded_quarantines() and not inputs.intents():
             return audit.report, stored
-        work = _AccountWork(self._environment, inputs, stored)
+        work = _AccountWork(self._environment, inputs, stored, self._obstacles)
         unclaimed: str | None = None
         with self._alone_in(account.id):
             skipped = work.run()
@@ -97,13 +100,16 @@ class OperatorRemediator:
                 unclaimed = work.unclaimed_quarantines()
         if unclaimed is not None:
             self._emit_once(work, EventReason.QUARANTINES_LEFT, unclaimed)
-        self._emit_once(work, EventReason.REMEDIATION_FAILED, skipped and f"remediation skipped: {skipped}")
+        failed = f"remediation skipped: {skipped}" if skipped else work.blocked
+        self._emit_once(work, EventReason.REMEDIATION_FAILED, failed)
         return work.book.report(), work.publisher.stored
 
     def _emit_once(self, work: _AccountWork, reason: EventReason, message: str) -> None:
         """An Event about the account where its message is not the last one's; none where it is empty."""
         key = work.inputs.policy.ref, work.inputs.account.id, reason
-        if message and self._last_events.get(key) != message:
+        # After a restart the findings tell what was said before.
+        known = work.inputs.some_record_said(message) or self._last_events.get(key) == message
+        if message and not known:
             work.publisher.emit_event(reason, message)
         self._last_events[key] = message
 
@@ -116,9 +122,13 @@ class OperatorRemediator:
 class _AccountWork:
     """One account in one pass: others find out and act; here it is recorded, published and announced."""
 
-    def __init__(self, environment: Environment, inputs: AccountPass, stored: StoredReport | None) -> None:
-        self._environment = environment
+    def __init__(
+        self, environment: Environment, inputs: AccountPass, stored: StoredReport | None, obstacles: Obstacles
+    ) -> None:
+        self._environment, self._obstacles = environment, obstacles
         self.inputs = inputs
+        self.blocked = ""
+        """Why nobody can be put under quarantine in this account, in words; empty where nothing is known to."""
         self.book = RecordBook(inputs)
         self.publisher = Publisher(environment.cluster, environment.metrics, inputs, stored)
         collector = environment.auditor.collector(inputs.account)
@@ -143,9 +153,7 @@ class _AccountWork:
         except AwsFailure as error:
             self._refuse_all(error)
             skipped = str(error)
-        for decision in decisions:
-            if decision.acts:
-                self._take_action(decision)
+        self._act([decision for decision in decisions if decision.acts])
         self._lift()
         return skipped
 
@@ -216,6 +224,26 @@ class _AccountWork:
                 self.publisher.count(decision.action, _COUNTED_REFUSALS[decision.refusal])
         return plan.decisions
 
+    def _act(self, decisions: Sequence[Decision]) -> None:
+        """Take the actions, one after the other. Where the quarantine's policy cannot be made, none is tried."""
+        for decision in decisions:
+            if not self.blocked:
+                self.blocked = self._obstacle()
+            if self.blocked:
+                self._conclude(Attempt(Blocked(decision.verdict.user, self.blocked)))
+            else:
+                self._take_action(decision)
+
+    def _obstacle(self) -> str:
+        if self.inputs.action is not RemediationAction.QUARANTINE:
+            return ""
+        policies, variant = self._quarantines.policies, self._quarantines.wanted
+        try:
+            return self._obstacles.in_the_way(self.inputs.account.id, policies, variant)
+        except AwsFailure:
+            # The action itself meets it, and says so.
+            return ""
+
     def _take_action(self, decision: Decision) -> None:
         """Announce the action, take it, record what came of it. Raises ClusterError, PassAbandoned."""
         user = decision.verdict.user
@@ -226,7 +254,12 @@ class _AccountWork:
             self._conclude(Attempt(Skipped(user, RefusalReason.NOT_PUBLISHED_YET, message)))
             return
         earlier = self.inputs.intents().get(user)
-        self._conclude(execute(decision, earlier, self._checks, self._session, self._quarantines))
+        attempt = execute(decision, earlier, self._checks, self._session, self._quarantines)
+        self._conclude(attempt)
+        if isinstance(attempt.outcome, Blocked):
+            self.blocked = attempt.outcome.message
+            interval = self.inputs.policy.spec.interval
+            self._obstacles.met(self.inputs.account.id, self._quarantines.wanted, self.blocked, interval)
 
     def _lift(self) -> None:
         """Lift the quarantines of this policy that are not needed any more. Raises ClusterError, PassAbandoned."""

@@ -57,11 +57,20 @@ def _version_element(version: PolicyVersion, *, with_document: bool) -> dict[str
     }
 
 
+def _own_policies(call: Call) -> list[ManagedPolicy]:
+    return [one for one in call.account.backend.managed_policies.values() if one.account_id == call.account.id]
+
+
 def _create_policy(call: Call) -> Result:
     document = call.require("PolicyDocument")
     name = call.require("PolicyName")
     parameters = call.parameters
     _check_size(document)
+    # Whatever their path and case; moto looks at the ARN alone.
+    if any(known.name.lower() == name.lower() for known in _own_policies(call)):
+        raise AwsError(
+            "EntityAlreadyExists", f"A policy called {name} already exists. Duplicate names are not allowed."
+        )
     policy = call.account.backend.create_policy(
         parameters.get("Description", ""), parameters.get("Path", "/"), document, name, call.members("Tags")
     )
