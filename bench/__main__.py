@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import accounts, calls, imports, operator_process, peers, readme, verdicts
+from bench import accounts, calls, imports, neighbours, operator_process, peers, readme, verdicts
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -26,6 +26,7 @@ SCENARIOS: Mapping[str, Callable[[], object]] = {
     "idle": lambda: operator_process.idle(1),
     "idle-100": lambda: operator_process.idle(100),
     "soak": operator_process.soak,
+    "neighbours": neighbours.measure,
 }
 
 

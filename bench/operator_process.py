@@ -27,6 +27,20 @@ from tests.controlplane import ControlPlane
 IDLE_SECONDS = 60
 SOAK_PASSES = 2000
 STARTS = 3
+LEASES = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "leases.coordination.k8s.io"},
+    "spec": {
+        "group": "coordination.k8s.io",
+        "scope": "Namespaced",
+        "names": {"plural": "leases", "singular": "lease", "kind": "Lease", "listKind": "LeaseList"},
+        "versions": [
+            {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+        ],
+    },
+}
+"""What the operator is elected by; the embedded Kubernetes serves what is given to it, and nothing else."""
 CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 
 
@@ -68,7 +82,7 @@ def bed(accounts: int, users: int) -> Iterator[Bed]:
     """Embedded AWS with so many accounts of so many users, and an embedded Kubernetes."""
     with (
         EmbeddedAws() as aws,
-        EmbeddedKubernetes(crds(), namespaces=("default", "bench")) as kube,
+        EmbeddedKubernetes([*crds(), LEASES], namespaces=("default", "bench")) as kube,
         tempfile.TemporaryDirectory(prefix="mfa-bench-") as scratch,
     ):
         chance = random.Random(accounts)
