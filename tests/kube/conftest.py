@@ -35,6 +35,15 @@ def kube() -> Iterator[EmbeddedKubernetes]:
 
 
 @pytest.fixture
+def api(kube: EmbeddedKubernetes) -> Iterator[client.ApiClient]:
+    """The official client, which repeats nothing by itself."""
+    configuration = client.Configuration(host=kube.url)
+    configuration.retries = False
+    with client.ApiClient(configuration) as connected:
+        yield connected
+
+
+@pytest.fixture
 def http(kube: EmbeddedKubernetes) -> Iterator[Callable[..., urllib3.BaseHTTPResponse]]:
     """Sends one request, for what the official client hides; keyword arguments are urllib3's."""
     with urllib3.PoolManager(retries=False, timeout=30) as pool:
