@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,10 @@ class _GoDuration(click.ParamType):  # type: ignore[type-arg]  # generic in newe
         if not interval:
             self.fail("an interval must be longer than 0s.", param, ctx)
         return interval
+
+
+EXIT_SECONDS = 0.3
+"""For the interpreter's own exit, once the operator has stopped: what is left of the 5 s that the process promises."""
 
 
 def _env(name: str) -> str:
@@ -227,4 +232,8 @@ def command(
     status = operator.run()
     if operator.abandoned:
         end_process(status)
+    # The interpreter waits for threads that are in the middle of something; not for long.
+    exit_timer = threading.Timer(EXIT_SECONDS, end_process, [status])
+    exit_timer.daemon = True
+    exit_timer.start()
     return status
