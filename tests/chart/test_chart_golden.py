@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from botocore.utils import get_environ_proxies
 
-from tests.chart.helm import CHART, Helm, container, one, pod_spec
+from tests.chart.helm import CHART, NAMESPACE, Helm, container, one, pod_spec
 from tests.chart.value_sets import NO_CRDS, VALUE_SETS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -44,13 +46,24 @@ def test_an_unquoted_off_is_off(helm: Helm, remediation: str | bool, flag: str) 
     assert f"--remediation={flag}" in container(objects)["args"]
 
 
-def test_no_rules_is_no_file_and_an_empty_list_is_a_file_that_allows_nothing(helm: Helm) -> None:
-    without = helm.objects(NO_CRDS)
-    assert not [each for each in without if each["kind"] == "ConfigMap"]
-    assert not [arg for arg in container(without)["args"] if arg.startswith("--config")]
-    denied = helm.objects({**NO_CRDS, "access": []})
-    assert one(denied, "ConfigMap", "-access")["data"]["access.yaml"].strip() == "access: []"
-    assert "--config=/etc/mfa-operator/access.yaml" in container(denied)["args"]
+@pytest.mark.parametrize(
+    ("values", "rules"),
+    [
+        ({}, [{"namespaces": [NAMESPACE]}]),
+        ({"namespaceOverride": "security"}, [{"namespaces": ["security"]}]),
+        ({"watchNamespaces": ["a", "b"]}, [{"namespaces": ["a", "b"]}]),
+        ({"access": []}, []),
+        ({"access": [{"namespaces": ["*"]}], "watchNamespaces": ["a"]}, [{"namespaces": ["*"]}]),
+    ],
+    ids=["defaults", "another namespace", "watched namespaces", "nobody", "everybody"],
+)
+def test_without_rules_the_releases_own_namespace_is_served(
+    helm: Helm, values: dict[str, Any], rules: list[dict[str, list[str]]]
+) -> None:
+    objects = helm.objects({**NO_CRDS, **values})
+    text = one(objects, "ConfigMap", "-access")["data"]["access.yaml"]
+    assert yaml.safe_load(text) == {"access": rules}
+    assert "--config=/etc/mfa-operator/access.yaml" in container(objects)["args"]
 
 
 def test_a_change_of_the_access_rules_restarts_nothing(helm: Helm) -> None:

@@ -29,10 +29,8 @@ def get(kubectl: Kubectl, *args: str) -> Any:
     return json.loads(kubectl("-n", NAMESPACE, "get", *args, "-o", "json").stdout)
 
 
-def arguments(kubectl: Kubectl) -> list[str]:
-    pod = get(kubectl, "deployment", RELEASE)["spec"]["template"]["spec"]
-    found: list[str] = pod["containers"][0]["args"]
-    return found
+def access_rules(kubectl: Kubectl) -> Any:
+    return yaml.safe_load(get(kubectl, "configmap", f"{RELEASE}-access")["data"]["access.yaml"])
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -54,7 +52,8 @@ def test_the_api_server_takes_each_set_without_a_warning(helm: Helm, kubectl: Ku
 def test_pods_are_made_under_the_restricted_standard(installer: Helm, kubectl: Kubectl) -> None:
     notes = installer("install", RELEASE, str(CHART), "-n", NAMESPACE)
     assert "kubectl apply -f -" in notes
-    assert "Remediation: never; without access rules the operator only looks." in notes
+    assert f"Access: policies in {NAMESPACE} may audit any account, policies elsewhere none." in notes
+    assert "Remediation: never; no access rule allows it." in notes
     pods = eventually(lambda: len(items := get(kubectl, "pods")["items"]) == 2 and items, "two pods")
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {RELEASE}
 
@@ -75,13 +74,11 @@ def test_upgrade_from_an_older_chart_rollback_and_uninstall(installer: Helm, kub
     access = {"access": [{"namespaces": ["security"]}]}
     installer("upgrade", RELEASE, str(CHART), "-n", NAMESPACE, values=access)
     assert get(kubectl, "crd", POLICY_CRD)["spec"]["versions"] == CRDS["mfapolicies"]["spec"]["versions"]
-    assert "--config=/etc/mfa-operator/access.yaml" in arguments(kubectl)
-    assert "security" in get(kubectl, "configmap", f"{RELEASE}-access")["data"]["access.yaml"]
+    assert access_rules(kubectl) == access
 
     installer("rollback", RELEASE, "1", "-n", NAMESPACE)
     assert "suspend" not in policy_fields(kubectl)
-    assert "--config=/etc/mfa-operator/access.yaml" not in arguments(kubectl)
-    assert not get(kubectl, "configmap", "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
+    assert access_rules(kubectl) == {"access": [{"namespaces": [NAMESPACE]}]}
     assert get(kubectl, "mfap", "console-mfa")["spec"]["accounts"]
 
     installer("uninstall", RELEASE, "-n", NAMESPACE, "--wait")

@@ -88,8 +88,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if kindIs "bool" .Values.remediation }}{{ ternary "on" "off" .Values.remediation }}{{ else }}{{ .Values.remediation }}{{ end }}
 {{- end }}
 
-{{- define "mfa-operator.hasAccessRules" -}}
-{{- if kindIs "slice" .Values.access }}true{{ end }}
+{{/* Without rules of the user's own: the namespaces that are watched, by name, else the operator's own. */}}
+{{- define "mfa-operator.accessRules" -}}
+{{- if kindIs "slice" .Values.access }}
+{{- dict "access" .Values.access | toYaml }}
+{{- else }}
+{{- $served := .Values.watchNamespaces | default (list (include "mfa-operator.namespace" .)) }}
+{{- dict "access" (list (dict "namespaces" $served)) | toYaml }}
+{{- end }}
 {{- end }}
 
 {{- define "mfa-operator.hasDisruptionBudget" -}}
