@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.controlplane import BinariesUnavailable
@@ -91,3 +93,31 @@ def test_the_tests_run_as_the_readme_says_on_every_python_that_is_supported() ->
     (step,) = (step for step in job["steps"] if step.get("run") == "make test")
     assert step["env"] == {"CI": "true"}
     assert "$ make test " in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("image", "accepted"),
+    [
+        (f"python:3.13-slim-trixie@sha256:{'0a' * 32}", True),
+        (f"registry.example.com:5000/python@sha256:{'0a' * 32}", True),
+        ("python:3.13-slim-trixie", False),
+        ("", False),
+        (f"python@sha256:{'0a' * 31}", False),
+        (f"python@sha256:{'0a' * 32} --build-arg X=y", False),
+    ],
+)
+def test_a_release_builds_on_a_base_that_is_named_by_digest(image: str, accepted: bool) -> None:
+    """Run as the workflow runs it; nothing in it falls back to a tag."""
+    workflow = yaml.safe_load((GITHUB / "workflows" / "release.yaml").read_text(encoding="utf-8"))
+    assert workflow["env"]["PYTHON_IMAGE"] == "${{ vars.PYTHON_IMAGE }}"
+    (check,) = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "digest" in step.get("name", "")]
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", check],
+        env={"PATH": os.environ["PATH"], "PYTHON_IMAGE": image},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is accepted, done.stderr
+    (build,) = [step["run"] for step in workflow["jobs"]["image"]["steps"] if "buildx build" in step.get("run", "")]
+    assert '--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE"' in build
