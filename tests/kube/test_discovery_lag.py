@@ -13,8 +13,8 @@ from mfa_operator.config.settings import Settings
 from mfa_operator.kube.connection import connect
 from mfa_operator.kube.discovery import NotListed, wait_until_listed
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
-from tests.kube import test_operate
-from tests.kube.test_operate import Eventually, NewPolicy, Running
+from tests.kube import test_lifecycle
+from tests.kube.test_lifecycle import Eventually, NewPolicy, Running
 
 REF = PolicyRef("default", "console-mfa")
 LIST = "/apis/mfa-operator.io/v1alpha1"
@@ -23,8 +23,8 @@ NO_GROUPS = {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
 Start = Callable[..., Running]
 
 # The fixtures of the process's other tests.
-settings = test_operate.settings
-start = test_operate.start
+settings = test_lifecycle.settings
+start = test_lifecycle.start
 
 
 def answered(kube: EmbeddedKubernetes) -> bool:

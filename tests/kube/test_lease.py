@@ -10,7 +10,6 @@ import pytest
 from kubernetes.client import ApiClient, CoordinationV1Api
 
 from mfa_operator.config.settings import LeaderSettings
-from mfa_operator.kube.election import Leadership
 from mfa_operator.kube.lease import Lease, LeaseLost
 
 SETTINGS = LeaderSettings()
@@ -32,20 +31,17 @@ class Machine:
 class Replica:
     machine: Machine
     lease: Lease
-    leadership: Leadership
 
     @property
     def acts(self) -> bool:
-        return self.leadership.holds
+        return self.lease.holds
 
 
 @pytest.fixture
 def replica(api: ApiClient) -> Callable[[str], Replica]:
     def make(name: str) -> Replica:
         machine = Machine(name)
-        lease = Lease(api, "default", name, SETTINGS, machine)
-        leadership = Leadership(lease, SETTINGS, acquired=lambda: None, ended=lambda _: None, clock=machine)
-        return Replica(machine, lease, leadership)
+        return Replica(machine, Lease(api, "default", name, SETTINGS, machine))
 
     return make
 

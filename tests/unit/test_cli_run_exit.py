@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import sys, threading, time
 from mfa_operator.cli import main
-from mfa_operator.process.operator import Operator
+from mfa_operator.process.lifecycle import Operator
 
 def run(self):
     threading.Thread(target=time.sleep, args=[600]).start()

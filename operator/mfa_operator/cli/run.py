@@ -225,7 +225,7 @@ def command(
     )
     # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.
     from mfa_operator.process import logs
-    from mfa_operator.process.operator import Operator, end_process
+    from mfa_operator.process.lifecycle import Operator, end_process
 
     logs.configure(settings.logs)
     operator = Operator(settings, last_resort=end_process)

@@ -126,7 +126,7 @@ class KubernetesCalls:
                 **arguments,
             )
         except ApiException as error:
-            raise _failure(error) from error
+            raise call_failed(error) from error
         except (urllib3.exceptions.HTTPError, OSError, ConfigException, json.JSONDecodeError, UnicodeError) as error:
             raise CallFailed(NO_ANSWER, f"{type(error).__name__}: {error}") from error
         if not isinstance(body, dict):
@@ -142,7 +142,8 @@ class KubernetesCalls:
             logger.warning("the API server warns about %s: %s", resource.plural, error_text(warning))
 
 
-def _failure(error: ApiException) -> CallFailed:
+def call_failed(error: ApiException) -> CallFailed:
+    """What the API server answered, as CallFailed."""
     try:
         message = str(json.loads(error.body or "")["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The operator's process: parts put together, leader election, the watch, health, logs, and an end within 5 seconds.
+"""The operator's process: start and stop (`lifecycle`), what the leader does (`leader`), the watch, health and logs.
 
 kopf is imported here only. It may import everything but `cli` and `offline`.
 """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
-from mfa_operator.config.settings import EVERY_ADDRESS, Address
+from mfa_operator.config.settings import EVERY_ADDRESS, Address, SettingsError
 
 BACKLOG = 128
 
@@ -22,6 +23,16 @@ def listen(address: Address) -> socket.socket:
     family, _, _, _, found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     # A scope id, such as of fe80::1%eth0, stands in the third and fourth part.
     return socket.create_server(found, family=family, backlog=BACKLOG)
+
+
+def listen_for(what: str, address: Address) -> socket.socket:
+    """The same for `what`, such as "metrics". Raises SettingsError where that is not possible."""
+    try:
+        return listen(address)
+    except OSError as error:
+        # The system's own words: Python puts the address into its message once more.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise SettingsError(f"cannot listen on {display(address)} for {what}: {why.lower()}") from error
 
 
 def local_address(listening: socket.socket) -> Address:

@@ -108,7 +108,7 @@ def _json() -> logging.Formatter:
 
 
 def _not_said_twice(record: logging.LogRecord) -> bool:
-    """False for what kopf says about the API server's failures, which watch.py and operator.py say in one line.
+    """False for what kopf says about the API server's failures, which watch.py and lifecycle.py say in one line.
 
     kopf logs each of eight attempts as an error, and the end of each of its tasks with the traceback.
     """

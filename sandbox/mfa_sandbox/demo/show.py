@@ -29,7 +29,7 @@ from mfa_operator.config.settings import (
 )
 from mfa_operator.offline import tables
 from mfa_operator.process import logs
-from mfa_operator.process.operator import Listening, Operator
+from mfa_operator.process.lifecycle import Listening, Operator
 from mfa_sandbox.aws import EmbeddedAws
 from mfa_sandbox.demo import cluster as clusters
 from mfa_sandbox.demo import company, screen

@@ -16,8 +16,8 @@ import urllib3
 from mfa_operator.api.objects import PolicyRef, requested_at
 from mfa_operator.config.settings import ClusterSettings, LeaderSettings, ServerSettings, Settings
 from mfa_operator.kube.cluster import Cluster
-from mfa_operator.process import operator as operator_process
-from mfa_operator.process.operator import Listening, Operator
+from mfa_operator.process import lifecycle
+from mfa_operator.process.lifecycle import Listening, Operator
 from mfa_operator.scheduling.due import PassEnd
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
@@ -182,7 +182,7 @@ def test_a_watch_that_kopf_gives_up_on_ends_the_process(
     kube.faults.add(verb="watch", resource="mfapolicies", status=status, times=None)
     assert start().end() == 1
     (error,) = (
-        record for record in caplog.records if record.name == "mfa_operator.process.operator" and record.levelno >= 40
+        record for record in caplog.records if record.name == "mfa_operator.process.lifecycle" and record.levelno >= 40
     )
     assert error.getMessage().startswith("the watch of mfapolicies ended: ")
 
@@ -201,7 +201,7 @@ def test_a_loop_that_hangs_is_cut_off_after_an_order_to_stop(
     eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(operator_process, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(lifecycle, "STOP_SECONDS", 0.1)
     cut_off: queue.Queue[int] = queue.Queue()
     kube.apply(new_policy())
     running = start(cut_off.put)

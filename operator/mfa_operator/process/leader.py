@@ -1,10 +1,11 @@
-"""What the leader does: list the policies, watch them, have them audited, until told to stop or a part ends."""
+"""What the leader does: list the policies, watch them and have them audited, until it stops or a part of it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import timedelta
@@ -19,13 +20,21 @@ from kopf._cogs.structs.references import Insights
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.objects import PolicyRef, policy_ref
-from mfa_operator.config.settings import ClusterSettings
+from mfa_operator.aws.sessions import Sessions
+from mfa_operator.clock import utc_moment
+from mfa_operator.config.access_file import AccessFile
+from mfa_operator.config.settings import Settings
 from mfa_operator.kube.cluster import Cluster
 from mfa_operator.kube.discovery import wait_until_listed
 from mfa_operator.kube.errors import ClusterError, ObjectGone
+from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.passes.auditor import Auditor
+from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import watch
+from mfa_operator.remediation.remediator import OperatorRemediator
+from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_operator.scheduling.queue import Body
-from mfa_operator.scheduling.scheduler import Scheduler
+from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +42,11 @@ KOPF_STOP_SECONDS = 0.5
 """kopf waits up to 5 s for tasks that may be anybody's; a watch leaves nothing behind that is worth it."""
 
 
-class Ended(Exception):
+class PartEnded(Exception):
     """A part of the operator ended that should not have; the message says which and why."""
 
 
-async def first(stop: asyncio.Event, *awaitables: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever they give
+async def first_to_end(stop: asyncio.Event, *awaitables: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever they give
     """The result of what ends first, or the exception it raises; None where `stop` was set before."""
     stopped = asyncio.ensure_future(stop.wait())
     futures = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
@@ -49,51 +58,121 @@ async def first(stop: asyncio.Event, *awaitables: Awaitable[Any]) -> Any:  # noq
     return ended.result() if ended else None
 
 
-class Leading:
+def build_reconciler(
+    settings: Settings,
+    cluster: Cluster,
+    metrics: Metrics,
+    access: AccessFile,
+    stopping: threading.Event,
+    *,
+    guard: LeaseGuard,
+) -> PassRunner:
+    """What audits the policies.
+
+    `guard`: whether this replica still leads; asked, like `stopping`, before every single action, and before every
+    request that changes something.
+    """
+    width, depth = settings.audit.max_concurrent_accounts, settings.audit.max_concurrent_users
+    sessions = Sessions(
+        stopping=stopping, count_request=metrics.count_aws_request, connections=width * depth, guard=guard
+    )
+    auditor = Auditor(sessions, max_concurrent_users=depth)
+    return Reconciler(
+        cluster=cluster,
+        auditor=auditor,
+        metrics=metrics,
+        access=access.current,
+        remediator=OperatorRemediator(
+            cluster=cluster,
+            auditor=auditor,
+            metrics=metrics,
+            access=access.current,
+            leading=guard.leading,
+            namespaces=settings.cluster.namespaces,
+            command_prefix=settings.events.command_prefix,
+        ),
+        max_concurrent_accounts=width,
+        interval_override=settings.audit.interval_override,
+        user_violation_info=settings.audit.user_violation_info,
+        events=settings.events,
+    )
+
+
+class Leader:
     """The work of one leader, in one loop."""
 
     def __init__(
         self,
+        settings: Settings,
         api: ApiClient,
-        cluster: Cluster,
-        scheduler: Scheduler,
-        settings: ClusterSettings,
-        pool: Executor,
+        identity: str,
+        metrics: Metrics,
+        access: AccessFile,
         *,
-        watching: Callable[[], None],
-        contact: watch.WatchContact,
+        stopping: threading.Event,
+        leading: Callable[[], bool],
+        build_reconciler: Callable[..., PassRunner],
+        pool: Executor,
+        watch_started: Callable[[], None],
     ) -> None:
-        """`pool` runs the lists; `watching` is called once kopf has started, which takes the signals for itself.
+        """Put the parts together.
 
-        `contact` is kept up to date about the watch.
+        `stopping` is set once nothing more may be begun, and `leading` tells whether the Lease is certainly ours.
+        `pool` runs the lists; `watch_started` is called once kopf has started, which takes the signals for itself.
         """
+        guard = LeaseGuard(leading)
         self._api = api
-        self._cluster = cluster
-        self._scheduler = scheduler
-        self._settings = settings
+        self._settings = settings.cluster
+        self._cluster = Cluster(
+            api, reporting_instance=identity, stopping=stopping, check_before_write=guard.check_still_leading
+        )
+        self._scheduler = Scheduler(
+            build_reconciler(settings, self._cluster, metrics, access, stopping, guard=guard),
+            clock=utc_moment,
+            settings=settings.scheduler,
+            stopping=stopping,
+            interval_override=settings.audit.interval_override,
+            show_queue=metrics.set_queue,
+        )
         self._pool = pool
-        self._watching = watching
-        self._contact = contact
+        self._watch_started = watch_started
+        self._contact = watch.WatchContact()
         self._insights = Insights()
+
+    @property
+    def healthy(self) -> bool:
+        return self._scheduler.healthy
+
+    @property
+    def ready(self) -> bool:
+        """Whether policies were listed and the watch is connected."""
+        return self._scheduler.ready and self._contact.holds
+
+    @property
+    def in_flight(self) -> list[PolicyRef]:
+        """Policies whose pass still runs; after run(), those that it gave up on."""
+        return self._scheduler.in_flight
 
     async def run(self, stop: asyncio.Event, lost: asyncio.Future[None]) -> None:
         """Work until `stop` is set.
 
-        Raises what `lost` raises, Ended, and ClusterError where the policies cannot be listed.
+        Raises what `lost` raises, PartEnded, and ClusterError where the policies cannot be listed.
         """
         passes = asyncio.create_task(self._scheduler.run(stop))
         watching: list[asyncio.Task[None]] = []
         # These end only by being cancelled; the watch ends with `stop`.
         endless: list[asyncio.Task[None]] = []
         try:
-            listed = await first(stop, lost, passes, self._list())
+            listed = await first_to_end(stop, lost, passes, self._list())
             if listed:
                 watching = [asyncio.create_task(self._watch(stop))]
                 endless = [asyncio.create_task(self._resync()), asyncio.create_task(self._check_that_kopf_watches())]
-                await first(stop, lost, passes, *watching, *endless)
+                await first_to_end(stop, lost, passes, *watching, *endless)
         except ObjectGone as error:
             # kopf would wait for the definition without a word.
-            raise Ended(f"the cluster serves no MfaPolicy; apply the CRDs of mfa-operator first ({error})") from error
+            raise PartEnded(
+                f"the cluster serves no MfaPolicy; apply the CRDs of mfa-operator first ({error})"
+            ) from error
         finally:
             if lost.done():
                 # Another replica may act at any moment: passes are not waited for.
@@ -111,7 +190,9 @@ class Leading:
         registry = kopf.OperatorRegistry()
         watch.register(registry, self._scheduler, self._api, self._contact)
         try:
-            await first(stop, asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api))
+            await first_to_end(
+                stop, asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api)
+            )
             before = asyncio.all_tasks()
             tasks = await kopf.spawn_tasks(
                 registry=registry,
@@ -122,18 +203,18 @@ class Leading:
                 stop_flag=stop,
                 insights=self._insights,
             )
-            self._watching()
+            self._watch_started()
             await kopf.run_tasks(tasks, ignored=before)
         except Exception as error:
-            raise Ended(f"the watch of {watch.PLURAL} ended: {watch.explain(error)}") from error
+            raise PartEnded(f"the watch of {watch.PLURAL} ended: {watch.explain(error)}") from error
         if not stop.is_set():
-            raise Ended(f"the watch of {watch.PLURAL} ended")
+            raise PartEnded(f"the watch of {watch.PLURAL} ended")
 
     async def _check_that_kopf_watches(self) -> NoReturn:
-        """Raise Ended where kopf found nothing to watch: the API server it asked may lag behind the one we asked."""
+        """Raise PartEnded where kopf found nothing to watch: the API server that it asked may lag behind ours."""
         await self._insights.ready_resources.wait()
         if not self._insights.watched_resources:
-            raise Ended(f"kopf does not find {watch.PLURAL} among what the API server serves")
+            raise PartEnded(f"kopf does not find {watch.PLURAL} among what the API server serves")
         await asyncio.Event().wait()
         raise AssertionError("unreachable: nobody sets the event")
 
@@ -150,7 +231,7 @@ class Leading:
             try:
                 await self._list()
             except ClusterError as error:
-                logger.warning("the policies could not be listed anew; trying again later: %s", error)
+                logger.warning("the policies could not be listed again; trying again later: %s", error)
 
 
 def _read_policies(cluster: Cluster, namespaces: Sequence[str], known: Mapping[PolicyRef, str]) -> list[Body]:
