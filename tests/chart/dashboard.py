@@ -13,6 +13,7 @@ PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel[
 TARGETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     f"{panel['title']}-{each['refId']}": (panel, each) for panel in PANELS for each in panel["targets"]
 }
+ANNOTATIONS: list[dict[str, Any]] = DASHBOARD["annotations"]["list"]
 VARIABLES: dict[str, dict[str, Any]] = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from botocore.utils import get_environ_proxies
 
+from mfa_operator.config.settings import RUNBOOK_BASE_URL
 from tests.chart.helm import CHART, NAMESPACE, Helm, container, one, pod_spec
 from tests.chart.value_sets import NO_CRDS, VALUE_SETS
 
@@ -116,3 +117,7 @@ def test_the_dashboard_comes_whole_and_where_grafanas_sidecar_looks(helm: Helm) 
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert found["metadata"]["annotations"] == {"grafana_folder": "Security"}
     assert json.loads(found["data"]["mfa-operator.json"]) == json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    elsewhere = helm.objects({**values, "runbookBaseUrl": "https://wiki.example.com/mfa/"})
+    text = one(elsewhere, "ConfigMap", "-dashboard")["data"]["mfa-operator.json"]
+    assert json.loads(text)["links"][0]["url"] == "https://wiki.example.com/mfa"
+    assert RUNBOOK_BASE_URL not in text

@@ -16,16 +16,24 @@ import yaml
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
+from mfa_operator.config.settings import RUNBOOK_BASE_URL
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
-from tests.chart.dashboard import DASHBOARD, PANELS, TARGETS, filled
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
+from tests.chart.dashboard import ANNOTATIONS, DASHBOARD, PANELS, TARGETS, VARIABLES, filled
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 # What Grafana puts in.
 GRAFANA = {"interval": "5m", "rate_interval": "10m", "range_": "1h"}
+RULES = DEPLOY / "prometheus" / "rules.yaml"
+GROUPS = yaml.safe_load(RULES.read_text())["groups"]
+RECORDS = {rule["record"]: rule["expr"] for group in GROUPS for rule in group["rules"] if "record" in rule}
 NOW = datetime(1970, 1, 1, 2, tzinfo=UTC)
 COUNTS = Counts(users=20, compliant=6, violating=3, overdue=2, exempt=5, unknown=1, quarantined=1)
 # Labels that PromQL or the scrape adds.
-ADDED_LABELS = {"le"}
+ADDED_LABELS = {"le", "cluster", "namespace", "job", "instance", "pod"}
+
+
+BY_TITLE = {panel["title"]: panel for panel in PANELS}
 
 
 def query(target: dict[str, Any]) -> str:
@@ -35,8 +43,9 @@ def query(target: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def exported() -> Metrics:
     """A policy with two accounts, one of which cannot be audited now, and everything has happened once."""
-    metrics = Metrics(version="1.2.3")
+    metrics = Metrics(version="1.2.3", user_violation_info=True)
     metrics.set_leader(True)
+    metrics.set_queue(0, NOW)
     ref = PolicyRef("security", "console-mfa")
     accounts = {
         account_id: AccountFigures(
@@ -46,10 +55,12 @@ def exported() -> Metrics:
             last_success=NOW - timedelta(minutes=20),
             credential_report_time=NOW - timedelta(hours=1),
             oldest_violation=NOW - timedelta(hours=2),
+            violations=(("alice", "NoMfa"),),
         )
         for account_id, up in (("111122223333", True), ("222233334444", False))
     }
     metrics.set_policy(ref, PolicyFigures(timedelta(minutes=15), NOW, NOW + timedelta(days=9), accounts))
+    metrics.set_serving(ref, Serving(ready=True, suspended=False))
     metrics.observe_pass(ref, 3.0)
     for account_id in accounts:
         metrics.count_error(ref, account_id, ErrorReason.THROTTLED)
@@ -62,7 +73,7 @@ def exported() -> Metrics:
 def exported_labels(metrics: Metrics) -> dict[str, set[str]]:
     """Labels of every sample name."""
     found: dict[str, set[str]] = {}
-    for metric in metrics.collect():
+    for metric in metrics.registry.collect():
         for sample in metric.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
@@ -72,13 +83,18 @@ def exported_labels(metrics: Metrics) -> dict[str, set[str]]:
 def test_asks_only_for_metrics_and_labels_that_are_exported(exported: Metrics, name: str) -> None:
     panel, target = TARGETS[name]
     labels = exported_labels(exported)
-    selectors = re.findall(r"\b(mfa_\w+)(?:\{([^}]*)\})?", query(target))
+    text = query(target)
+    for record in re.findall(r"\w+:mfa_\w+:\w+", text):
+        assert record in RECORDS
+        text = text.replace(record, re.sub(r":\w+$", "", record).partition(":")[2])
+    text = text.replace("mfa_policy_pass_age", "mfa_policy_interval_seconds")
+    selectors = re.findall(r"\b((?:mfa|process|python)_\w+)(?:\{([^}]*)\})?", text)
     assert selectors
     known = set(ADDED_LABELS)
     for metric, matchers in selectors:
         assert metric in labels, f"{metric} is not exported"
         known |= labels[metric]
-        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)) <= labels[metric]
+        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)) <= labels[metric] | ADDED_LABELS
     grouped = re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", target["expr"])
     assert {label.strip() for group in grouped for label in group.split(",") if label.strip()} <= known
     assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= known
@@ -107,13 +123,14 @@ def evaluate(promtool: Path, tmp_path: Path, series: list[dict[str, str]], expec
     ]
     case = {"interval": "1m", "input_series": series, "promql_expr_test": asked}
     file = tmp_path / "queries.yaml"
-    file.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [case]}))
+    rules = {"rule_files": [str(RULES)], "evaluation_interval": "1m"}
+    file.write_text(yaml.safe_dump({**rules, "tests": [case]}))
     done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _input_series(metrics: Metrics) -> Iterator[dict[str, str]]:
-    for metric in metrics.collect():
+    for metric in metrics.registry.collect():
         for sample in metric.samples:
             pairs = ",".join(f'{key}="{value}"' for key, value in sample.labels.items())
             grows = metric.type in {"counter", "histogram"} and sample.value
@@ -173,10 +190,72 @@ def test_each_event_is_drawn_once(
 
 def test_one_failure_is_listed(promtool: Path, tmp_path: Path) -> None:
     """The account's policy is new, and its first pass failed."""
-    labels = '{policy_namespace="s",policy="p",account_id="1",reason="timeout"}'
+    account = 'policy_namespace="s",policy="p",account_id="1"'
     _, target = TARGETS["Why: failures in this range-A"]
-    series = [{"series": f"mfa_policy_errors_total{labels}", "values": "_x10 1x60"}]
-    evaluate(promtool, tmp_path, series, [(query(target), "30m", {labels: 1.0})])
+    series = [
+        {"series": f'mfa_policy_errors_total{{{account},reason="timeout"}}', "values": "_x10 1x60"},
+        {"series": f'mfa_policy_account_info{{{account},account_name="prod"}}', "values": "_x10 1x60"},
+    ]
+    found = f'{{{account},account_name="prod",reason="timeout"}}'
+    evaluate(promtool, tmp_path, series, [(query(target), "30m", {found: 1.0})])
+
+
+def test_an_account_of_several_policies_counts_once(promtool: Path, tmp_path: Path) -> None:
+    """By the policy that finds most; in clusters of their own they are two."""
+    series = []
+    for cluster, policy, overdue, up in (("eu", "a", 3, 0), ("eu", "b", 2, 1), ("us", "a", 1, 0)):
+        labels = f'cluster="{cluster}",policy_namespace="s",policy="{policy}",account_id="1"'
+        series.append({"series": f'mfa_policy_users{{{labels},state="overdue"}}', "values": f"{overdue}x60"})
+        series.append({"series": f"mfa_policy_account_up{{{labels}}}", "values": f"{up}x60"})
+    expected: dict[str, dict[str, float]] = {
+        "Overdue users-A": {"{}": 4},
+        "Accounts not audited-A": {"{}": 1},
+        "Violating and overdue over 90 days-A": {'{state="overdue"}': 4},
+    }
+    asked = [(query(TARGETS[name][1]), "30m", values) for name, values in expected.items()]
+    evaluate(promtool, tmp_path, series, asked)
+
+
+def test_no_query_over_months_asks_for_raw_series() -> None:
+    for panel in PANELS:
+        if panel.get("timeFrom") == "90d":
+            for target in panel["targets"]:
+                assert re.findall(r"(?<!:)\bmfa_\w+", target["expr"]) == []
+
+
+def test_states_have_their_colour_everywhere() -> None:
+    """Amber is within the grace period, red is past it."""
+    colours = {"violating": "orange", "overdue": "red"}
+    for state, colour in colours.items():
+        assert BY_TITLE[f"{state.capitalize()} by account"]["fieldConfig"]["defaults"]["color"]["fixedColor"] == colour
+        steps = BY_TITLE[f"{state.capitalize()} users"]["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[-1]["color"] == colour
+    fixed = {
+        override["matcher"]["options"]: override["properties"][0]["value"]["fixedColor"]
+        for override in BY_TITLE["Violating and overdue over 90 days"]["fieldConfig"]["overrides"]
+    }
+    assert fixed == {**colours, "unknown": "purple"}
+
+
+def test_links_lead_to_runbooks_and_to_the_users_of_the_account() -> None:
+    to_users = 0
+    for panel in PANELS:
+        for link in panel["fieldConfig"]["defaults"].get("links", ()):
+            if link["title"] == "Runbook":
+                base, _, page = link["url"].rpartition("/")
+                assert base == RUNBOOK_BASE_URL
+                assert (DEPLOY.parent / "docs" / "runbooks" / page).is_file()
+            else:
+                assert set(re.findall(r"var-(\w+)=", link["url"])) == VARIABLES.keys()
+                assert link["url"].endswith(f"viewPanel={BY_TITLE['Users without MFA']['id']}")
+                to_users += 1
+    assert to_users >= 5
+
+
+def test_an_annotation_for_each_remediation(exported: Metrics, promtool: Path, tmp_path: Path) -> None:
+    (annotation,) = ANNOTATIONS
+    expr = filled(annotation["expr"], **GRAFANA)
+    evaluate(promtool, tmp_path, list(_input_series(exported)), [(f"count({expr})", "2h", {"{}": 2.0})])
 
 
 @pytest.mark.parametrize("name", ["Pass duration-A", "Pass duration-B"])
@@ -199,6 +278,7 @@ def test_a_pass_every_quarter_of_an_hour_suffices_for_the_duration(promtool: Pat
 
 def test_every_exported_metric_is_shown(exported: Metrics) -> None:
     shown = " ".join(target["expr"] for _, target in TARGETS.values())
+    shown += " ".join(expr for record, expr in RECORDS.items() if record in shown)
     assert not [metric.name for metric in exported.collect() if metric.name not in shown]
 
 
@@ -221,4 +301,5 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
 
 def test_the_data_source_is_the_readers_choice() -> None:
     sources = [each["datasource"]["uid"] for panel in PANELS for each in (panel, *panel["targets"])]
+    sources += [each["datasource"]["uid"] for each in ANNOTATIONS]
     assert set(sources) == {"${datasource}"}

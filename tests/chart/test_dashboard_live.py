@@ -23,6 +23,7 @@ from tests.fixtures.operator import Launcher, eventually
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules.yaml"
 STEP = 1.0
+CLUSTER = {"cluster": "eu-1"}
 # As Grafana has them at a scrape interval of 1 s, in a view of one minute.
 GRAFANA = {"interval": "1s", "rate_interval": "5s", "range_": "1m"}
 JUDGED = ("compliant", "violating", "overdue", "unknown")
@@ -87,7 +88,7 @@ def stage(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) ->
         kubeconfig = kubernetes.write_kubeconfig(directory / "kubeconfig", namespace=world.NAMESPACE)
         launcher = Launcher(kubeconfig, world.NAMESPACE, aws, directory)
         try:
-            operator = launcher(f"--config={config}", "--interval-override=1s")
+            operator = launcher(f"--config={config}", "--interval-override=1s", "--user-violation-info")
             target = operator.metrics_url.removeprefix("http://")
             with Prometheus(prometheus_program, directory, configuration(target)) as prometheus:
                 # Before the first pass, so that the pass adds series to those that Prometheus knows.
@@ -105,7 +106,7 @@ def configuration(target: str) -> dict[str, Any]:
     return {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "mfa-operator", "static_configs": [{"targets": [target]}]}],
+        "scrape_configs": [{"job_name": "mfa-operator", "static_configs": [{"targets": [target], "labels": CLUSTER}]}],
     }
 
 
@@ -119,10 +120,21 @@ def test_variables_offer_what_is_there(stage: Stage) -> None:
     for name, variable in VARIABLES.items():
         if variable["type"] == "query":
             query = filled(variable["query"]["query"], **GRAFANA)
-            match = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
-            assert match
-            offered[name] = set(stage.prometheus.label_values(match[2], match[1]))
+            if values := re.fullmatch(r"label_values\((.*), (\w+)\)", query):
+                offered[name] = set(stage.prometheus.label_values(values[2], values[1]))
+                continue
+            result = re.fullmatch(r"query_result\((.*)\)", query)
+            assert result
+            # As Grafana writes a series, by its labels' names; and in JavaScript a group is named without the P.
+            texts = (
+                ",".join(f'{label}="{value}"' for label, value in sorted(series.labels.items()))
+                for series in stage.prometheus.instant(result[1])
+            )
+            pattern = variable["regex"].strip("/").replace("(?<", "(?P<")
+            matches = [re.search(pattern, text) for text in texts]
+            offered[name] = {match["value"] for match in matches if match and match["text"]}
     assert offered == {
+        "cluster": {"eu-1"},
         "policy_namespace": {world.NAMESPACE},
         "policy": {world.EMPLOYEES, world.CONTRACTORS, world.LEFT},
         "account_id": {PROD, STAGING, AGENCY, LEAVERS} | NOT_AUDITED,
@@ -205,6 +217,7 @@ def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(stage: Stag
         "MfaCredentialReportStale": ("inactive", set()),
         "MfaOperatorDown": ("inactive", set()),
         "MfaSettingsUnreadable": ("inactive", set()),
+        "MfaPassesLate": ("inactive", set()),
         "MfaPolicyOverlooked": ("inactive", set()),
         "MfaManyAccountsFailing": ("inactive", set()),
         "MfaPolicyNotServed": ("inactive", set()),
