@@ -112,9 +112,10 @@ MODES: dict[str, tuple[str, dict[str, object], Scenario]] = {
     "quarantine": ("quarantine", QUARANTINE, quarantines),
     "remove-console-access": ("remove-console-access", REMOVE, removes),
 }
-# IAM asks for TagPolicy where CreatePolicy brings tags; the sandbox does not.
+# IAM asks for TagPolicy where CreatePolicy brings tags; the sandbox does not. Quarantine works without the simulation.
+NOT_MISSED = {"iam:TagPolicy", "iam:SimulatePrincipalPolicy"}
 ONE_BY_ONE = [
-    (mode, action) for mode, (policy, _, _) in MODES.items() for action in sorted(allowed(policy) - {"iam:TagPolicy"})
+    (mode, action) for mode, (policy, _, _) in MODES.items() for action in sorted(allowed(policy) - NOT_MISSED)
 ]
 
 

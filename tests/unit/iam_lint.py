@@ -42,6 +42,7 @@ RESOURCE_TYPES: Mapping[str, str | None] = {
     "iam:ListUsers": None,
     "iam:ListVirtualMFADevices": None,
     "iam:ResyncMFADevice": "user",
+    "iam:SimulatePrincipalPolicy": "user",
     "iam:TagPolicy": "policy",
     "sts:AssumeRole": "role",
     "sts:GetCallerIdentity": None,

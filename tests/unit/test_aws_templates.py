@@ -54,6 +54,7 @@ ACTIONS = {
         "iam:ListEntitiesForPolicy",
         "iam:ListPolicies",
         "iam:ListPolicyVersions",
+        "iam:SimulatePrincipalPolicy",
         "iam:TagPolicy",
     },
     "remove-console-access": {"iam:DeleteLoginProfile", "iam:GetUser"},

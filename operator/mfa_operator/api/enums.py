@@ -185,6 +185,8 @@ class RefusalReason(StrEnum):
     EXEMPT = "Exempt"
     NO_CONSOLE = "NoConsoleAccess"
     """There is no login profile to take away: with `users: All` one may violate without."""
+    ENROLLING_FORBIDDEN = "EnrollingForbidden"
+    """Under quarantine the user could not enrol MFA: a permissions boundary, an SCP or another policy forbids it."""
 
 
 class EventReason(StrEnum):

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from mfa_operator.api.enums import RefusalReason, RemediationAction
 from mfa_operator.aws.collect import Collector
+from mfa_operator.aws.enroll_check import what_forbids_enrolling
 from mfa_operator.aws.live_user import read_user
+from mfa_operator.aws.quarantine_document import Variant
 from mfa_operator.evaluation.exemptions import candidates
 from mfa_operator.evaluation.verdicts import Verdict, evaluate
 from mfa_operator.kube.cluster import ObjectGone
@@ -68,6 +70,11 @@ class Checks:
             return None
         snapshot = replace(inputs.snapshot, users=(facts,), root=None)
         return evaluate(spec, snapshot, inputs.published, now)[0]
+
+    def what_forbids_enrolling(self, name: str, path: str, variant: Variant) -> str:
+        """Why the user could not enrol MFA under this quarantine, in words; "" where they could. Raises AwsFailure."""
+        accepted = self._inputs.policy.spec.requirement.accepted
+        return what_forbids_enrolling(self._collector.session, name, path, variant, accepted)
 
     def forget_user(self, user_id: str) -> None:
         """Let the next audit of any policy ask about the user again."""

@@ -165,6 +165,21 @@ class _Quarantine(_Execution):
         super().__init__(decision, checks)
         self._quarantines = quarantines
         self._variant: Variant | None = None
+        self._may_enrol: bool | None = None
+        """None until it was asked: once for the action, for it has several requests."""
+
+    def check(self) -> Outcome | None:
+        if self._may_enrol is None and self._variant:
+            # Before the user is read, so that nothing lengthens the time between that and the request.
+            try:
+                forbidden = self._checks.what_forbids_enrolling(self._user, self._judged.path, self._variant)
+            except AwsFailure as error:
+                self._errors.append(error)
+                return Skipped(self._user, RefusalReason.LOOKUP_DENIED, str(error), tried=True)
+            if forbidden:
+                return Skipped(self._user, RefusalReason.ENROLLING_FORBIDDEN, forbidden, tried=True)
+            self._may_enrol = True
+        return super().check()
 
     def _next_write(self) -> Write | None:
         self._variant = self._variant or self._quarantines.variant_for(self._user)

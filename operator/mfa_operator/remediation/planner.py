@@ -171,7 +171,12 @@ _MESSAGES = {
     RefusalReason.LOOKUP_DENIED: "the user could not be looked at",
     RefusalReason.EXEMPT: "an exemption covers the user",
     RefusalReason.NO_CONSOLE: "there is no console access to take away",
+    RefusalReason.ENROLLING_FORBIDDEN: "under quarantine the user could not enrol MFA",
 }
+
+
+_FOUND_RIGHT_BEFORE = (RefusalReason.LOOKUP_DENIED, RefusalReason.ENROLLING_FORBIDDEN)
+"""Refusals that no plan can foresee: they use up a place in the limits."""
 
 
 def refusal_message(reason: RefusalReason) -> str:
@@ -210,7 +215,7 @@ def _turn(verdict: Verdict, before: Finding | None) -> tuple[bool, float, float,
 
 
 def _failed(record: FindingRemediation | None) -> bool:
-    """Whether the last try came to nothing: AWS refused, or the user could not be looked at right before."""
+    """Whether the last try came to nothing: AWS refused, or the check right before it did."""
     if record is None:
         return False
-    return record.state is RemediationState.FAILED or record.reason == RefusalReason.LOOKUP_DENIED
+    return record.state is RemediationState.FAILED or record.reason in _FOUND_RIGHT_BEFORE

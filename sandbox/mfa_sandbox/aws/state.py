@@ -59,6 +59,8 @@ class AccountState:
     now: Callable[[], datetime]
     root_user: RootUser
     profiles: dict[str, LoginProfile] = field(default_factory=dict)
+    boundaries: dict[str, str] = field(default_factory=dict)
+    """ARNs of permissions boundaries, by user id; moto knows them of roles only."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     backend: IAMBackend = field(init=False)
 
@@ -72,3 +74,4 @@ class AccountState:
     def forget_user(self, user: User) -> None:
         """Drop what is kept beside moto for a user that is gone."""
         self.profiles.pop(user.id, None)
+        self.boundaries.pop(user.id, None)

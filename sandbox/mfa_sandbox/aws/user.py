@@ -132,6 +132,13 @@ class SandboxUser:
         with self._account.lock:
             self._account.backend.tag_user(self.name, [{"Key": key, "Value": value}])
 
+    def set_permissions_boundary(self, document: str) -> str:
+        """Put the user under a boundary of this document; gives its ARN."""
+        with self._account.lock:
+            policy = self._account.backend.create_policy("", "/", document, f"boundary-of-{self.name}", [])
+            self._account.boundaries[self.id] = policy.arn
+        return str(policy.arn)
+
     def attach_policy(self, name: str) -> str:
         """Attach the customer managed policy of this name, made if it is not there; gives its ARN."""
         with self._account.lock:

@@ -1,6 +1,6 @@
 """The operations that are answered here; whatever else IAM has goes to moto as it is."""
 
-from mfa_sandbox.aws.operations import devices, policies, reports, tokens, users
+from mfa_sandbox.aws.operations import devices, policies, reports, simulation, tokens, users
 from mfa_sandbox.aws.request import Handler
 
 OPERATIONS: dict[str, dict[str, Handler]] = {
@@ -8,6 +8,7 @@ OPERATIONS: dict[str, dict[str, Handler]] = {
         **reports.OPERATIONS,
         **devices.OPERATIONS,
         **policies.OPERATIONS,
+        **simulation.OPERATIONS,
         **users.OPERATIONS,
     },
     "sts": tokens.OPERATIONS,

@@ -48,7 +48,14 @@ def _create_user(call: Call) -> Result:
 
 
 def _get_user(call: Call) -> Result:
-    return {"User": _tagged(find_user(call))}
+    user = find_user(call)
+    found = dict(_tagged(user))
+    if boundary := call.account.boundaries.get(user.id):
+        found["PermissionsBoundary"] = {
+            "PermissionsBoundaryType": "Policy",
+            "PermissionsBoundaryArn": boundary,
+        }
+    return {"User": found}
 
 
 def _list_users(call: Call) -> Result:
