@@ -189,6 +189,7 @@ class _Only:
 
     def __init__(self, iam: FakeIam) -> None:
         self._iam = iam
+        self.stopping = threading.Event()
 
     def account(self, account: Account) -> FakeIam:
         self._iam.account = account
