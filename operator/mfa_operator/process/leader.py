@@ -47,15 +47,25 @@ class PartEnded(Exception):
 
 
 async def first_to_end(stop: asyncio.Event, *awaitables: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever they give
-    """The result of what ends first, or the exception it raises; None where `stop` was set before."""
+    """The result of what ends first, or the exception it raises; None where `stop` was set before.
+
+    What fails after that was cut off by the end, and asyncio does not log it.
+    """
     stopped = asyncio.ensure_future(stop.wait())
     futures = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    for future in futures:
+        future.add_done_callback(_mark_as_seen)
     try:
         done, _ = await asyncio.wait([*futures, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
     ended = next((future for future in futures if future in done), None)
     return ended.result() if ended else None
+
+
+def _mark_as_seen(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def build_reconciler(
@@ -206,6 +216,9 @@ class Leader:
             self._watch_started()
             await kopf.run_tasks(tasks, ignored=before)
         except Exception as error:
+            if stop.is_set():
+                logger.debug("the watch of %s failed while it ended: %s", watch.PLURAL, watch.explain(error))
+                return
             raise PartEnded(f"the watch of {watch.PLURAL} ended: {watch.explain(error)}") from error
         if not stop.is_set():
             raise PartEnded(f"the watch of {watch.PLURAL} ended")

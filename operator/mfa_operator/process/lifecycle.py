@@ -158,8 +158,6 @@ class Operator:
         """Wait to be the leader, work as the leader, and end; returns the exit status."""
         identity = new_identity()
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Marks the exception as seen: a stop may come first, and giving the Lease back ends the election like a loss.
-        lost.add_done_callback(asyncio.Future.exception)
         watchdog: asyncio.Task[None] | None = None
         try:
             if self._stopping.is_set() or not await self._elected(api, identity, lost):

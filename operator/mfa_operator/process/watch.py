@@ -138,9 +138,11 @@ def _trace(contact: WatchContact) -> aiohttp.TraceConfig:
         url = answer.url
         contact.answered(url.path, stream="watch" in url.query, status=answer.response.status)
 
-    async def fail(_: aiohttp.ClientSession, __: SimpleNamespace, failure: aiohttp.TraceRequestExceptionParams) -> None:
-        # A request that is cancelled, at the end of the process, failed for no reason that concerns anybody.
-        if isinstance(failure.exception, Exception):
+    async def fail(
+        session: aiohttp.ClientSession, _: SimpleNamespace, failure: aiohttp.TraceRequestExceptionParams
+    ) -> None:
+        # Cancelled, or its session closed under it: the end of the watch cuts requests off, and that is no error.
+        if isinstance(failure.exception, Exception) and not session.closed:
             contact.failed(str(failure.exception) or type(failure.exception).__name__)
 
     trace = aiohttp.TraceConfig()
