@@ -64,7 +64,7 @@ def draw_all(prometheus: Prometheus, path: Path) -> None:
     agg: Any = FigureCanvasAgg(figure)
     canvas = Canvas(figure, WIDTH, height, TOP, ROW)
     canvas.text(12, TOP / 2, DASHBOARD["title"], fontsize=20, weight="bold")
-    choices = "Namespace  All      Policy  All      Account  All      Last 24 hours"
+    choices = "Cluster  All      Namespace  All      Policy  All      Account  All      Last 24 hours"
     canvas.text(WIDTH - 14, TOP / 2, choices, ha="right", color=FAINT)
     for panel in DASHBOARD["panels"]:
         answers = [(target, ask(prometheus, panel, target)) for target in panel.get("targets", ())]

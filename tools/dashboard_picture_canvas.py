@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
 INK, FAINT, LINE, CANVAS = "#24292e", "#6a737d", "#dfe1e4", "#f4f5f5"
-COLOURS = {"green": "#1a7f4b", "orange": "#d97706", "red": "#cf222e"}
+COLOURS = {"green": "#1a7f4b", "orange": "#d97706", "red": "#cf222e", "purple": "#7a5fc0"}
 TITLE, TEXT, SMALL = 13.5, 13.0, 11.5
 SWATCH, LEGEND_LINE = 25.0, 23.0
 """In pixels, as all places are."""
@@ -28,6 +28,8 @@ def humanized(value: float, unit: str, decimals: int | None = None) -> str:
     if unit == "s":
         size, name = next((each for each in UNITS if abs(value) >= each[0]), UNITS[-1])
         return f"{value / size:.1f}".removesuffix(".0") + f" {name}"
+    if unit == "bytes":
+        return f"{value / 2**20:.0f} MiB"
     text = f"{value:.3g}" if decimals is None else f"{value:.{decimals}f}"
     return f"{text} req/s" if unit == "reqps" else text
 

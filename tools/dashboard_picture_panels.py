@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib import dates
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from tests.chart.prometheus import Series
@@ -47,7 +48,12 @@ def draw(canvas: Canvas, panel: Mapping[str, Any], answers: Answers, span: tuple
     if since := panel.get("timeFrom"):
         note = f"Last {since.removesuffix('d')} days"
         canvas.text(left + 24 + canvas.measured(title)[0], top + 23, note, color=FAINT, fontsize=SMALL)
-    kinds: dict[str, Callable[..., None]] = {"stat": _stat, "timeseries": partial(_graph, span), "table": _table}
+    kinds: dict[str, Callable[..., None]] = {
+        "stat": _stat,
+        "timeseries": partial(_graph, span),
+        "table": _table,
+        "state-timeline": partial(_states, span),
+    }
     defaults = panel["fieldConfig"]["defaults"]
     if not any(found for _, found in answers):
         canvas.text(left + width / 2, top + height / 2, defaults.get("noValue", "No data"), ha="center", color=FAINT)
@@ -60,9 +66,64 @@ def _stat(canvas: Canvas, panel: Mapping[str, Any], answers: Answers, box: Box) 
     defaults = panel["fieldConfig"]["defaults"]
     value = answers[0][1][0].samples[-1][1]
     steps = [step for step in defaults["thresholds"]["steps"] if step["value"] is None or value >= step["value"]]
-    text = humanized(value, defaults["unit"], defaults.get("decimals"))
+    text = _mapped(defaults).get(value) or humanized(value, defaults["unit"], defaults.get("decimals"))
     colour = COLOURS[steps[-1]["color"]]
     canvas.text(left + width / 2, top + height / 2 - 6, text, ha="center", fontsize=27, weight="bold", color=colour)
+
+
+def _mapped(defaults: Mapping[str, Any]) -> dict[float, str]:
+    """Texts that stand for values."""
+    return {
+        float(value): mapped["text"]
+        for each in defaults.get("mappings", ())
+        if each["type"] == "value"
+        for value, mapped in each["options"].items()
+    }
+
+
+def _colour(panel: Mapping[str, Any], name: str, number: int, count: int) -> object:
+    """A line's: fixed for its name, a shade of the panel's own, or the next one of the palette."""
+    for override in panel["fieldConfig"]["overrides"]:
+        if override["matcher"]["options"] == name:
+            return COLOURS[override["properties"][0]["value"]["fixedColor"]]
+    own = panel["fieldConfig"]["defaults"].get("color", {})
+    if own.get("mode") == "shades":
+        red, green, blue = to_rgb(COLOURS[own["fixedColor"]])
+        lighter = 0.6 * number / max(count - 1, 1)
+        return tuple(part + (1 - part) * lighter for part in (red, green, blue))
+    return PALETTE[number % len(PALETTE)]
+
+
+def _states(
+    span: tuple[datetime, datetime], canvas: Canvas, panel: Mapping[str, Any], answers: Answers, box: Box
+) -> None:
+    """A band for each series, in the colour of the threshold that its value has passed."""
+    left, top, width, height = box
+    lines = [(_legend(target, series), series) for target, found in answers for series in found]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    begin, end = (moment.timestamp() for moment in span)
+    names = [canvas.text(left + 14, 0, name, fontsize=SMALL) for name, _ in lines]
+    margin = 28 + max(canvas.measured(name)[0] for name in names)
+    axes: Any = canvas.figure.add_axes(
+        canvas.share(left + margin, top + 8, width - margin - 24, height - 52), zorder=2, facecolor="none"
+    )
+    tall = (height - 52) / len(lines)
+    for number, ((_, series), name) in enumerate(zip(lines, names, strict=True)):
+        name.set_position(((left + 14) / canvas.width, 1 - (top + 8 + tall * (number + 0.5)) / canvas.height))
+        stamps = [at for at, _ in series.samples]
+        for (at, value), until in zip(series.samples, [*stamps[1:], end], strict=True):
+            passed = [step for step in steps if step["value"] is None or value >= step["value"]]
+            pieces = [(DATES.date2num(datetime.fromtimestamp(at, UTC)), (until - at) / 86400)]
+            axes.broken_barh(pieces, (len(lines) - number - 0.85, 0.7), color=COLOURS[passed[-1]["color"]], linewidth=0)
+    axes.set_ylim(0, len(lines))
+    axes.set_xlim(DATES.date2num(datetime.fromtimestamp(begin, UTC)), DATES.date2num(datetime.fromtimestamp(end, UTC)))
+    axes.set_yticks([])
+    locator = DATES.AutoDateLocator(maxticks=7)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(DATES.ConciseDateFormatter(locator, show_offset=False))
+    axes.tick_params(length=0, labelsize=SMALL, labelcolor=FAINT)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 def _legend(target: Mapping[str, Any], series: Series) -> str:
@@ -81,7 +142,7 @@ def _graph(
     times = [datetime.fromtimestamp(at, UTC) for at in stamps]
     floor = [0.0] * len(stamps)
     for number, (name, series) in enumerate(lines):
-        colour = PALETTE[number % len(PALETTE)]
+        colour = _colour(panel, name, number, len(lines))
         values = dict(series.samples)
         if "stacking" not in custom:
             points = [at for at in stamps if at in values or not custom.get("spanNulls")]
@@ -150,11 +211,7 @@ def _table(canvas: Canvas, panel: Mapping[str, Any], answers: Answers, box: Box)
     (organize,) = (each["options"] for each in panel["transformations"] if each["id"] == "organize")
     (order,) = panel["options"]["sortBy"]
     names = organize["renameByName"]
-    texts = {
-        float(value): mapped["text"]
-        for each in defaults.get("mappings", ())
-        for value, mapped in each["options"].items()
-    }
+    texts = _mapped(defaults)
     found = answers[0][1]
     labels = sorted(found[0].labels)
     if order["displayName"] != names["Value"]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from prometheus_client.metrics_core import Metric
 
 from mfa_operator import __version__
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
+from mfa_operator.metrics.families import gauge
+from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
 
 END = datetime(2026, 9, 30, 15, tzinfo=UTC)
 BEGIN = END - timedelta(days=90)
@@ -31,6 +35,12 @@ NAMES = {
     "222233334444": "payments-staging",
     "333344445555": "agency",
     "444455556666": "sandbox",
+}
+
+
+VIOLATIONS = {
+    "111122223333": (("alice", "NoMfa"), ("erin", "DeviceTypeNotAllowed")),
+    "333344445555": (("mallory", "NoMfa"), ("niaj", "NoMfa")),
 }
 
 
@@ -88,7 +98,7 @@ THROTTLED = ((16.0, 6), (15.7, 11), (15.5, 4), (9.2, 3), (2.6, 5))
 class Story:
     """Plays the operator pass by pass on its own metrics."""
 
-    metrics: Metrics = field(default_factory=lambda: Metrics(version=__version__))
+    metrics: Metrics = field(default_factory=lambda: Metrics(version=__version__, user_violation_info=True))
     standby: Metrics = field(default_factory=lambda: Metrics(version=__version__))
     chance: random.Random = field(default_factory=lambda: random.Random(90))  # noqa: S311 - the same picture each time
 
@@ -100,16 +110,49 @@ class Story:
         while at <= END:
             self._until(before, at)
             for replica, metrics in (("mfa-operator-0", self.metrics), ("mfa-operator-1", self.standby)):
-                for metric in metrics.collect():
+                for metric in (*metrics.collect(), *self._process(replica, at)):
                     for sample in metric.samples:
                         labels = {**sample.labels, "instance": replica}
                         pairs = ",".join(f'{name}="{value}"' for name, value in labels.items())
                         line = f"{sample.name}{{{pairs}}} {float(sample.value)} {at.timestamp():.0f}"
                         families.setdefault(metric.name, []).append(line)
+            for metric in self._recorded(at):
+                for sample in metric.samples:
+                    pairs = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+                    line = f"{sample.name}{{{pairs}}} {float(sample.value)} {at.timestamp():.0f}"
+                    families.setdefault(metric.name, []).append(line)
             before, at = at, at + (COARSE if at < DETAILED else FINE)
         for lines in families.values():
             yield from lines
         yield "# EOF"
+
+    def _recorded(self, at: datetime) -> Iterator[Metric]:
+        """What the recording rules make of it: every account has one policy here."""
+        samples = [sample for metric in self.metrics.collect() for sample in metric.samples]
+        states: Counter[str] = Counter()
+        for sample in samples:
+            if sample.name == "mfa_policy_users":
+                states[sample.labels["state"]] += int(sample.value)
+        namespace = EMPLOYEES.namespace
+        users = [((namespace, state), float(count)) for state, count in states.items()]
+        yield gauge("namespace_state:mfa_policy_users:sum", "", ("policy_namespace", "state"), users)
+        ages = [
+            ((namespace, sample.labels["policy"]), (at.timestamp() - sample.value) / INTERVAL.total_seconds())
+            for sample in samples
+            if sample.name == "mfa_policy_last_pass_timestamp_seconds"
+        ]
+        yield gauge("policy:mfa_policy_pass_age:ratio", "", ("policy_namespace", "policy"), ages)
+
+    def _process(self, replica: str, at: datetime) -> Iterator[Metric]:
+        """A leader that has something to do, and one that waits."""
+        busy = replica.endswith("0")
+        seconds = (at - BEGIN).total_seconds()
+        wave = math.sin(seconds / 5000) + 0.4 * math.sin(seconds / 1300)
+        yield gauge("process_cpu_seconds_total", "", (), [((), seconds * (0.021 if busy else 0.004))])
+        yield gauge("process_resident_memory_bytes", "", (), [((), 1e6 * (118 + 4 * wave if busy else 92))])
+        collections = [((str(generation),), seconds * rate) for generation, rate in enumerate((0.05, 0.004, 0.0004))]
+        yield gauge("python_gc_collections_total", "", ("generation",), collections)
+        yield gauge("python_info", "", ("implementation", "version"), [(("CPython", "3.11.9"), 1)])
 
     def _until(self, before: datetime, now: datetime) -> None:
         """Let happen what happens after `before`, up to now."""
@@ -117,6 +160,7 @@ class Story:
             last_pass = _begun(now, INTERVAL.total_seconds(), offset)
             accounts = {each.id: self._account(each, last_pass) for each in ACCOUNTS if each.policy == policy}
             expiry = END + timedelta(days=23.5 if policy == EMPLOYEES else 5.8)
+            self.metrics.set_serving(policy, Serving(ready=True, suspended=False))
             self.metrics.set_policy(policy, PolicyFigures(INTERVAL, last_pass, expiry, accounts))
             if before < last_pass <= now:
                 slow = 2.6 if self._throttled(before, now) else 1.0
@@ -179,6 +223,7 @@ class Story:
             last_success=seen,
             credential_report_time=report,
             oldest_violation=END - timedelta(days=account.oldest_days),
+            violations=VIOLATIONS.get(account.id, ()),
         )
 
     def _quarantined(self, now: datetime) -> int:
