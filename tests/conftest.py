@@ -14,7 +14,7 @@ pytest_plugins = [
     "tests.fixtures.aws",
     "tests.fixtures.control_plane",
     "tests.fixtures.operator",
-    "tests.fixtures.remediation_stage",
+    "tests.fixtures.remediation_harness",
     "tests.fixtures.quarantined",
     "tests.fixtures.shared_operator",
 ]

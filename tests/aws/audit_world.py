@@ -23,7 +23,7 @@ from mfa_operator.aws.sessions import Sessions, _botocore_session
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.credential_report import Row
-from tests.fixtures.remediation_stage import without_pauses
+from tests.fixtures.remediation_harness import without_pauses
 from tests.unit.fake_iam import Clock
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -88,7 +88,7 @@ class Person:
         return self.process.exitstatus
 
 
-class Desk:
+class EnrollSetup:
     """Where people sit down to enroll alice, who has a password and no MFA, as the account's administrator."""
 
     def __init__(self, aws: EmbeddedAws) -> None:
@@ -138,13 +138,13 @@ class Desk:
 
 
 @contextmanager
-def sitting_down(aws: EmbeddedAws) -> Iterator[Desk]:
-    """A desk at this AWS; whoever still sits there at the end is sent away."""
-    desk = Desk(aws)
+def sitting_down(aws: EmbeddedAws) -> Iterator[EnrollSetup]:
+    """A enrolling at this AWS; whoever still sits there at the end is sent away."""
+    enrolling = EnrollSetup(aws)
     try:
-        yield desk
+        yield enrolling
     finally:
-        for person in desk.people:
+        for person in enrolling.people:
             person.process.close(force=True)
 
 

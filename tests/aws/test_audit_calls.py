@@ -17,22 +17,22 @@ COMPLIANT, VIOLATING, NO_CONSOLE = UserState.COMPLIANT, UserState.VIOLATING, Use
 
 
 def populate(account: Account, count: int) -> Mapping[str, UserState]:
-    """40 % keys alone, 48 % virtual devices, 4 % passkeys, 2 % tokens, 6 % violators; gives the truth."""
-    truth = {}
+    """40 % keys alone, 48 % virtual devices, 4 % passkeys, 2 % tokens, 6 % violators; gives the expected states."""
+    expected = {}
     for number in range(count):
         name, kind = f"user-{number:04}", number % 50
         if kind < 20:
             account.user(name, access_keys=1)
-            truth[name] = NO_CONSOLE
+            expected[name] = NO_CONSOLE
         elif kind < 23:
             account.user(name, password=True)
-            truth[name] = VIOLATING
+            expected[name] = VIOLATING
         else:
             device = "security_key" if kind < 25 else "hardware" if kind < 26 else "virtual"
             account.user(name, password=True, mfa=[device])  # type: ignore[list-item]  # one of the three kinds
-            truth[name] = COMPLIANT
+            expected[name] = COMPLIANT
     account.force_report()
-    return truth
+    return expected
 
 
 @pytest.mark.parametrize("count", [100, 1000])
@@ -40,33 +40,33 @@ def test_the_first_pass_asks_about_suspects_and_the_next_ones_about_nobody(
     op: Auditing, account: Account, count: int
 ) -> None:
     """Issue 5: at most 5 + 2⌈N/1000⌉ + 2 a suspect first, 4 + 2⌈N/1000⌉ after, whatever N."""
-    truth = populate(account, count)
+    expected = populate(account, count)
     violators = count * 6 // 100
     # The report does not say whether a device is a text message: whose is in no list is asked once.
     other_devices = count * 6 // 100
-    assert states(op.look(account)) == truth
+    assert states(op.look(account)) == expected
     live = Counter(ListMFADevices=violators + other_devices, GetLoginProfile=violators)
     assert op.calls == FIRST + live
     for _ in range(2):
-        assert states(op.later(account)) == truth
+        assert states(op.later(account)) == expected
         assert op.calls == BULK
         assert sum(op.calls.values()) == 3
 
 
 def test_where_every_type_is_accepted_only_violators_are_asked_about(op: Auditing, account: Account) -> None:
-    truth = populate(account, 100)
+    expected = populate(account, 100)
     types = ["Virtual", "SecurityKey", "HardwareToken", "Sms"]
-    assert states(op.look(account, requirement={"deviceTypes": types})) == truth
+    assert states(op.look(account, requirement={"deviceTypes": types})) == expected
     assert op.calls == FIRST + Counter(ListMFADevices=6, GetLoginProfile=6)
 
 
 def test_a_new_report_costs_a_look_at_the_violators_alone(op: Auditing, account: Account) -> None:
     """Passkeys and tokens that were seen once are of the same kind still: the report says that they are there."""
-    truth = populate(account, 100)
+    expected = populate(account, 100)
     op.look(account)
-    assert states(op.later(account, 4 * HOUR + MINUTE)) == truth
+    assert states(op.later(account, 4 * HOUR + MINUTE)) == expected
     assert op.calls == BULK + Counter(GenerateCredentialReport=2, ListMFADevices=6, GetLoginProfile=6)
-    assert states(op.later(account)) == truth
+    assert states(op.later(account)) == expected
     assert op.calls == BULK
 
 
@@ -101,7 +101,7 @@ def test_less_staleness_is_paid_for_in_slices(op: Auditing, account: Account) ->
 
 
 def test_two_policies_on_one_account_cost_one_fetch(op: Auditing, account: Account) -> None:
-    """Edge case 26: whichever comes first; each is judged by its own spec."""
+    """Whichever comes first; each is judged by its own spec."""
     populate(account, 50)
     everybody = op.policy(account, requirement={"users": "All"})
     strict = op.policy(account, requirement={"deviceTypes": ["SecurityKey"]}, maxStaleness="6h")
@@ -118,7 +118,7 @@ def test_two_policies_on_one_account_cost_one_fetch(op: Auditing, account: Accou
 
 
 def test_two_policies_at_the_same_moment_cost_one_fetch_too(op: Auditing, account: Account) -> None:
-    """Edge case 26, with threads."""
+    """With threads."""
     populate(account, 50)
     policies = [op.policy(account), op.policy(account, requirement={"users": "All"})] * 3
 
@@ -168,11 +168,11 @@ def test_accounts_that_no_policy_names_any_more_are_forgotten(op: Auditing, aws:
 @pytest.mark.parametrize("staleness", ["0s", "1h"])
 def test_a_restart_costs_calls_and_never_a_verdict(aws: EmbeddedAws, account: Account, staleness: str) -> None:
     with auditing(aws) as before:
-        truth = populate(account, 50)
-        assert states(before.look(account, maxStaleness=staleness)) == truth
+        expected = populate(account, 50)
+        assert states(before.look(account, maxStaleness=staleness)) == expected
         stored, moment = before.reports[account.id], before.clock.moment
     with auditing(aws) as after:
         after.reports[account.id] = stored
         after.clock.moment = moment
-        assert states(after.later(account, maxStaleness=staleness)) == truth
+        assert states(after.later(account, maxStaleness=staleness)) == expected
         assert after.reports[account.id].findings == stored.findings

@@ -115,10 +115,10 @@ def test_over_random_accounts_the_verdicts_are_those_of_the_oracle(
         try:
             for fields in specs:
                 policy = op.policy(account, **fields)
-                truth = ask_about_everybody(iam, policy)
-                assert states(op.look(account, policy=policy)) == truth
+                expected = ask_about_everybody(iam, policy)
+                assert states(op.look(account, policy=policy)) == expected
                 op.clock.advance(MINUTE)
-                assert states(op.later(account, policy=policy)) == truth
+                assert states(op.later(account, policy=policy)) == expected
                 _adds_up(op, account)
         finally:
             iam.close()

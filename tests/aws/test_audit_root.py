@@ -92,7 +92,7 @@ def test_an_account_of_another_partition_is_audited_in_its_own(govcloud: Embedde
 def test_the_configured_region_does_not_matter_where_the_role_is_elsewhere(
     govcloud: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Edge case 24: the sandbox refuses what is signed for a region of another partition, as AWS does."""
+    """The sandbox refuses what is signed for a region of another partition, as AWS does."""
     account = govcloud.world.account("111122223333")
     monkeypatch.setattr(govcloud, "region", "eu-central-1")
     with auditing(govcloud) as op:

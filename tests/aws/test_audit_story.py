@@ -94,7 +94,7 @@ def test_a_text_message_is_no_device(op: Auditing, account: Account) -> None:
 
 
 def test_a_user_loses_a_virtual_device(op: Auditing, account: Account) -> None:
-    """Edge case 5, the false pass: the report has the device for up to four hours more."""
+    """The false pass: the report has the device for up to four hours more."""
     alice = account.user("alice", password=True, mfa=["virtual"])
     begin(op, account)
     assert next_pass(op, account) == (COMPLIANT, BULK)
@@ -123,7 +123,7 @@ def test_a_user_loses_a_passkey(op: Auditing, account: Account) -> None:
 
 
 def test_a_violator_is_deleted(op: Auditing, account: Account) -> None:
-    """Edge case 6: a row of the report without a user is nobody."""
+    """A row of the report without a user is nobody."""
     alice = account.user("alice", password=True)
     begin(op, account)
     alice.delete()
@@ -131,7 +131,7 @@ def test_a_violator_is_deleted(op: Auditing, account: Account) -> None:
 
 
 def test_a_compliant_user_is_deleted_and_recreated_without_mfa(op: Auditing, account: Account) -> None:
-    """Edge case 7: the name is in the report, with the other user's device."""
+    """The name is in the report, with the other user's device."""
     account.user("alice", password=True, mfa=["virtual"]).delete()
     alice = account.user("alice", password=True, mfa=["virtual"])
     begin(op, account)
@@ -142,7 +142,7 @@ def test_a_compliant_user_is_deleted_and_recreated_without_mfa(op: Auditing, acc
 
 
 def test_a_user_without_console_is_deleted_and_recreated_with_a_password(op: Auditing, account: Account) -> None:
-    """Edge case 7: the row of that name says that there is no password."""
+    """The row of that name says that there is no password."""
     alice = account.user("alice", access_keys=1)
     begin(op, account)
     alice.delete()
@@ -152,7 +152,7 @@ def test_a_user_without_console_is_deleted_and_recreated_with_a_password(op: Aud
 
 
 def test_a_violator_is_deleted_and_recreated(op: Auditing, account: Account) -> None:
-    """Edge case 7: it is another violation, with a grace period of its own."""
+    """It is another violation, with a grace period of its own."""
     alice = account.user("alice", password=True)
     begin(op, account)
     first_seen = op.reports[account.id].findings[0].first_seen
@@ -171,7 +171,7 @@ def test_a_violator_is_deleted_and_recreated(op: Auditing, account: Account) -> 
 def test_a_user_is_created_after_the_report(
     op: Auditing, account: Account, mfa: tuple[MfaKind, ...], state: UserState, live: Counter[str]
 ) -> None:
-    """Edge case 6: missing from the report for up to four hours, and in the account at once."""
+    """Missing from the report for up to four hours, and in the account at once."""
     begin(op, account)
     account.user("alice", password=True, mfa=mfa)
     assert next_pass(op, account) == (state, BULK + live)
@@ -189,7 +189,7 @@ def test_a_user_is_created_without_a_password_and_gets_one(op: Auditing, account
 
 
 def test_an_old_user_gets_a_password_and_signs_in_with_it(op: Auditing, account: Account) -> None:
-    """Edge case 5: unseen until it is used, or until the next report; seen at once then."""
+    """Unseen until it is used, or until the next report; seen at once then."""
     alice = account.user("alice")
     begin(op, account)
     alice.set_password()
@@ -215,7 +215,7 @@ def test_a_password_never_used_or_to_be_reset_is_a_password(op: Auditing, accoun
 
 
 def test_a_violator_loses_the_password(op: Auditing, account: Account) -> None:
-    """The other side of edge case 28: the report has the password still, and only the next one tells."""
+    """The report has the password still, and only the next one tells."""
     alice = account.user("alice", password=True)
     begin(op, account)
     alice.remove_password()

@@ -48,7 +48,7 @@ def test_with_every_right_everybody_is_judged(op: Auditing, account: Account) ->
 
 @pytest.mark.parametrize("operation", ["iam:ListUsers"])
 def test_what_the_pass_cannot_do_without_denies_the_account(op: Auditing, account: Account, operation: str) -> None:
-    """Edge case 22: Denied, with what was refused, and what was known of it stays."""
+    """Denied, with what was refused, and what was known of it stays."""
     account.deny([operation])
     error = op.fails(account, **SPEC)
     assert type(error) is Denied
@@ -61,7 +61,7 @@ def test_what_the_pass_cannot_do_without_denies_the_account(op: Auditing, accoun
 def test_without_the_report_everybody_is_read_live_and_it_is_said(
     op: Auditing, account: Account, operation: str
 ) -> None:
-    """Edge case 22: on the report alone."""
+    """On the report alone."""
     account.deny([operation])
     audit = op.look(account, **SPEC)
     assert states(audit) == TRUTH
@@ -73,7 +73,6 @@ def test_without_the_report_everybody_is_read_live_and_it_is_said(
 
 
 def test_without_the_list_of_virtual_devices_each_user_is_asked_and_it_is_said(op: Auditing, account: Account) -> None:
-    """Edge case 22."""
     account.deny(["iam:ListVirtualMFADevices"])
     audit = op.look(account, **SPEC)
     assert states(audit) == TRUTH
@@ -100,7 +99,7 @@ def test_whether_roots_device_is_a_virtual_one_is_not_known_without_that_list(op
 def test_who_cannot_be_looked_at_is_unknown_and_the_others_are_judged(
     op: Auditing, account: Account, operation: str, missing: dict[str, FindingReason]
 ) -> None:
-    """Edge case 22: on one question alone its suspects are Unknown, and never remediated."""
+    """On one question alone its suspects are Unknown, and never remediated."""
     account.deny([operation])
     audit = op.look(account, **SPEC)
     assert unknown(audit) == missing
@@ -143,7 +142,7 @@ def test_a_service_control_policy_that_denies_everything_denies_the_account(op: 
 def test_a_role_that_cannot_be_assumed_denies_the_account_and_says_what_was_tried(
     op: Auditing, account: Account, refuse: Callable[[Account], None]
 ) -> None:
-    """Edge case 23: AWS's answer is the same for all of these."""
+    """AWS's answer is the same for all of these."""
     refuse(account)
     error = op.fails(account)
     assert type(error) is RoleDenied
@@ -157,7 +156,6 @@ def test_a_role_that_cannot_be_assumed_denies_the_account_and_says_what_was_trie
 
 
 def test_the_external_id_must_be_the_roles(op: Auditing, aws: EmbeddedAws) -> None:
-    """Edge case 23."""
     guarded = aws.world.account("444455556666", external_id="acme-7f3a")
     guarded.user("alice", password=True, mfa=["virtual"])
     assert "without an external id" in str(op.fails(guarded))
@@ -176,7 +174,7 @@ def test_an_account_that_is_suspended_between_two_passes_is_denied_at_the_next(o
 
 
 def test_credentials_of_another_account_audit_nobody(op: Auditing, aws: EmbeddedAws) -> None:
-    """Edge case 25: without a role the operator's own credentials are meant, and they belong elsewhere."""
+    """Without a role the operator's own credentials are meant, and they belong elsewhere."""
     aws.world.home.user("henry", password=True)
     policy = op.policy(aws.world.account("444455556666"))
     own = policy.accounts[0].__class__(id="444455556666")
@@ -205,7 +203,7 @@ def test_the_operators_own_account_needs_no_role(op: Auditing, aws: EmbeddedAws)
 
 
 def test_a_mismatch_behind_a_role_is_found_too(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
-    """Edge case 25: whatever the endpoint or proxy in between has made of AssumeRole."""
+    """Whatever the endpoint or proxy in between has made of AssumeRole."""
     other = aws.world.account("444455556666")
     other.user("oscar", password=True)
     session = op.auditor.collector(op.policy(account).accounts[0]).session

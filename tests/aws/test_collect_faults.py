@@ -111,7 +111,7 @@ def test_a_storm_over_single_users_leaves_them_unknown_and_the_others_judged(
 def test_a_loss_that_could_not_be_looked_into_is_looked_into_at_the_next_pass(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
-    """Edge case 5: the report still says that there is a device, and must not be believed meanwhile."""
+    """The report still says that there is a device, and must not be believed meanwhile."""
     everything = {"deviceTypes": ["Virtual", "SecurityKey", "HardwareToken", "Sms"]}
     op.look(account, requirement=everything)
     account.existing_user("bob").remove_mfa()
@@ -162,7 +162,7 @@ def test_credentials_that_run_out_between_two_passes_are_renewed(op: Auditing, a
 def test_credentials_that_run_out_in_the_middle_of_a_pass_are_renewed_once(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
-    """Edge case 27: four looks are under way at once, and all of them are answered ExpiredToken."""
+    """Four looks are under way at once, and all of them are answered ExpiredToken."""
     for number in range(40):
         account.user(f"user-{number:02}", password=True)
     account.force_report()
@@ -184,7 +184,7 @@ def test_credentials_that_run_out_in_the_middle_of_a_pass_are_renewed_once(
 
 
 def test_credentials_that_are_never_good_fail_the_account(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
-    """Edge case 27: renewed once, not for ever."""
+    """Renewed once, not for ever."""
     fault = aws.faults.add("ListUsers", "expired_token", times=None)
     error = op.fails(account)
     assert error.code == "ExpiredToken"

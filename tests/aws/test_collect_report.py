@@ -31,7 +31,7 @@ def people(op: Auditing, account: Account) -> None:
 
 
 def test_where_there_is_none_one_is_made_and_waited_for(op: Auditing, account: Account) -> None:
-    """Edge case 2: STARTED, INPROGRESS, COMPLETE."""
+    """STARTED, INPROGRESS, COMPLETE."""
     account.reports.polls = 4
     audit = op.look(account)
     assert states(audit) == TRUTH
@@ -42,7 +42,7 @@ def test_where_there_is_none_one_is_made_and_waited_for(op: Auditing, account: A
 
 
 def test_one_that_is_young_is_taken_and_its_age_is_shown(op: Auditing, account: Account) -> None:
-    """Edge case 1: AWS makes no other within four hours, whoever asks."""
+    """AWS makes no other within four hours, whoever asks."""
     account.force_report()
     made = op.clock.moment
     op.clock.advance(3 * HOUR)
@@ -65,7 +65,7 @@ def test_a_new_one_is_asked_for_when_the_old_is_four_hours_old_and_not_before(op
 
 
 def test_a_restart_asks_for_no_new_one_where_the_last_is_known(aws: EmbeddedAws, account: Account) -> None:
-    """Edge case 4: a thousand accounts after a restart are a thousand calls that AWS limits."""
+    """A thousand accounts after a restart are a thousand calls that AWS limits."""
     with auditing(aws) as before:
         account.force_report()
         before.look(account)
@@ -89,7 +89,7 @@ def test_one_that_another_process_has_made_meanwhile_is_found(op: Auditing, acco
 def test_one_that_should_be_there_and_is_not_is_made(
     op: Auditing, aws: EmbeddedAws, account: Account, kind: str
 ) -> None:
-    """Edge case 2: 410 and 404 are answers, no failures."""
+    """410 and 404 are answers, no failures."""
     account.force_report()
     op.look(account)
     aws.faults.add(GET, kind)
@@ -123,7 +123,7 @@ def test_one_that_is_said_to_be_complete_and_is_not_given_is_done_without(
 def test_where_no_new_one_can_be_made_the_old_one_has_to_do(
     op: Auditing, aws: EmbeddedAws, account: Account, kind: str
 ) -> None:
-    """Edge case 3: it is still right about most users, and says how old it is."""
+    """It is still right about most users, and says how old it is."""
     account.reports.expires_after = None
     account.force_report()
     made = op.clock.moment
@@ -142,7 +142,7 @@ def test_where_no_new_one_can_be_made_the_old_one_has_to_do(
 
 
 def test_an_old_one_is_not_believed_for_ever(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
-    """Edge case 3 with maxStaleness: what is older is asked live, whatever the reason."""
+    """With maxStaleness: what is older is asked live, whatever the reason."""
     account.reports.expires_after = None
     account.force_report()
     op.look(account)
@@ -183,7 +183,6 @@ def test_throttled_and_without_an_old_one_the_account_waits(op: Auditing, aws: E
 def test_one_that_cannot_be_read_is_said_to_be_so_and_done_without(
     op: Auditing, account: Account, text: str, words: str
 ) -> None:
-    """Edge case 12."""
     account.report_override = text
     audit = op.look(account)
     assert states(audit) == TRUTH
@@ -196,7 +195,7 @@ def test_one_that_cannot_be_read_is_said_to_be_so_and_done_without(
 def test_a_token_that_is_not_understood_has_the_user_asked_live(
     op: Auditing, account: Account, cell: str, token: str
 ) -> None:
-    """Edge case 9: never a pass, whatever stands in the other cell."""
+    """Never a pass, whatever stands in the other cell."""
     account.report_rewrite = lambda rows: [
         row | {"password_enabled": "false", "mfa_active": "true", cell: token} if row["user"] == "alice" else row
         for row in rows
@@ -219,7 +218,7 @@ def test_a_token_that_is_not_understood_of_a_user_in_scope_has_the_device_asked_
 
 
 def test_a_name_that_stands_twice_is_asked_live(op: Auditing, account: Account) -> None:
-    """Edge case 15: whichever row is right."""
+    """Whichever row is right."""
 
     def twice(rows: list[Row]) -> list[Row]:
         other = {"password_enabled": "false", "mfa_active": "true"}

@@ -22,7 +22,7 @@ EXEMPT_IF_TAGGED = [{"users": ["*"], "reason": "Tagged", "tags": {"mfa-exempt": 
 def test_a_user_that_iam_lists_and_does_not_find_yet_is_unknown_until_it_does(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str
 ) -> None:
-    """Edge case 8: neither deleted nor without console access; IAM is eventually consistent."""
+    """Neither deleted nor without console access; IAM is eventually consistent."""
     account.force_report()
     op.look(account)
     account.user("alice", password=True)
@@ -32,7 +32,6 @@ def test_a_user_that_iam_lists_and_does_not_find_yet_is_unknown_until_it_does(
 
 
 def test_tags_that_iam_does_not_find_yet_exempt_nobody(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
-    """Edge case 8."""
     account.user("alice", password=True, tags={"mfa-exempt": "true"})
     account.force_report()
     aws.faults.add("ListUserTags", "no_such_entity", user="alice")
@@ -44,7 +43,7 @@ def test_tags_that_iam_does_not_find_yet_exempt_nobody(op: Auditing, aws: Embedd
 def test_a_user_that_is_deleted_in_the_middle_of_a_pass_is_nobody(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str
 ) -> None:
-    """Edge case 6: NoSuchEntity about an old user is no error and no finding."""
+    """NoSuchEntity about an old user is no error and no finding."""
     alice = account.user("alice", password=True)
     account.user("bob", password=True, mfa=["virtual"])
     account.force_report()
@@ -67,7 +66,7 @@ def test_a_user_that_is_deleted_in_the_middle_of_a_pass_is_nobody(
 
 @pytest.mark.parametrize("name", ["a+b=c,d.e@f_g-h", "-", "=1+1", ",", "@", "Ünlike"[1:], "x" * 64])
 def test_every_name_that_iam_allows_is_judged(op: Auditing, account: Account, name: str) -> None:
-    """Edge case 14: in the report's CSV, in the lists, in each question."""
+    """In the report's CSV, in the lists, in each question."""
     account.user(name, path="/eng/team/", password=True)
     account.user("bob", path="/eng/", password=True, mfa=["virtual"])
     account.force_report()
@@ -78,7 +77,7 @@ def test_every_name_that_iam_allows_is_judged(op: Auditing, account: Account, na
 
 
 def test_a_past_sign_in_proves_no_password(op: Auditing, account: Account) -> None:
-    """Edge case 16: PasswordLastUsed outlives the password."""
+    """PasswordLastUsed outlives the password."""
     alice = account.user("alice", password=True)
     alice.used_password()
     op.clock.advance(HOUR)
@@ -89,7 +88,6 @@ def test_a_past_sign_in_proves_no_password(op: Auditing, account: Account) -> No
 
 
 def test_access_keys_alone_are_no_console_access_unless_everybody_is_in_scope(op: Auditing, account: Account) -> None:
-    """Edge case 17."""
     account.user("robot", access_keys=2)
     account.force_report()
     assert states(op.look(account)) == {"robot": NO_CONSOLE}
@@ -122,7 +120,6 @@ def test_every_kind_of_device_is_seen_and_only_accepted_ones_count(op: Auditing,
 
 
 def test_a_device_that_nobody_has_enabled_is_nobodys(op: Auditing, account: Account) -> None:
-    """Edge case 20."""
     account.user("alice", password=True)
     account.unassigned_device("alice")
     account.force_report()
@@ -132,7 +129,7 @@ def test_a_device_that_nobody_has_enabled_is_nobodys(op: Auditing, account: Acco
 
 
 def test_a_users_device_may_be_called_like_roots(op: Auditing, account: Account) -> None:
-    """Edge case 20: the owner's ARN tells, not the name."""
+    """The owner's ARN tells, not the name."""
     account.user("alice", password=True).add_mfa("virtual", name="root-account-mfa-device")
     account.root(mfa=None)
     account.force_report()
@@ -173,7 +170,7 @@ def test_pages_shorter_than_asked_for_lose_nobody(op: Auditing, aws: EmbeddedAws
 
 
 def test_an_account_without_users_is_compliant(op: Auditing, account: Account) -> None:
-    """Edge case 13: root alone."""
+    """Root alone."""
     audit = op.look(account)
     assert states(audit) == {}
     assert audit.report.summary.users == 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mfa_sandbox.aws import EmbeddedAws
-from tests.aws.enroll_terminal import Desk, comes_true, sitting_down
+from tests.aws.enroll_terminal import EnrollSetup, comes_true, sitting_down
 from tests.aws.enroll_world import CREATE, ENABLE, SERIAL, codes, wrong_codes
 
 # Python 3.12 and later warn of any fork beside threads; what is forked here starts another program at once.
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 
 @pytest.fixture
-def desk(aws: EmbeddedAws) -> Iterator[Desk]:
+def enrolling(aws: EmbeddedAws) -> Iterator[EnrollSetup]:
     with sitting_down(aws) as made:
         yield made
 
 
-def test_what_is_no_code_is_asked_for_again(desk: Desk) -> None:
-    person = desk("--seed")
+def test_what_is_no_code_is_asked_for_again(enrolling: EnrollSetup) -> None:
+    person = enrolling("--seed")
     first, second = codes(person.seed())
     for nonsense in ("", "12345", "1234567", "12a456", "١٢٣٤٥٦"):
         person.types(nonsense)
@@ -31,20 +31,20 @@ def test_what_is_no_code_is_asked_for_again(desk: Desk) -> None:
     person.sees("Next code: ")
     person.types(first)
     person.sees("the same code once more", "Next code: ")
-    assert desk.aws.calls.count(ENABLE) == 0
+    assert enrolling.aws.calls.count(ENABLE) == 0
     person.types(second)
     assert person.status() == 0
 
 
-def test_refused_codes_are_asked_for_again(desk: Desk) -> None:
-    person = desk("--seed")
+def test_refused_codes_are_asked_for_again(enrolling: EnrollSetup) -> None:
+    person = enrolling("--seed")
     seed = person.seed()
     person.enters(wrong_codes(seed))
     person.sees("AWS did not accept these.", "First code: ")
     person.enters(codes(seed))
     assert person.status() == 0
-    assert desk.aws.calls.count(ENABLE) == 2
-    assert desk.alice.mfa_serials == [SERIAL]
+    assert enrolling.aws.calls.count(ENABLE) == 2
+    assert enrolling.alice.mfa_serials == [SERIAL]
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_refused_codes_are_asked_for_again(desk: Desk) -> None:
     ],
 )
 def test_whoever_stops_leaves_nothing_behind(
-    desk: Desk, prompt: str, stop: str | signal.Signals, status: int | None
+    enrolling: EnrollSetup, prompt: str, stop: str | signal.Signals, status: int | None
 ) -> None:
     """Other signals: test_enroll_signals.py."""
-    person = desk("--seed")
+    person = enrolling("--seed")
     seed = person.seed()
     if prompt == "Next code: ":
         person.types(codes(seed)[0])
@@ -78,18 +78,18 @@ def test_whoever_stops_leaves_nothing_behind(
         # A terminal or multiplexer without an alternate screen keeps nothing either.
         assert person.wiped == list(range(1, 25))
     assert comes_true(lambda: not person.process.isalive())
-    assert desk.untouched
+    assert enrolling.untouched
 
 
 @pytest.mark.parametrize(("operation", "status"), [(CREATE, 130), (ENABLE, 0)])
-def test_ctrl_c_waits_for_a_call_that_changes_something(desk: Desk, operation: str, status: int) -> None:
-    with desk.held(operation) as came:
-        person = desk("--seed")
+def test_ctrl_c_waits_for_a_call_that_changes_something(enrolling: EnrollSetup, operation: str, status: int) -> None:
+    with enrolling.held(operation) as came:
+        person = enrolling("--seed")
         if operation == ENABLE:
             person.enters(codes(person.seed()))
         assert came.wait(person.process.timeout)
         person.presses("c")
         person.sees("^C")  # the terminal shows it once it has sent the signal
     assert person.status() == status
-    assert desk.untouched == (status != 0)
+    assert enrolling.untouched == (status != 0)
     assert ("Enabled: " in person.scrollback) == (status == 0)

@@ -15,7 +15,7 @@ import pytest
 import segno
 
 from mfa_sandbox.aws import EmbeddedAws
-from tests.aws.enroll_terminal import ENTER, PROGRAM, Desk, sitting_down
+from tests.aws.enroll_terminal import ENTER, PROGRAM, EnrollSetup, sitting_down
 from tests.aws.enroll_world import CREATE, ENABLE, ID, SERIAL, codes
 
 # Python 3.12 and later warn of any fork beside threads; what is forked here starts another program at once.
@@ -25,13 +25,13 @@ DRAWN = re.compile("\x1b\\[97;40m([█▀▄ ]+)\x1b\\[0m")
 
 
 @pytest.fixture
-def desk(aws: EmbeddedAws) -> Iterator[Desk]:
+def enrolling(aws: EmbeddedAws) -> Iterator[EnrollSetup]:
     with sitting_down(aws) as made:
         yield made
 
 
-def test_the_seed_as_text_enables_the_device(desk: Desk) -> None:
-    person = desk("--seed", size=(24, 80))
+def test_the_seed_as_text_enables_the_device(enrolling: EnrollSetup) -> None:
+    person = enrolling("--seed", size=(24, 80))
     person.sees(f"MFA devices of alice in account {ID}: none")
     person.process.expect(r"\n([A-Z2-7]{32,})\x1b")
     assert isinstance(person.process.match, re.Match)
@@ -40,12 +40,12 @@ def test_the_seed_as_text_enables_the_device(desk: Desk) -> None:
     person.enters(codes(shown))
     person.sees(f"Enabled: {SERIAL}")
     assert person.status() == 0
-    assert desk.alice.mfa_serials == [SERIAL]
+    assert enrolling.alice.mfa_serials == [SERIAL]
     assert shown not in person.scrollback
 
 
-def test_the_qr_code_is_that_of_the_seed_and_fits_a_window_of_24_lines(desk: Desk) -> None:
-    person = desk(size=(24, 80))
+def test_the_qr_code_is_that_of_the_seed_and_fits_a_window_of_24_lines(enrolling: EnrollSetup) -> None:
+    person = enrolling(size=(24, 80))
     seed = person.seed()
     lines = DRAWN.findall(person.screen)
     # Light modules are drawn, dark ones are the ground.
@@ -57,22 +57,22 @@ def test_the_qr_code_is_that_of_the_seed_and_fits_a_window_of_24_lines(desk: Des
     assert person.screen.split(ENTER)[1].count("\n") < 24 - 1  # one more for Enter, and nothing has scrolled
     person.enters(codes(seed))
     assert person.status() == 0
-    assert desk.alice.mfa_serials == [SERIAL]
+    assert enrolling.alice.mfa_serials == [SERIAL]
     assert seed not in person.screen
     assert not re.search("[█▀▄]", person.scrollback)
 
 
-def test_a_window_too_small_for_the_qr_code_is_told(desk: Desk) -> None:
-    person = desk(size=(20, 200))
+def test_a_window_too_small_for_the_qr_code_is_told(enrolling: EnrollSetup) -> None:
+    person = enrolling(size=(20, 200))
     person.sees("the QR code needs a window of 39 columns and 24 lines, and this one has 200 and 20")
     assert person.status() == 1
-    assert desk.untouched
+    assert enrolling.untouched
 
 
-def test_the_png_is_for_the_owner_alone_and_gone_afterwards(desk: Desk, tmp_path: Path) -> None:
+def test_the_png_is_for_the_owner_alone_and_gone_afterwards(enrolling: EnrollSetup, tmp_path: Path) -> None:
     """However it ends: test_enroll_seed.py."""
     file = tmp_path / "qr.png"
-    person = desk("--qr-png", str(file), environment={"TERM": "dumb"})
+    person = enrolling("--qr-png", str(file), environment={"TERM": "dumb"})
     seed = person.seed()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_bytes().startswith(b"\x89PNG")
@@ -80,21 +80,21 @@ def test_the_png_is_for_the_owner_alone_and_gone_afterwards(desk: Desk, tmp_path
     assert person.status() == 0
     assert not file.exists()
     assert seed not in person.screen
-    assert desk.alice.mfa_serials == [SERIAL]
+    assert enrolling.alice.mfa_serials == [SERIAL]
 
 
-def test_a_file_made_meanwhile_is_not_written_over(desk: Desk, tmp_path: Path) -> None:
+def test_a_file_made_meanwhile_is_not_written_over(enrolling: EnrollSetup, tmp_path: Path) -> None:
     """One that is there from the start is seen before AWS is asked (test_enroll_who.py)."""
     file = tmp_path / "qr.png"
-    with desk.held(CREATE) as came:
-        person = desk("--qr-png", str(file))
+    with enrolling.held(CREATE) as came:
+        person = enrolling("--qr-png", str(file))
         assert came.wait(person.process.timeout)
         file.write_text("precious")
     person.sees("--qr-png: ")
     assert person.status() == 3
     assert [path.name for path in tmp_path.iterdir()] == ["qr.png"]
     assert file.read_text() == "precious"
-    assert desk.untouched
+    assert enrolling.untouched
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ def test_a_file_made_meanwhile_is_not_written_over(desk: Desk, tmp_path: Path) -
     ],
 )
 def test_a_terminal_that_cannot_show_it_is_told_before_aws_is_asked(
-    desk: Desk, environment: dict[str, str], message: str
+    enrolling: EnrollSetup, environment: dict[str, str], message: str
 ) -> None:
-    person = desk(environment=environment)
+    person = enrolling(environment=environment)
     person.sees(message)
     assert person.status() == 3
-    assert len(desk.aws.calls) == 0
+    assert len(enrolling.aws.calls) == 0
 
 
 @pytest.mark.parametrize("piped", ["stdin", "stdout"])
-def test_without_a_terminal_on_both_sides_nothing_is_shown(desk: Desk, piped: str) -> None:
+def test_without_a_terminal_on_both_sides_nothing_is_shown(enrolling: EnrollSetup, piped: str) -> None:
     """A seed must not run into a file or a pipe."""
     near, far = os.openpty()
     try:
@@ -123,7 +123,7 @@ def test_without_a_terminal_on_both_sides_nothing_is_shown(desk: Desk, piped: st
             stdin=subprocess.DEVNULL if piped == "stdin" else far,
             stdout=subprocess.PIPE if piped == "stdout" else far,
             stderr=subprocess.PIPE,
-            env=desk.environment(),
+            env=enrolling.environment(),
             timeout=60,
             check=False,
         )
@@ -132,17 +132,17 @@ def test_without_a_terminal_on_both_sides_nothing_is_shown(desk: Desk, piped: st
         os.close(far)
     assert done.returncode == 3
     assert b"enroll needs a terminal" in done.stderr
-    assert len(desk.aws.calls) == 0
+    assert len(enrolling.aws.calls) == 0
 
 
-def test_the_seed_stands_nowhere_but_on_the_screen(desk: Desk, tmp_path: Path) -> None:
+def test_the_seed_stands_nowhere_but_on_the_screen(enrolling: EnrollSetup, tmp_path: Path) -> None:
     log = tmp_path / "debug.log"
     verbose = (
         "import logging; from mfa_operator.cli.enroll import command; "
         f"logging.basicConfig(level=logging.DEBUG, filename={str(log)!r}); command()"
     )
-    desk.aws.faults.add(ENABLE, "no_such_entity", times=1)  # retries are logged too
-    person = desk("--seed", program=(sys.executable, "-c", verbose))
+    enrolling.aws.faults.add(ENABLE, "no_such_entity", times=1)  # retries are logged too
+    person = enrolling("--seed", program=(sys.executable, "-c", verbose))
     seed = person.seed()
     assert seed in person.screen
     process = Path("/proc") / str(person.process.pid)

@@ -7,27 +7,27 @@ from datetime import timedelta
 import pytest
 
 from mfa_sandbox.aws import Account
-from tests.fixtures.remediation_stage import MINUTE, Stage
+from tests.fixtures.remediation_harness import MINUTE, RemediationHarness
 
 INTO_THE_SECOND = timedelta(milliseconds=900)
 
 
 @pytest.mark.parametrize("interval", [timedelta(milliseconds=50), timedelta(milliseconds=500), timedelta(seconds=5)])
 def test_an_interval_override_counts_from_the_moment_itself(
-    stage: Stage, account: Account, interval: timedelta
+    harness: RemediationHarness, account: Account, interval: timedelta
 ) -> None:
-    stage.interval_override = interval
-    stage.start()
-    stage.policy(account)
-    due = stage.run(by=INTO_THE_SECOND).next_due
+    harness.interval_override = interval
+    harness.start()
+    harness.policy(account)
+    due = harness.run(by=INTO_THE_SECOND).next_due
     assert due is not None
-    assert 0.95 * interval <= due - stage.clock.utc_moment() <= 1.05 * interval
+    assert 0.95 * interval <= due - harness.clock.utc_moment() <= 1.05 * interval
 
 
-def test_what_is_due_is_the_moment_that_the_status_tells(stage: Stage, account: Account) -> None:
-    ref = stage.policy(account, interval="15m")
-    due = stage.run(by=INTO_THE_SECOND).next_due
+def test_what_is_due_is_the_moment_that_the_status_tells(harness: RemediationHarness, account: Account) -> None:
+    ref = harness.policy(account, interval="15m")
+    due = harness.run(by=INTO_THE_SECOND).next_due
     assert due is not None
-    assert stage.cluster.policies[ref]["status"]["nextPassTime"] == f"{due:%Y-%m-%dT%H:%M:%SZ}"
+    assert harness.cluster.policies[ref]["status"]["nextPassTime"] == f"{due:%Y-%m-%dT%H:%M:%SZ}"
     assert due.microsecond == 0
-    assert 14 * MINUTE < due - stage.clock.utc_moment() < 16 * MINUTE
+    assert 14 * MINUTE < due - harness.clock.utc_moment() < 16 * MINUTE

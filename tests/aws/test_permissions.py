@@ -14,7 +14,7 @@ from mfa_operator.api.enums import FindingState
 from mfa_operator.api.objects import PolicyRef
 from mfa_sandbox.aws import Account
 from tests.fixtures.quarantined import ARN
-from tests.fixtures.remediation_stage import NAMESPACE, QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_harness import NAMESPACE, QUARANTINE, REMOVE, RemediationHarness
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -34,38 +34,38 @@ def allowed(*names: str) -> set[str]:
     return actions
 
 
-def audits(stage: Stage, account: Account, _: IAMClient) -> None:
-    stage.run()
+def audits(harness: RemediationHarness, account: Account, _: IAMClient) -> None:
+    harness.run()
 
 
-def quarantines(stage: Stage, account: Account, admin: IAMClient) -> None:
+def quarantines(harness: RemediationHarness, account: Account, admin: IAMClient) -> None:
     """Somebody has the name; then made, attached, edited by somebody until no version is free, repaired, and lifted."""
-    stage.run()
+    harness.run()
     theirs = account.backend.create_policy("", "/theirs/", ANYTHING, ARN.rsplit("/", 1)[1], [])
-    stage.run()
+    harness.run()
     account.backend.delete_policy(theirs.arn)
-    stage.run()
+    harness.run()
     assert account.existing_user("alice").attached_policies == [ARN]
     for _ in range(4):
         admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
-    stage.run()
+    harness.run()
     account.existing_user("alice").add_mfa("virtual")
-    stage.run()
+    harness.run()
     assert account.existing_user("alice").attached_policies == []
 
 
-def removes(stage: Stage, account: Account, _: IAMClient) -> None:
-    stage.run()
-    stage.run()
+def removes(harness: RemediationHarness, account: Account, _: IAMClient) -> None:
+    harness.run()
+    harness.run()
     assert not account.existing_user("alice").has_password
 
 
-def people(stage: Stage, account: Account, remediation: dict[str, object]) -> None:
+def people(harness: RemediationHarness, account: Account, remediation: dict[str, object]) -> None:
     """An Overdue user, one whom a tag exempts, and root; and the policy over them."""
     account.user("alice", password=True)
     account.user("sealed", password=True, tags={"mfa-exempt": "true"})
     account.root(password=True, mfa="virtual")
-    stage.policy(
+    harness.policy(
         account,
         requirement={"root": "Mfa"},
         exemptions=[{"users": ["sealed"], "tags": {"mfa-exempt": "true"}, "reason": "sealed"}],
@@ -73,7 +73,7 @@ def people(stage: Stage, account: Account, remediation: dict[str, object]) -> No
     )
 
 
-Scenario = Callable[[Stage, Account, "IAMClient"], None]
+Scenario = Callable[[RemediationHarness, Account, "IAMClient"], None]
 
 
 @pytest.mark.parametrize(
@@ -89,18 +89,18 @@ def test_a_mode_needs_exactly_its_policies(
     policies: tuple[str, ...],
     remediation: dict[str, object],
     scenario: Scenario,
-    stage: Stage,
+    harness: RemediationHarness,
     account: Account,
     iam_of: Callable[[object], IAMClient],
 ) -> None:
-    people(stage, account, remediation)
+    people(harness, account, remediation)
     permissions = allowed(*policies)
     account.allow_only(permissions)
     admin = iam_of(account.admin_credentials)
-    stage.aws.calls.clear()
-    scenario(stage, account, admin)
+    harness.aws.calls.clear()
+    scenario(harness, account, admin)
 
-    calls = [call for call in stage.aws.calls if call.service == "iam" and ":assumed-role/" in call.principal]
+    calls = [call for call in harness.aws.calls if call.service == "iam" and ":assumed-role/" in call.principal]
     assert [call.operation for call in calls if call.code == "AccessDenied"] == [], "a permission is missing"
     # IAM asks for TagPolicy where CreatePolicy brings tags; it is no call of its own.
     used = {f"iam:{call.operation}" for call in calls} | ({"iam:TagPolicy"} & permissions)
@@ -121,29 +121,29 @@ ONE_BY_ONE = [
 
 @pytest.mark.parametrize(("mode", "missing"), ONE_BY_ONE)
 def test_without_any_one_of_them_somebody_is_told(
-    mode: str, missing: str, stage: Stage, account: Account, iam_of: Callable[[object], IAMClient]
+    mode: str, missing: str, harness: RemediationHarness, account: Account, iam_of: Callable[[object], IAMClient]
 ) -> None:
     policy, remediation, scenario = MODES[mode]
-    people(stage, account, remediation)
+    people(harness, account, remediation)
     # Everything that the mode's own policies and the audit's allow, save one.
     account.allow_only(allowed("audit", policy) - {missing})
     with suppress(AssertionError):
-        scenario(stage, account, iam_of(account.admin_credentials))
-    report = stage.cluster.reports.get((NAMESPACE, f"p-{account.id}"))
-    told = [stage.cluster.policies[PolicyRef(NAMESPACE, "p")]["status"], *(report.status.findings if report else ())]
-    told += [note.note for _, note in stage.cluster.events]
+        scenario(harness, account, iam_of(account.admin_credentials))
+    report = harness.cluster.reports.get((NAMESPACE, f"p-{account.id}"))
+    told = [harness.cluster.policies[PolicyRef(NAMESPACE, "p")]["status"], *(report.status.findings if report else ())]
+    told += [note.note for _, note in harness.cluster.events]
     words = missing.removeprefix("iam:"), "LookupDenied"
     assert any(word in str(one) for one in told for word in words), f"nobody hears that {missing} is missing"
 
 
-def test_an_auditor_cannot_act_whatever_the_settings_say(stage: Stage, account: Account) -> None:
+def test_an_auditor_cannot_act_whatever_the_settings_say(harness: RemediationHarness, account: Account) -> None:
     """The role is a key of its own: with the audit policy alone, nothing changes, and the finding says why."""
     account.user("alice", password=True)
     account.allow_only(allowed("audit"))
-    stage.policy(account, remediation=REMOVE)
-    stage.run()
-    stage.run()
+    harness.policy(account, remediation=REMOVE)
+    harness.run()
+    harness.run()
     assert account.existing_user("alice").has_password
-    finding = stage.finding(account, "alice")
+    finding = harness.finding(account, "alice")
     assert finding.state == FindingState.OVERDUE
-    assert "GetUser" in stage.record(account, "alice").message
+    assert "GetUser" in harness.record(account, "alice").message

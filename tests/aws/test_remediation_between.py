@@ -13,66 +13,66 @@ from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.kube.cluster import ObjectGone
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.aws import Account
-from tests.fixtures.remediation_stage import MINUTE, NAMESPACE, QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_harness import MINUTE, NAMESPACE, QUARANTINE, REMOVE, RemediationHarness
 
-Change = Callable[[Stage, Account], object]
+Change = Callable[[RemediationHarness, Account], object]
 MOMENTS = ["write report", "report written", "get policy"]
 """Before the intent is published, right after, and before the policy is read anew."""
 
 
 @pytest.fixture
-def ready(stage: Stage, account: Account) -> Stage:
+def ready(harness: RemediationHarness, account: Account) -> RemediationHarness:
     """alice is Overdue, and published: the next pass acts on her."""
     account.user("alice", password=True, path="/eng/")
-    stage.policy(account)
-    stage.run()
-    return stage
+    harness.policy(account)
+    harness.run()
+    return harness
 
 
-def untouched(stage: Stage, account: Account) -> bool:
+def untouched(harness: RemediationHarness, account: Account) -> bool:
     """Whether nobody was acted on."""
-    return not stage.written() and not any(stage.counted().get(result) for result in ("done", "already_absent"))
+    return not harness.written() and not any(harness.counted().get(result) for result in ("done", "already_absent"))
 
 
 def edit(**fields: Any) -> Change:
-    return lambda stage, account: stage.policy(account, **fields)
+    return lambda harness, account: harness.policy(account, **fields)
 
 
-def delete(stage: Stage, account: Account) -> None:
-    stage.cluster.delete(next(iter(stage.cluster.policies)))
+def delete(harness: RemediationHarness, account: Account) -> None:
+    harness.cluster.delete(next(iter(harness.cluster.policies)))
 
 
-def recreate(stage: Stage, account: Account) -> None:
-    delete(stage, account)
-    stage.policy(account)
+def recreate(harness: RemediationHarness, account: Account) -> None:
+    delete(harness, account)
+    harness.policy(account)
 
 
-def terminate(stage: Stage, account: Account) -> None:
+def terminate(harness: RemediationHarness, account: Account) -> None:
     """Deleted, and held by somebody's finalizer."""
-    next(iter(stage.cluster.policies.values()))["metadata"]["deletionTimestamp"] = "2026-03-02T12:00:00Z"
+    next(iter(harness.cluster.policies.values()))["metadata"]["deletionTimestamp"] = "2026-03-02T12:00:00Z"
 
 
 def rules(*entries: object) -> Change:
-    def change(stage: Stage, account: Account) -> None:
-        stage.rules = AccessRules.from_dict({"access": list(entries)})
+    def change(harness: RemediationHarness, account: Account) -> None:
+        harness.rules = AccessRules.from_dict({"access": list(entries)})
 
     return change
 
 
-def switch_off(stage: Stage, account: Account) -> None:
+def switch_off(harness: RemediationHarness, account: Account) -> None:
     """--remediation=off, and likewise a settings file that is broken."""
-    stage.rules = stage.rules.without_remediation()
+    harness.rules = harness.rules.without_remediation()
 
 
-def lose_leadership(stage: Stage, account: Account) -> None:
-    stage.leading = False
+def lose_leadership(harness: RemediationHarness, account: Account) -> None:
+    harness.leading = False
 
 
-def stop(stage: Stage, account: Account) -> None:
-    stage.stopping.set()
+def stop(harness: RemediationHarness, account: Account) -> None:
+    harness.stopping.set()
 
 
-BRAKES: dict[str, Change] = {
+STOPS: dict[str, Change] = {
     "suspended": edit(suspend=True),
     "dry run": edit(remediation={**REMOVE, "dryRun": True}),
     "no action": edit(remediation={"action": "None"}),
@@ -95,12 +95,12 @@ ENDS_THE_PASS = {"deleted", "recreated", "being deleted", "leadership lost", "st
 """What is the scheduler's to take in."""
 
 
-def run(stage: Stage, brake: str) -> None:
-    if brake in ENDS_THE_PASS:
+def run(harness: RemediationHarness, stop: str) -> None:
+    if stop in ENDS_THE_PASS:
         with suppress(ObjectGone, PassAbandoned):
-            stage.run()
+            harness.run()
     else:
-        stage.run()
+        harness.run()
 
 
 @pytest.mark.parametrize(
@@ -108,27 +108,29 @@ def run(stage: Stage, brake: str) -> None:
     [*((REMOVE, moment) for moment in MOMENTS), (QUARANTINE, "get policy")],
     ids=[*(f"removal, {moment}" for moment in MOMENTS), "quarantine"],
 )
-@pytest.mark.parametrize("brake", BRAKES)
-def test_every_brake_stops_an_action_that_was_planned(
-    ready: Stage, account: Account, remediation: dict[str, object], moment: str, brake: str
+@pytest.mark.parametrize("stop", STOPS)
+def test_every_forbidding_rule_stops_an_action_that_was_planned(
+    ready: RemediationHarness, account: Account, remediation: dict[str, object], moment: str, stop: str
 ) -> None:
     ready.policy(account, remediation=remediation)
-    ready.at(moment, lambda: BRAKES[brake](ready, account))
-    run(ready, brake)
+    ready.at(moment, lambda: STOPS[stop](ready, account))
+    run(ready, stop)
     assert moment in ready.steps, "the action was planned"
     assert untouched(ready, account)
 
 
 @pytest.mark.parametrize("moment", ["GetUser", "ListMFADevices", "ListMFADevices answered"])
-@pytest.mark.parametrize("brake", ["access taken", "milder access", "switched off", "leadership lost", "stopping"])
-def test_the_operators_own_brakes_hold_up_to_the_call(ready: Stage, account: Account, brake: str, moment: str) -> None:
-    ready.at(moment, lambda: BRAKES[brake](ready, account))
-    run(ready, brake)
+@pytest.mark.parametrize("stop", ["access taken", "milder access", "switched off", "leadership lost", "stopping"])
+def test_the_operators_own_rules_hold_up_to_the_call(
+    ready: RemediationHarness, account: Account, stop: str, moment: str
+) -> None:
+    ready.at(moment, lambda: STOPS[stop](ready, account))
+    run(ready, stop)
     assert moment in ready.steps
     assert untouched(ready, account)
 
 
-def test_an_edit_is_told_and_the_next_pass_plans_by_it(ready: Stage, account: Account) -> None:
+def test_an_edit_is_reported_and_the_next_pass_plans_by_it(ready: RemediationHarness, account: Account) -> None:
     ready.at("report written", lambda: ready.policy(account, remediation={**REMOVE, "maxPerPass": 7}))
     ready.run()
     record = ready.record(account, "alice")
@@ -139,7 +141,7 @@ def test_an_edit_is_told_and_the_next_pass_plans_by_it(ready: Stage, account: Ac
 
 
 @pytest.mark.parametrize(
-    ("brake", "reason"),
+    ("stop", "reason"),
     [
         ("switched off", RefusalReason.REMEDIATION_DISABLED),
         ("milder access", RefusalReason.NOT_ALLOWED),
@@ -147,9 +149,9 @@ def test_an_edit_is_told_and_the_next_pass_plans_by_it(ready: Stage, account: Ac
     ],
 )
 def test_a_change_of_the_settings_file_is_the_reason_given(
-    ready: Stage, account: Account, brake: str, reason: RefusalReason
+    ready: RemediationHarness, account: Account, stop: str, reason: RefusalReason
 ) -> None:
-    ready.at("report written", lambda: BRAKES[brake](ready, account))
+    ready.at("report written", lambda: STOPS[stop](ready, account))
     ready.run()
     record = ready.record(account, "alice")
     assert (record.state, record.reason) == (RemediationState.SKIPPED, reason)
@@ -159,23 +161,23 @@ def enroll(kind: str) -> Change:
     return lambda _, account: account.existing_user("alice").add_mfa(kind)  # type: ignore[arg-type]  # from the table
 
 
-def remove_user(stage: Stage, account: Account) -> None:
+def remove_user(harness: RemediationHarness, account: Account) -> None:
     account.existing_user("alice").delete()
 
 
-def recreate_user(stage: Stage, account: Account) -> None:
+def recreate_user(harness: RemediationHarness, account: Account) -> None:
     """The same name, another user, and no password change that the report could tell."""
-    remove_user(stage, account)
+    remove_user(harness, account)
     account.user("alice", password=True, path="/eng/")
 
 
-def new_profile(stage: Stage, account: Account) -> None:
+def new_profile(harness: RemediationHarness, account: Account) -> None:
     alice = account.existing_user("alice")
     alice.remove_password()
     alice.set_password()
 
 
-def rename_path(stage: Stage, account: Account) -> None:
+def rename_path(harness: RemediationHarness, account: Account) -> None:
     account.existing_user("alice")._user.path = "/exempt/"
 
 
@@ -198,7 +200,7 @@ USERS: dict[str, tuple[Change, bool]] = {
 )
 @pytest.mark.parametrize("change", USERS)
 def test_every_change_of_the_user_is_seen_before_the_call(
-    ready: Stage, account: Account, remediation: dict[str, object], moment: str, change: str
+    ready: RemediationHarness, account: Account, remediation: dict[str, object], moment: str, change: str
 ) -> None:
     happens, recreated = USERS[change]
     ready.policy(account, remediation=remediation)
@@ -217,7 +219,7 @@ def test_every_change_of_the_user_is_seen_before_the_call(
         # A new violation, which nobody could read of yet.
         assert findings["alice"].first_seen == ready.clock.utc_now()
         assert ready.record(account, "alice").reason in (RefusalReason.NOT_PUBLISHED_YET, RefusalReason.WITHIN_GRACE)
-    assert ready.told(EventReason.CONSOLE_ACCESS_REMOVED) == ready.told(EventReason.QUARANTINED) == []
+    assert ready.events(EventReason.CONSOLE_ACCESS_REMOVED) == ready.events(EventReason.QUARANTINED) == []
     expected = {
         "virtual MFA": "skipped_compliant",
         "passkey": "skipped_compliant",
@@ -227,7 +229,7 @@ def test_every_change_of_the_user_is_seen_before_the_call(
     assert ready.counted() == ({expected[change]: 1} if change in expected else {})
 
 
-def test_a_user_made_anew_within_the_second_is_told_by_the_id(ready: Stage, account: Account) -> None:
+def test_a_user_made_anew_within_the_second_is_reported_by_the_id(ready: RemediationHarness, account: Account) -> None:
     ready.clock.advance(-MINUTE)
     ready.at("get policy", lambda: recreate_user(ready, account))
     ready.run()
@@ -236,7 +238,7 @@ def test_a_user_made_anew_within_the_second_is_told_by_the_id(ready: Stage, acco
 
 
 @pytest.mark.parametrize("moment", ["GetLoginProfile", "ListMFADevices"])
-def test_a_device_enrolled_during_the_look_counts(ready: Stage, account: Account, moment: str) -> None:
+def test_a_device_enrolled_during_the_look_counts(ready: RemediationHarness, account: Account, moment: str) -> None:
     ready.at(moment, lambda: account.existing_user("alice").add_mfa("security_key"))
     ready.run()
     assert account.existing_user("alice").has_password
@@ -244,18 +246,20 @@ def test_a_device_enrolled_during_the_look_counts(ready: Stage, account: Account
 
 
 @pytest.mark.parametrize("moment", [*MOMENTS, "GetUser", "ListUserTags"])
-def test_a_tag_that_exempts_counts(stage: Stage, account: Account, moment: str) -> None:
+def test_a_tag_that_exempts_counts(harness: RemediationHarness, account: Account, moment: str) -> None:
     alice = account.user("alice", password=True)
-    stage.policy(account, exemptions=[{"users": ["*"], "tags": {"mfa-exempt": "true"}, "reason": "Sealed"}])
-    stage.run()
-    stage.at(moment, lambda: alice.tag("mfa-exempt", "true"))
-    stage.run()
+    harness.policy(account, exemptions=[{"users": ["*"], "tags": {"mfa-exempt": "true"}, "reason": "Sealed"}])
+    harness.run()
+    harness.at(moment, lambda: alice.tag("mfa-exempt", "true"))
+    harness.run()
     assert alice.has_password
-    assert stage.finding(account, "alice").state == FindingState.EXEMPT
-    assert stage.record(account, "alice").reason == RefusalReason.EXEMPT
+    assert harness.finding(account, "alice").state == FindingState.EXEMPT
+    assert harness.record(account, "alice").reason == RefusalReason.EXEMPT
 
 
-def test_a_move_to_a_path_that_tags_may_exempt_is_not_guessed_about(ready: Stage, account: Account) -> None:
+def test_a_move_to_a_path_that_tags_may_exempt_is_not_guessed_about(
+    ready: RemediationHarness, account: Account
+) -> None:
     ready.policy(account, exemptions=[{"users": ["/exempt/*"], "tags": {"a": "b"}, "reason": "Sealed"}])
     ready.at("GetUser", lambda: rename_path(ready, account))
     ready.run()
@@ -265,26 +269,28 @@ def test_a_move_to_a_path_that_tags_may_exempt_is_not_guessed_about(ready: Stage
 
 @pytest.mark.parametrize("operation", ["GetUser", "GetLoginProfile", "ListMFADevices", "ListUserTags"])
 @pytest.mark.parametrize("kind", ["access_denied", "throttling", "unparsable_200"])
-def test_who_cannot_be_looked_at_is_not_acted_on(stage: Stage, account: Account, operation: str, kind: str) -> None:
+def test_who_cannot_be_looked_at_is_not_acted_on(
+    harness: RemediationHarness, account: Account, operation: str, kind: str
+) -> None:
     alice = account.user("alice", password=True)
-    stage.policy(account, exemptions=[{"users": ["*"], "tags": {"mfa-exempt": "true"}, "reason": "Sealed"}])
-    stage.run()
-    stage.at("act", lambda: stage.aws.faults.add(operation, kind, times=None))
-    stage.run()
+    harness.policy(account, exemptions=[{"users": ["*"], "tags": {"mfa-exempt": "true"}, "reason": "Sealed"}])
+    harness.run()
+    harness.at("act", lambda: harness.aws.faults.add(operation, kind, times=None))
+    harness.run()
     assert alice.has_password
-    record = stage.record(account, "alice")
+    record = harness.record(account, "alice")
     assert (record.state, record.reason) == (RemediationState.SKIPPED, RefusalReason.LOOKUP_DENIED)
-    assert stage.written() == []
+    assert harness.written() == []
 
 
-def test_a_cluster_that_does_not_keep_the_intent_gets_no_action(ready: Stage, account: Account) -> None:
+def test_a_cluster_that_does_not_keep_the_intent_gets_no_action(ready: RemediationHarness, account: Account) -> None:
     ready.cluster.old_crd = True
     ready.run()
     assert untouched(ready, account)
     assert "GetUser" not in ready.steps
 
 
-def test_a_report_of_a_deleted_policy_of_that_name_proves_nothing(ready: Stage, account: Account) -> None:
+def test_a_report_of_a_deleted_policy_of_that_name_proves_nothing(ready: RemediationHarness, account: Account) -> None:
     stale = ready.cluster.reports[NAMESPACE, f"p-{account.id}"]
     recreate(ready, account)
     # The garbage collector has not come round yet.

@@ -11,7 +11,7 @@ from mfa_operator.api.enums import RefusalReason, RemediationState
 from mfa_sandbox.aws import Account, SandboxUser
 from mfa_sandbox.aws.permissions import SERVICE_CONTROL
 from tests.fixtures.quarantined import ARN
-from tests.fixtures.remediation_stage import QUARANTINE, Stage
+from tests.fixtures.remediation_harness import QUARANTINE, RemediationHarness
 
 
 def document(effect: str, *actions: str) -> str:
@@ -36,7 +36,7 @@ OBSTACLES: dict[str, tuple[Callable[[Account, SandboxUser], object], str]] = {
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_who_could_not_enrol_is_not_quarantined(
-    ready: Stage, account: Account, alice: SandboxUser, obstacle: str
+    ready: RemediationHarness, account: Account, alice: SandboxUser, obstacle: str
 ) -> None:
     forbid, words = OBSTACLES[obstacle]
     forbid(account, alice)
@@ -50,7 +50,7 @@ def test_who_could_not_enrol_is_not_quarantined(
     assert ready.written() == []
 
 
-def test_a_boundary_that_lets_them_enrol_is_no_obstacle(ready: Stage, alice: SandboxUser) -> None:
+def test_a_boundary_that_lets_them_enrol_is_no_obstacle(ready: RemediationHarness, alice: SandboxUser) -> None:
     alice.set_permissions_boundary(ALL_IAM)
     ready.run()
     assert alice.attached_policies == [ARN]
@@ -58,7 +58,7 @@ def test_a_boundary_that_lets_them_enrol_is_no_obstacle(ready: Stage, alice: San
 
 @pytest.mark.parametrize(("types", "quarantined"), [(["Virtual"], False), (["Virtual", "SecurityKey"], True)])
 def test_a_passkey_needs_no_virtual_device(
-    ready: Stage, account: Account, alice: SandboxUser, types: list[str], quarantined: bool
+    ready: RemediationHarness, account: Account, alice: SandboxUser, types: list[str], quarantined: bool
 ) -> None:
     alice.set_permissions_boundary(document("Allow", "iam:EnableMFADevice"))
     ready.policy(account, requirement={"deviceTypes": types}, remediation=QUARANTINE)
@@ -68,7 +68,7 @@ def test_a_passkey_needs_no_virtual_device(
 
 @pytest.mark.parametrize("boundary", [True, False])
 def test_a_role_that_may_not_simulate_spares_who_has_a_boundary(
-    ready: Stage, account: Account, alice: SandboxUser, boundary: bool
+    ready: RemediationHarness, account: Account, alice: SandboxUser, boundary: bool
 ) -> None:
     """Nobody knows what the boundary allows; without one the quarantine works as it does without the permission."""
     account.deny(["iam:SimulatePrincipalPolicy"])
@@ -83,14 +83,18 @@ def test_a_role_that_may_not_simulate_spares_who_has_a_boundary(
         assert "iam:SimulatePrincipalPolicy" in record.message
 
 
-def test_where_the_simulation_fails_nobody_is_touched(ready: Stage, account: Account, alice: SandboxUser) -> None:
+def test_where_the_simulation_fails_nobody_is_touched(
+    ready: RemediationHarness, account: Account, alice: SandboxUser
+) -> None:
     ready.aws.faults.add("SimulatePrincipalPolicy", "throttling", times=None)
     ready.run()
     assert alice.attached_policies == []
     assert ready.record(account, "alice").reason == RefusalReason.LOOKUP_DENIED
 
 
-def test_who_could_not_enrol_keeps_nobody_else_waiting(ready: Stage, account: Account, alice: SandboxUser) -> None:
+def test_who_could_not_enrol_keeps_nobody_else_waiting(
+    ready: RemediationHarness, account: Account, alice: SandboxUser
+) -> None:
     alice.set_permissions_boundary(S3_ONLY)
     bob = account.user("bob", password=True)
     ready.policy(account, remediation={**QUARANTINE, "maxPerPass": 1})

@@ -10,7 +10,7 @@ from mfa_operator.api.enums import EventReason, RemediationState
 from mfa_operator.aws.quarantine_document import Variant
 from mfa_sandbox.aws import Account, SandboxUser
 from tests.fixtures.quarantined import ARN
-from tests.fixtures.remediation_stage import QUARANTINE, Stage
+from tests.fixtures.remediation_harness import QUARANTINE, RemediationHarness
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -21,7 +21,7 @@ THEIRS = "arn:aws:iam::111122223333:policy/theirs/MFA-operator-quarantine"
 
 
 @pytest.fixture
-def taken(ready: Stage, account: Account, admin: IAMClient) -> Stage:
+def taken(ready: RemediationHarness, account: Account, admin: IAMClient) -> RemediationHarness:
     """Two users are about to be put under quarantine, and the policy's name is taken under another path."""
     account.user("bob", password=True)
     ready.policy(account, remediation={**QUARANTINE, "dryRun": True})
@@ -32,24 +32,26 @@ def taken(ready: Stage, account: Account, admin: IAMClient) -> Stage:
     return ready
 
 
-def tries(stage: Stage) -> int:
-    return stage.aws.calls.count("CreatePolicy")
+def tries(harness: RemediationHarness) -> int:
+    return harness.aws.calls.count("CreatePolicy")
 
 
-def test_the_name_is_taken_under_another_path(taken: Stage, account: Account, alice: SandboxUser) -> None:
+def test_the_name_is_taken_under_another_path(taken: RemediationHarness, account: Account, alice: SandboxUser) -> None:
     for _ in range(5):
         taken.run()
         for user in ("alice", "bob"):
             record = taken.record(account, user)
             assert (record.state, THEIRS in record.message) == (RemediationState.FAILED, True)
-        [note] = taken.told(EventReason.REMEDIATION_FAILED)
+        [note] = taken.events(EventReason.REMEDIATION_FAILED)
         assert THEIRS in note
     assert tries(taken) == 1, "the others read whether the name is free by now"
     assert alice.attached_policies == []
     assert taken.counted()["failed"] == 2
 
 
-def test_once_the_name_is_free_the_next_pass_acts(taken: Stage, alice: SandboxUser, admin: IAMClient) -> None:
+def test_once_the_name_is_free_the_next_pass_acts(
+    taken: RemediationHarness, alice: SandboxUser, admin: IAMClient
+) -> None:
     taken.run()
     admin.delete_policy(PolicyArn=THEIRS)
     taken.run()
@@ -57,12 +59,12 @@ def test_once_the_name_is_free_the_next_pass_acts(taken: Stage, alice: SandboxUs
 
 
 def test_who_may_not_list_policies_backs_off(
-    taken: Stage, account: Account, alice: SandboxUser, admin: IAMClient
+    taken: RemediationHarness, account: Account, alice: SandboxUser, admin: IAMClient
 ) -> None:
     account.deny(["iam:ListPolicies"])
     for _ in range(8):
         taken.run()
-    [note] = taken.told(EventReason.REMEDIATION_FAILED)
+    [note] = taken.events(EventReason.REMEDIATION_FAILED)
     assert "ListPolicies: AccessDenied" in note
     assert tries(taken) == 4, "at the first, second, fourth and eighth pass"
     admin.delete_policy(PolicyArn=THEIRS)
@@ -71,23 +73,25 @@ def test_who_may_not_list_policies_backs_off(
     assert alice.attached_policies == [ARN]
 
 
-def test_a_restart_says_it_no_second_time(taken: Stage, account: Account) -> None:
+def test_a_restart_says_it_no_second_time(taken: RemediationHarness, account: Account) -> None:
     taken.run()
     before = taken.report(account).findings
     taken.start()
     taken.run()
-    assert len(taken.told(EventReason.REMEDIATION_FAILED)) == 1
+    assert len(taken.events(EventReason.REMEDIATION_FAILED)) == 1
     assert taken.report(account).findings == before
 
 
-def test_a_policy_at_our_place_without_our_tag_costs_no_try(ready: Stage, account: Account, admin: IAMClient) -> None:
+def test_a_policy_at_our_place_without_our_tag_costs_no_try(
+    ready: RemediationHarness, account: Account, admin: IAMClient
+) -> None:
     admin.create_policy(PolicyName=Variant.CONSOLE, Path="/mfa-operator/", PolicyDocument=ANYTHING)
     ready.aws.calls.clear()
     for _ in range(3):
         ready.run()
     assert tries(ready) == 0
     assert "managed-by=mfa-operator" in ready.record(account, "alice").message
-    assert len(ready.told(EventReason.REMEDIATION_FAILED)) == 1
+    assert len(ready.events(EventReason.REMEDIATION_FAILED)) == 1
     assert "Intended" not in [
         finding.remediation.state
         for version in ready.cluster.published

@@ -1,4 +1,4 @@
-"""Quarantines: put, kept, mended, moved and lifted, and what can go wrong with each."""
+"""Quarantines: put, kept, repaired, moved and lifted, and what can go wrong with each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mfa_operator.aws.quarantine_document import Variant, is_current
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.aws import Account, SandboxUser
 from tests.fixtures.quarantined import ARN, KEYS, KEYS_ARN
-from tests.fixtures.remediation_stage import QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_harness import QUARANTINE, REMOVE, RemediationHarness
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -22,7 +22,9 @@ ANYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*",
 
 
 class TestPut:
-    def test_a_user_with_a_path_is_quarantined_once_and_stays_overdue(self, held: Stage, account: Account) -> None:
+    def test_a_user_with_a_path_is_quarantined_once_and_stays_overdue(
+        self, held: RemediationHarness, account: Account
+    ) -> None:
         assert held.written() == ["CreatePolicy", "AttachUserPolicy"]
         assert held.finding(account, "alice").state == FindingState.OVERDUE
         assert held.record(account, "alice").state == RemediationState.DONE
@@ -31,9 +33,11 @@ class TestPut:
         held.run()
         assert held.report(account) == before
         assert held.written() == ["CreatePolicy", "AttachUserPolicy"]
-        assert len(held.told(EventReason.QUARANTINED)) == 1
+        assert len(held.events(EventReason.QUARANTINED)) == 1
 
-    def test_no_room_for_an_eleventh_policy(self, ready: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_no_room_for_an_eleventh_policy(
+        self, ready: RemediationHarness, account: Account, alice: SandboxUser
+    ) -> None:
         for number in range(10):
             alice.attach_policy(f"p{number}")
         ready.run()
@@ -41,11 +45,11 @@ class TestPut:
         assert (record.state, len(alice.attached_policies)) == (RemediationState.FAILED, 10)
         assert "LimitExceeded" in record.message
         assert ready.counted() == {"failed": 1}
-        assert len(ready.told(EventReason.REMEDIATION_FAILED)) == 1
+        assert len(ready.events(EventReason.REMEDIATION_FAILED)) == 1
         assert ready.report(account).summary.quarantined == 0
 
     def test_a_policy_of_our_name_without_our_tag_is_left_alone(
-        self, ready: Stage, account: Account, alice: SandboxUser, admin: IAMClient
+        self, ready: RemediationHarness, account: Account, alice: SandboxUser, admin: IAMClient
     ) -> None:
         admin.create_policy(PolicyName=Variant.CONSOLE.value, Path="/mfa-operator/", PolicyDocument=ANYTHING)
         account.user("bob", password=True)
@@ -63,20 +67,20 @@ class TestPut:
         assert account.existing_user("bob").attached_policies == [ARN]
 
     def test_one_that_stands_already_is_taken_over_without_a_word(
-        self, held: Stage, account: Account, alice: SandboxUser
+        self, held: RemediationHarness, account: Account, alice: SandboxUser
     ) -> None:
         """As after a policy was deleted and made anew, by GitOps for example."""
         held.cluster.delete(next(iter(held.cluster.policies)))
         held.policy(account, remediation=QUARANTINE)
         held.run()
         assert held.record(account, "alice").state == RemediationState.DONE
-        assert (held.counted(), len(held.told(EventReason.QUARANTINED))) == ({"done": 1}, 1)
+        assert (held.counted(), len(held.events(EventReason.QUARANTINED))) == ({"done": 1}, 1)
         alice.add_mfa("virtual")
         held.run()
         assert alice.attached_policies == []
 
     def test_a_policy_made_by_somebody_quicker_will_do(
-        self, ready: Stage, alice: SandboxUser, admin: IAMClient
+        self, ready: RemediationHarness, alice: SandboxUser, admin: IAMClient
     ) -> None:
         def make() -> None:
             tags = [{"Key": "managed-by", "Value": "mfa-operator"}]
@@ -88,7 +92,7 @@ class TestPut:
         assert document_is_ours(admin)
 
     def test_trouble_after_a_quicker_one_costs_the_action_and_not_the_report(
-        self, ready: Stage, account: Account, admin: IAMClient
+        self, ready: RemediationHarness, account: Account, admin: IAMClient
     ) -> None:
         def make() -> None:
             admin.create_policy(PolicyName=Variant.CONSOLE, Path="/mfa-operator/", PolicyDocument=ANYTHING)
@@ -101,7 +105,9 @@ class TestPut:
         assert status["state"] == "Audited"
 
     @pytest.mark.parametrize("operation", ["CreatePolicy", "AttachUserPolicy"])
-    def test_an_answer_that_was_lost(self, ready: Stage, account: Account, alice: SandboxUser, operation: str) -> None:
+    def test_an_answer_that_was_lost(
+        self, ready: RemediationHarness, account: Account, alice: SandboxUser, operation: str
+    ) -> None:
         """The call is not sent again blindly: what became of it is read first."""
         ready.aws.faults.add(operation, "executed_answer_lost")
         ready.run()
@@ -118,7 +124,9 @@ def document_is_ours(admin: IAMClient, arn: str = ARN) -> bool:
 
 
 class TestDrift:
-    def test_an_edited_policy_is_mended_though_it_has_five_versions(self, held: Stage, admin: IAMClient) -> None:
+    def test_an_edited_policy_is_repaired_though_it_has_five_versions(
+        self, held: RemediationHarness, admin: IAMClient
+    ) -> None:
         for _ in range(4):
             admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
         held.run()
@@ -131,8 +139,8 @@ class TestDrift:
         assert held.written() == before
 
     @pytest.mark.parametrize("operation", ["ListEntitiesForPolicy", "CreatePolicyVersion"])
-    def test_trouble_with_the_policy_is_told_once_and_keeps_what_stands(
-        self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient, operation: str
+    def test_trouble_with_the_policy_gets_one_event_and_keeps_what_stands(
+        self, held: RemediationHarness, account: Account, alice: SandboxUser, admin: IAMClient, operation: str
     ) -> None:
         account.user("bob", password=True)
         held.run()
@@ -140,7 +148,7 @@ class TestDrift:
         fault = held.aws.faults.add(operation, "access_denied", times=None)
         for _ in range(2):
             held.run()
-            [note] = held.told(EventReason.REMEDIATION_FAILED)
+            [note] = held.events(EventReason.REMEDIATION_FAILED)
             assert operation in note
             assert operation in held.record(account, "bob").message
             assert held.record(account, "alice").state == RemediationState.DONE
@@ -151,20 +159,22 @@ class TestDrift:
         assert alice.attached_policies == [ARN]
 
     def test_who_was_detached_is_quarantined_again(
-        self, held: Stage, account: Account, alice: SandboxUser, admin: IAMClient
+        self, held: RemediationHarness, account: Account, alice: SandboxUser, admin: IAMClient
     ) -> None:
         admin.detach_user_policy(UserName="alice", PolicyArn=ARN)
         held.run()
         assert alice.attached_policies == [ARN]
         assert held.record(account, "alice").state == RemediationState.DONE
 
-    @pytest.mark.parametrize("brake", ["edited", "switched off", "not leading", "dry run"])
-    def test_nothing_is_mended_past_a_brake(self, held: Stage, account: Account, admin: IAMClient, brake: str) -> None:
+    @pytest.mark.parametrize("stop", ["edited", "switched off", "not leading", "dry run"])
+    def test_nothing_is_repaired_where_actions_are_forbidden(
+        self, held: RemediationHarness, account: Account, admin: IAMClient, stop: str
+    ) -> None:
         admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
         before = held.written()
 
         def pull() -> None:
-            match brake:
+            match stop:
                 case "edited":
                     held.policy(account, remediation=QUARANTINE, suspend=True)
                 case "switched off":
@@ -172,7 +182,7 @@ class TestDrift:
                 case "not leading":
                     held.leading = False
 
-        if brake == "dry run":
+        if stop == "dry run":
             held.policy(account, remediation={**QUARANTINE, "dryRun": True})
         held.at("GetPolicyVersion answered", pull)
         with suppress(PassAbandoned):
@@ -184,7 +194,7 @@ class TestMove:
     """From one quarantine to the other, as quarantineAccessKeys changes."""
 
     @pytest.mark.parametrize("back", [False, True])
-    def test_there_is_no_gap(self, held: Stage, account: Account, alice: SandboxUser, back: bool) -> None:
+    def test_there_is_no_gap(self, held: RemediationHarness, account: Account, alice: SandboxUser, back: bool) -> None:
         held.policy(account, remediation=KEYS)
         held.run()
         if back:
@@ -194,7 +204,7 @@ class TestMove:
         changes = [operation for operation in held.written() if operation.endswith("UserPolicy")]
         assert changes == ["AttachUserPolicy", *["AttachUserPolicy", "DetachUserPolicy"] * (2 if back else 1)]
 
-    def test_no_room_for_the_move(self, held: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_no_room_for_the_move(self, held: RemediationHarness, account: Account, alice: SandboxUser) -> None:
         for number in range(9):
             alice.attach_policy(f"p{number}")
         held.policy(account, remediation=KEYS)
@@ -206,7 +216,7 @@ class TestMove:
         held.run()
         assert ARN not in alice.attached_policies, "what stands is not lost out of sight"
 
-    def test_a_half_done_move_is_finished(self, held: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_a_half_done_move_is_finished(self, held: RemediationHarness, account: Account, alice: SandboxUser) -> None:
         fault = held.aws.faults.add("DetachUserPolicy", "access_denied", times=None)
         held.policy(account, remediation=KEYS)
         held.run()
@@ -216,7 +226,9 @@ class TestMove:
         assert alice.attached_policies == [KEYS_ARN]
         assert held.record(account, "alice").state == RemediationState.DONE
 
-    def test_a_move_that_was_stopped_loses_nothing(self, held: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_a_move_that_was_stopped_loses_nothing(
+        self, held: RemediationHarness, account: Account, alice: SandboxUser
+    ) -> None:
         held.policy(account, remediation=KEYS)
         held.at("report written", lambda: held.policy(account, remediation={**KEYS, "maxPerPass": 1}))
         held.run()
@@ -226,7 +238,9 @@ class TestMove:
 class TestToRemoval:
     """From quarantine to removal, for who does not enrol."""
 
-    def test_who_cannot_sign_in_needs_no_quarantine(self, held: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_who_cannot_sign_in_needs_no_quarantine(
+        self, held: RemediationHarness, account: Account, alice: SandboxUser
+    ) -> None:
         held.policy(account, remediation=REMOVE)
         held.run()
         assert (alice.has_password, alice.attached_policies) == (False, [])
@@ -234,7 +248,7 @@ class TestToRemoval:
         assert (record.action, record.state, record.quarantined) == ("RemoveConsoleAccess", "Done", False)
 
     def test_a_removal_that_fails_leaves_the_quarantine(
-        self, held: Stage, account: Account, alice: SandboxUser
+        self, held: RemediationHarness, account: Account, alice: SandboxUser
     ) -> None:
         held.aws.faults.add("DeleteLoginProfile", "access_denied", times=None)
         held.policy(account, remediation=REMOVE)
@@ -246,7 +260,9 @@ class TestToRemoval:
         held.run()
         assert alice.attached_policies == []
 
-    def test_a_lift_that_fails_is_no_failed_removal(self, held: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_a_lift_that_fails_is_no_failed_removal(
+        self, held: RemediationHarness, account: Account, alice: SandboxUser
+    ) -> None:
         fault = held.aws.faults.add("DetachUserPolicy", "access_denied", times=None)
         held.policy(account, remediation=REMOVE)
         held.run()

@@ -13,9 +13,9 @@ from mfa_operator.aws.writes import TRIES
 from mfa_operator.kube.cluster import ObjectGone
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.aws import Account, SandboxUser
-from tests.aws.test_remediation_between import BRAKES
+from tests.aws.test_remediation_between import STOPS
 from tests.fixtures.quarantined import ARN, KEYS, KEYS_ARN
-from tests.fixtures.remediation_stage import MINUTE, QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_harness import MINUTE, QUARANTINE, REMOVE, RemediationHarness
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -24,9 +24,9 @@ ANYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*",
 ACTIONS = {"DeleteLoginProfile": REMOVE, "AttachUserPolicy": QUARANTINE}
 
 
-def new_password(stage: Stage, alice: SandboxUser, *, mfa: bool) -> None:
+def new_password(harness: RemediationHarness, alice: SandboxUser, *, mfa: bool) -> None:
     """Somebody else removed the profile; later alice gets another one."""
-    stage.clock.advance(MINUTE)
+    harness.clock.advance(MINUTE)
     if alice.has_password:
         alice.remove_password()
     alice.set_password()
@@ -34,14 +34,14 @@ def new_password(stage: Stage, alice: SandboxUser, *, mfa: bool) -> None:
         alice.add_mfa("virtual")
 
 
-def sent(stage: Stage, operation: str) -> int:
-    return stage.aws.calls.count(operation)
+def sent(harness: RemediationHarness, operation: str) -> int:
+    return harness.aws.calls.count(operation)
 
 
 @pytest.mark.parametrize("kind", ["throttling", "internal"])
 @pytest.mark.parametrize("mfa", [True, False])
 def test_a_new_password_outlives_a_removal_that_failed(
-    ready: Stage, account: Account, alice: SandboxUser, kind: str, mfa: bool
+    ready: RemediationHarness, account: Account, alice: SandboxUser, kind: str, mfa: bool
 ) -> None:
     ready.policy(account, remediation=REMOVE)
     ready.aws.faults.add("DeleteLoginProfile", kind)
@@ -55,13 +55,13 @@ def test_a_new_password_outlives_a_removal_that_failed(
 
 
 @pytest.mark.parametrize("operation", ACTIONS)
-@pytest.mark.parametrize("brake", BRAKES)
-def test_every_brake_stops_a_second_try(
-    ready: Stage, account: Account, alice: SandboxUser, operation: str, brake: str
+@pytest.mark.parametrize("stop", STOPS)
+def test_every_forbidding_rule_stops_a_second_try(
+    ready: RemediationHarness, account: Account, alice: SandboxUser, operation: str, stop: str
 ) -> None:
     ready.policy(account, remediation=ACTIONS[operation])
     ready.aws.faults.add(operation, "throttling")
-    ready.at(f"{operation} answered", lambda: BRAKES[brake](ready, account))
+    ready.at(f"{operation} answered", lambda: STOPS[stop](ready, account))
     with suppress(ObjectGone, PassAbandoned):
         ready.run()
     assert sent(ready, operation) == 1
@@ -69,30 +69,30 @@ def test_every_brake_stops_a_second_try(
     assert alice.attached_policies == []
 
 
-USERS: dict[str, Callable[[Stage, Account, SandboxUser], object]] = {
+USERS: dict[str, Callable[[RemediationHarness, Account, SandboxUser], object]] = {
     "enrolled": lambda _s, _a, alice: alice.add_mfa("security_key"),
     "password removed": lambda _s, _a, alice: alice.remove_password(),
     "deleted": lambda _s, _a, alice: alice.delete(),
-    "another password": lambda stage, _a, alice: new_password(stage, alice, mfa=False),
+    "another password": lambda harness, _a, alice: new_password(harness, alice, mfa=False),
 }
 
 
 @pytest.mark.parametrize("operation", ACTIONS)
 @pytest.mark.parametrize("change", USERS)
 def test_every_change_of_the_user_stops_a_second_try(
-    ready: Stage, account: Account, alice: SandboxUser, operation: str, change: str
+    ready: RemediationHarness, account: Account, alice: SandboxUser, operation: str, change: str
 ) -> None:
     ready.policy(account, remediation=ACTIONS[operation])
     ready.aws.faults.add(operation, "throttling")
     ready.at(f"{operation} answered", lambda: USERS[change](ready, account, alice))
     ready.run()
     assert sent(ready, operation) == 1
-    assert ready.told(EventReason.REMEDIATION_FAILED) == []
+    assert ready.events(EventReason.REMEDIATION_FAILED) == []
 
 
 @pytest.mark.parametrize("operation", ACTIONS)
 def test_a_failure_that_passes_costs_one_more_check(
-    ready: Stage, account: Account, alice: SandboxUser, operation: str
+    ready: RemediationHarness, account: Account, alice: SandboxUser, operation: str
 ) -> None:
     ready.policy(account, remediation=ACTIONS[operation])
     ready.aws.faults.add(operation, "throttling", times=TRIES - 1)
@@ -107,7 +107,7 @@ def test_a_failure_that_passes_costs_one_more_check(
 
 
 @pytest.mark.parametrize("operation", ACTIONS)
-def test_it_gives_up_until_the_next_pass(ready: Stage, account: Account, operation: str) -> None:
+def test_it_gives_up_until_the_next_pass(ready: RemediationHarness, account: Account, operation: str) -> None:
     ready.policy(account, remediation=ACTIONS[operation])
     ready.aws.faults.add(operation, "throttling", times=None)
     ready.run()
@@ -116,7 +116,7 @@ def test_it_gives_up_until_the_next_pass(ready: Stage, account: Account, operati
 
 
 class TestLostAnswers:
-    def test_a_removal_is_seen_in_the_same_pass(self, ready: Stage, account: Account) -> None:
+    def test_a_removal_is_seen_in_the_same_pass(self, ready: RemediationHarness, account: Account) -> None:
         ready.policy(account, remediation=REMOVE)
         ready.aws.faults.add("DeleteLoginProfile", "executed_answer_lost")
         ready.run()
@@ -126,20 +126,20 @@ class TestLostAnswers:
         assert ready.counted() == {"done": 1}
 
     def test_a_password_given_since_is_not_taken_for_the_old_one(
-        self, ready: Stage, account: Account, alice: SandboxUser
+        self, ready: RemediationHarness, account: Account, alice: SandboxUser
     ) -> None:
         ready.policy(account, remediation=REMOVE)
         ready.aws.faults.add("DeleteLoginProfile", "executed_answer_lost")
         ready.at("get policy", lambda: new_password(ready, alice, mfa=False), skip=1)
         ready.run()
         assert alice.has_password
-        [note] = ready.told(EventReason.CONSOLE_ACCESS_REMOVED)
+        [note] = ready.events(EventReason.CONSOLE_ACCESS_REMOVED)
         assert "new login profile" in note
         assert ready.counted() == {"done": 1}
         assert ready.finding(account, "alice").state == FindingState.OVERDUE
 
     def test_where_only_the_answer_is_missing_the_intent_stays(
-        self, ready: Stage, account: Account, alice: SandboxUser
+        self, ready: RemediationHarness, account: Account, alice: SandboxUser
     ) -> None:
         """alice enrols, and the profile is there: it may be going this moment, nobody can tell."""
         ready.policy(account, remediation=REMOVE)
@@ -152,7 +152,9 @@ class TestLostAnswers:
         assert ready.users(account) == []
         assert (alice.has_password, sent(ready, "DeleteLoginProfile")) == (True, 1)
 
-    def test_who_enrols_meanwhile_is_let_go(self, ready: Stage, account: Account, alice: SandboxUser) -> None:
+    def test_who_enrols_meanwhile_is_let_go(
+        self, ready: RemediationHarness, account: Account, alice: SandboxUser
+    ) -> None:
         """The quarantine is attached, and the pass cannot find that out."""
         ready.aws.faults.add("AttachUserPolicy", "executed_answer_lost")
         ready.at("AttachUserPolicy", lambda: ready.aws.faults.add("ListEntitiesForPolicy", "access_denied"))
@@ -168,7 +170,9 @@ class TestLostAnswers:
 class TestSteps:
     """Changes of several requests: the check comes before each."""
 
-    def test_a_repair_stops_between_its_requests(self, held: Stage, account: Account, admin: IAMClient) -> None:
+    def test_a_repair_stops_between_its_requests(
+        self, held: RemediationHarness, account: Account, admin: IAMClient
+    ) -> None:
         for _ in range(4):
             admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
         before = held.written()
@@ -176,7 +180,7 @@ class TestSteps:
         held.run()
         assert held.written()[len(before) :] == ["DeletePolicyVersion"]
 
-    def test_a_repair_reads_the_policy_again_after_a_failure(self, held: Stage, admin: IAMClient) -> None:
+    def test_a_repair_reads_the_policy_again_after_a_failure(self, held: RemediationHarness, admin: IAMClient) -> None:
         admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
         held.aws.faults.add("CreatePolicyVersion", "executed_answer_lost")
         before = held.aws.calls.count("CreatePolicyVersion")
@@ -186,7 +190,7 @@ class TestSteps:
 
     @pytest.mark.parametrize("leads", [True, False])
     def test_a_move_that_stops_half_way_holds_the_user_and_goes_on_later(
-        self, held: Stage, account: Account, alice: SandboxUser, leads: bool
+        self, held: RemediationHarness, account: Account, alice: SandboxUser, leads: bool
     ) -> None:
         held.policy(account, remediation=KEYS)
 
@@ -204,34 +208,36 @@ class TestSteps:
         assert alice.attached_policies == [KEYS_ARN]
         assert held.record(account, "alice").state == RemediationState.DONE
 
-    def test_who_enrols_while_the_policy_is_made_stays_free(self, ready: Stage, alice: SandboxUser) -> None:
+    def test_who_enrols_while_the_policy_is_made_stays_free(
+        self, ready: RemediationHarness, alice: SandboxUser
+    ) -> None:
         ready.at("CreatePolicy answered", lambda: alice.add_mfa("virtual"))
         ready.run()
         assert ready.written() == ["CreatePolicy"]
         assert ready.counted() == {"skipped_compliant": 1}
 
     def test_a_lift_is_not_finished_for_who_lost_the_device_again(
-        self, held: Stage, account: Account, alice: SandboxUser
+        self, held: RemediationHarness, account: Account, alice: SandboxUser
     ) -> None:
         alice.add_mfa("virtual")
         held.aws.faults.add("DetachUserPolicy", "throttling")
         held.at("DetachUserPolicy answered", alice.remove_mfa)
         held.run()
         assert alice.attached_policies == [ARN]
-        assert held.told(EventReason.QUARANTINE_LIFTED) == []
+        assert held.events(EventReason.QUARANTINE_LIFTED) == []
         held.run()
         assert held.report(account).summary.quarantined == 1
 
 
 def test_with_users_all_a_new_login_profile_is_not_the_one_that_was_judged(
-    stage: Stage, account: Account, alice: SandboxUser
+    harness: RemediationHarness, account: Account, alice: SandboxUser
 ) -> None:
     """The violation is the same, with or without a password: only the profile's CreateDate tells."""
-    stage.policy(account, requirement={"users": "All"})
-    stage.run()
-    stage.at("GetUser", lambda: new_password(stage, alice, mfa=False))
-    stage.run()
+    harness.policy(account, requirement={"users": "All"})
+    harness.run()
+    harness.at("GetUser", lambda: new_password(harness, alice, mfa=False))
+    harness.run()
     assert alice.has_password
-    assert stage.record(account, "alice").reason == RefusalReason.NOT_PUBLISHED_YET
-    stage.run()
+    assert harness.record(account, "alice").reason == RefusalReason.NOT_PUBLISHED_YET
+    harness.run()
     assert not alice.has_password

@@ -13,7 +13,7 @@ from mfa_operator.aws.role_sessions import READING_POLICY, writing_policy
 from mfa_sandbox.aws import Account, Credentials, EmbeddedAws
 from tests.fixtures.aws import IamOf
 from tests.fixtures.quarantined import ARN
-from tests.fixtures.remediation_stage import NAMESPACE, QUARANTINE, READING, REMOVE, Stage
+from tests.fixtures.remediation_harness import NAMESPACE, QUARANTINE, READING, REMOVE, RemediationHarness
 
 READER, WRITER = "/mfa-operator", f"/mfa-operator+{NAMESPACE}+p"
 
@@ -27,14 +27,14 @@ def assume(aws: EmbeddedAws, account: Account, iam_of: IamOf, policy: str) -> An
 
 @pytest.mark.parametrize("remediation", [REMOVE, QUARANTINE], ids=["remove", "quarantine"])
 def test_reads_and_writes_go_out_in_sessions_of_their_own(
-    stage: Stage, account: Account, remediation: dict[str, object]
+    harness: RemediationHarness, account: Account, remediation: dict[str, object]
 ) -> None:
     account.user("alice", password=True)
-    stage.policy(account, remediation=remediation)
-    stage.run()
-    assert stage.aws.calls.count("AssumeRole") == 1
-    stage.run()
-    calls = [call for call in stage.aws.calls if call.service == "iam"]
+    harness.policy(account, remediation=remediation)
+    harness.run()
+    assert harness.aws.calls.count("AssumeRole") == 1
+    harness.run()
+    calls = [call for call in harness.aws.calls if call.service == "iam"]
     reads = {call.principal for call in calls if call.operation.startswith(READING)}
     writes = {call.principal for call in calls if not call.operation.startswith(READING)}
     assert {principal.removeprefix(f"arn:aws:sts::{account.id}:assumed-role/mfa-operator") for principal in reads} == {
@@ -43,28 +43,28 @@ def test_reads_and_writes_go_out_in_sessions_of_their_own(
     assert {principal.removeprefix(f"arn:aws:sts::{account.id}:assumed-role/mfa-operator") for principal in writes} == {
         WRITER
     }
-    asked = [call.parameters for call in stage.aws.calls.select("AssumeRole")]
+    asked = [call.parameters for call in harness.aws.calls.select("AssumeRole")]
     assert [one["Policy"] for one in asked] == [READING_POLICY, writing_policy("aws", account.id)]
     assert asked[1]["DurationSeconds"] == "900"
     # Nothing is asked of STS between the last check of the user and the request that changes something.
-    operations = [call.operation for call in stage.aws.calls]
+    operations = [call.operation for call in harness.aws.calls]
     before = {operations[i - 1] for i, operation in enumerate(operations) if not operation.startswith(READING)}
     assert "AssumeRole" not in before
 
 
 def test_a_session_for_changes_that_is_over_is_opened_again_and_the_user_checked_again(
-    stage: Stage, account: Account
+    harness: RemediationHarness, account: Account
 ) -> None:
     account.user("alice", password=True)
     account.user("bob", password=True)
-    stage.policy(account, remediation={**REMOVE, "maxPerPass": 1})
-    stage.run()
-    stage.run()
+    harness.policy(account, remediation={**REMOVE, "maxPerPass": 1})
+    harness.run()
+    harness.run()
     account.expire_credentials()
-    stage.run()
+    harness.run()
     assert not any(account.existing_user(name).has_password for name in ("alice", "bob"))
     writers = [
-        call for call in stage.aws.calls.select("AssumeRole") if WRITER[1:] == call.parameters["RoleSessionName"]
+        call for call in harness.aws.calls.select("AssumeRole") if WRITER[1:] == call.parameters["RoleSessionName"]
     ]
     assert len(writers) == 2
 

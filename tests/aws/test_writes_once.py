@@ -13,7 +13,7 @@ from mfa_operator.aws.sessions import AccountSession, Sessions
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_sandbox.aws import Account, EmbeddedAws
-from tests.fixtures.remediation_stage import without_pauses
+from tests.fixtures.remediation_harness import without_pauses
 from tests.unit.fake_iam import Clock
 
 ID = "111122223333"

@@ -30,7 +30,7 @@ JUDGED = ("compliant", "violating", "overdue", "unknown")
 
 
 @dataclass(frozen=True)
-class Stage:
+class LiveDashboard:
     """The Prometheus, and when it began."""
 
     prometheus: Prometheus
@@ -78,7 +78,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def live(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDashboard]:
     directory = tmp_path_factory.mktemp("dashboard")
     config = directory / "access.yaml"
     config.write_text(world.ACCESS_RULES, encoding="utf-8")
@@ -93,11 +93,11 @@ def stage(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) ->
             with Prometheus(prometheus_program, directory, configuration(target)) as prometheus:
                 # Before the first pass, so that the pass adds series to those that Prometheus knows.
                 eventually(lambda: prometheus.instant("mfa_operator_leader"), "the operator is scraped")
-                stage = Stage(prometheus, time.time())
+                live = LiveDashboard(prometheus, time.time())
                 for manifest in world.policies(aws):
                     kubernetes.apply(manifest)
-                stage.settle(closed)
-                yield stage
+                live.settle(closed)
+                yield live
         finally:
             launcher.stop()
 
@@ -111,24 +111,24 @@ def configuration(target: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_each_query_of_each_panel_finds_something(stage: Stage, name: str) -> None:
-    eventually(lambda: stage.ask(name), f"{name} shows something", patience=20)
+def test_each_query_of_each_panel_finds_something(live: LiveDashboard, name: str) -> None:
+    eventually(lambda: live.ask(name), f"{name} shows something", patience=20)
 
 
-def test_variables_offer_what_is_there(stage: Stage) -> None:
+def test_variables_offer_what_is_there(live: LiveDashboard) -> None:
     offered = {}
     for name, variable in VARIABLES.items():
         if variable["type"] == "query":
             query = filled(variable["query"]["query"], **GRAFANA)
             if values := re.fullmatch(r"label_values\((.*), (\w+)\)", query):
-                offered[name] = set(stage.prometheus.label_values(values[2], values[1]))
+                offered[name] = set(live.prometheus.label_values(values[2], values[1]))
                 continue
             result = re.fullmatch(r"query_result\((.*)\)", query)
             assert result
             # As Grafana writes a series, by its labels' names; and in JavaScript a group is named without the P.
             texts = (
                 ",".join(f'{label}="{value}"' for label, value in sorted(series.labels.items()))
-                for series in stage.prometheus.instant(result[1])
+                for series in live.prometheus.instant(result[1])
             )
             pattern = variable["regex"].strip("/").replace("(?<", "(?P<")
             matches = [re.search(pattern, text) for text in texts]
@@ -146,7 +146,7 @@ def in_state(state: str) -> dict[str, int]:
     return {account: users[state] for (_, account), users in world.USERS.items() if users.get(state)}
 
 
-def test_numbers_at_the_top_are_the_truth(stage: Stage) -> None:
+def test_numbers_at_the_top_are_the_truth(live: LiveDashboard) -> None:
     total = {state: sum(in_state(state).values()) for state in JUDGED}
     expected = {
         "Compliance-A": total["compliant"] / sum(total.values()),
@@ -155,53 +155,53 @@ def test_numbers_at_the_top_are_the_truth(stage: Stage) -> None:
         "Unknown users-A": total["unknown"],
         "Accounts not audited-A": len(NOT_AUDITED),
     }
-    assert {name: stage.last(name)[()] for name in expected} == pytest.approx(expected)
-    assert stage.last("Compliance over 90 days-A")[()] == pytest.approx(expected["Compliance-A"])
-    over_time = stage.last("Violating and overdue over 90 days-A", "state")
+    assert {name: live.last(name)[()] for name in expected} == pytest.approx(expected)
+    assert live.last("Compliance over 90 days-A")[()] == pytest.approx(expected["Compliance-A"])
+    over_time = live.last("Violating and overdue over 90 days-A", "state")
     assert over_time == {(state,): total[state] for state in ("violating", "overdue", "unknown")}
 
 
 @pytest.mark.parametrize("state", ["violating", "overdue"])
-def test_users_are_shown_at_their_accounts(stage: Stage, state: str) -> None:
-    shown = stage.last(f"{state.capitalize()} by account-A", "account_id")
+def test_users_are_shown_at_their_accounts(live: LiveDashboard, state: str) -> None:
+    shown = live.last(f"{state.capitalize()} by account-A", "account_id")
     assert shown == {(account,): count for account, count in in_state(state).items()}
 
 
-def test_accounts_that_are_not_audited_are_listed_those_never_audited_too(stage: Stage) -> None:
-    shown = stage.last("Accounts whose audit fails-A", "account_id")
+def test_accounts_that_are_not_audited_are_listed_those_never_audited_too(live: LiveDashboard) -> None:
+    shown = live.last("Accounts whose audit fails-A", "account_id")
     assert shown.keys() == {(account,) for account in NOT_AUDITED}
     assert shown[CLOSED,] >= 0
     # The panel shows -1 as "never".
     panel, _ = TARGETS["Accounts whose audit fails-A"]
     assert panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["-1"]["text"] == "never"
     assert (shown[FORBIDDEN,], shown[LOST,]) == (-1, -1)
-    why = stage.last("Why: failures in this range-A", "account_id", "reason")
+    why = live.last("Why: failures in this range-A", "account_id", "reason")
     assert {(CLOSED, "access_denied"), (LOST, "assume_role"), (STAGING, "access_denied")} <= why.keys()
 
 
-def test_ages_and_what_comes_next(stage: Stage) -> None:
-    assert stage.last("Oldest violation by account-A", "account_id").keys() == {
+def test_ages_and_what_comes_next(live: LiveDashboard) -> None:
+    assert live.last("Oldest violation by account-A", "account_id").keys() == {
         (account,) for account in (PROD, CLOSED, AGENCY, LEAVERS)
     }
-    assert stage.last("Age of the credential report-A", "account_id").keys() == {
+    assert live.last("Age of the credential report-A", "account_id").keys() == {
         (account,) for account in (PROD, CLOSED, AGENCY, LEAVERS)
     }
-    (until,) = stage.last("Exemptions that expire next-A", "policy").values()
+    (until,) = live.last("Exemptions that expire next-A", "policy").values()
     assert 2 * 86400 < until <= 3 * 86400
 
 
-def test_what_happened_once_is_drawn(stage: Stage) -> None:
+def test_what_happened_once_is_drawn(live: LiveDashboard) -> None:
     """A counter's series begins with its first event, which makes no increase."""
-    done = eventually(lambda: stage.peak("Remediations-A", "action", "result"), "remediations are drawn")
+    done = eventually(lambda: live.peak("Remediations-A", "action", "result"), "remediations are drawn")
     assert done["RemoveConsoleAccess", "done"] == 1
     assert done["QuarantineUntilMfa", "done"] >= 1
     assert done["QuarantineUntilMfa", "refused_limit"] >= 1
     assert done["RemoveConsoleAccess", "failed"] >= 1
-    assert stage.peak("AWS throttles and errors-A", "code")["Throttling",] == 1
-    assert stage.last("Users under quarantine-A", "account_id") == {(AGENCY,): 3}
+    assert live.peak("AWS throttles and errors-A", "code")["Throttling",] == 1
+    assert live.last("Users under quarantine-A", "account_id") == {(AGENCY,): 3}
 
 
-def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(stage: Stage) -> None:
+def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(live: LiveDashboard) -> None:
     expected = {
         "MfaUserViolating": ("pending", set(in_state("violating"))),
         "MfaUserOverdue": ("pending", set(in_state("overdue"))),
@@ -229,7 +229,7 @@ def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(stage: Stag
     assert sorted(rule["alert"] for rule in written if "alert" in rule) == sorted(expected)
 
     def loaded() -> list[dict[str, Any]]:
-        return [rule for group in stage.prometheus.get("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in live.prometheus.get("rules")["groups"] for rule in group["rules"]]
 
     eventually(lambda: all(rule["health"] != "unknown" for rule in loaded()), "all alerts were evaluated")
     assert not [rule["lastError"] for rule in loaded() if rule.get("lastError")]

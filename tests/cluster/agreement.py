@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mfa_operator.api.duration import Duration
 from tests.fixtures.operator import OperatorProcess, eventually
-from tests.fixtures.shared_operator import Bed
+from tests.fixtures.shared_operator import SharedOperator
 
 Object: TypeAlias = Mapping[str, Any]
 Series: TypeAlias = tuple[str, frozenset[tuple[str, str]]]
@@ -37,15 +37,15 @@ IN_ACCOUNTS = ("users", "consoleUsers", "violating", "overdue", "exempt", "unkno
 OPEN = ("Violating", "Overdue")
 
 
-def assert_all_agree(bed: Bed) -> None:
+def assert_all_agree(shared: SharedOperator) -> None:
     """Status against reports and metrics against both, for every policy of the namespace."""
     differences: list[str] = []
 
     def agreed() -> bool:
         # A pass may end between two looks.
-        policies, reports = _objects(bed)
+        policies, reports = _objects(shared)
         expected = expected_samples(policies, reports)
-        actual = policy_gauges(bed.operator, bed.namespace)
+        actual = policy_gauges(shared.operator, shared.namespace)
         differences[:] = [line for policy in policies for line in contradictions(policy, reports_of(policy, reports))]
         differences.extend(f"only in the objects: {_text(item)}" for item in sorted(expected.items() - actual.items()))
         differences.extend(f"only in the metrics: {_text(item)}" for item in sorted(actual.items() - expected.items()))
@@ -57,8 +57,8 @@ def assert_all_agree(bed: Bed) -> None:
         pytest.fail("\n".join([str(failure), *differences]))
 
 
-def _objects(bed: Bed) -> tuple[Sequence[Object], Sequence[Object]]:
-    return bed.policies.all(), bed.policies.all_reports()
+def _objects(shared: SharedOperator) -> tuple[Sequence[Object], Sequence[Object]]:
+    return shared.policies.all(), shared.policies.all_reports()
 
 
 def reports_of(policy: Object, reports: Iterable[Object]) -> dict[str, Object]:

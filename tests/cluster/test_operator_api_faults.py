@@ -11,7 +11,7 @@ from tests.cluster.agreement import assert_all_agree
 from tests.controlplane import ControlPlane
 from tests.fixtures.api_proxy import ApiProxy, Outcome
 from tests.fixtures.operator import eventually
-from tests.fixtures.shared_operator import Bed, named
+from tests.fixtures.shared_operator import SharedOperator, named
 
 
 @pytest.fixture(scope="module")
@@ -51,134 +51,136 @@ WRITES: dict[str, tuple[str, Outcome, int]] = {
 }
 
 
-def test_a_write_that_fails_is_made_up_for(bed: Bed, proxy: ApiProxy) -> None:
-    accounts = {name: bed.account("alice") for name in WRITES}
+def test_a_write_that_fails_is_made_up_for(shared: SharedOperator, proxy: ApiProxy) -> None:
+    accounts = {name: shared.account("alice") for name in WRITES}
     faults = {
         name: proxy.fail("PUT", target.format(policy=name), outcome, times=times)
         for name, (target, outcome, times) in WRITES.items()
     }
-    bed.policies.apply_all({name: {"accounts": named(account)} for name, account in accounts.items()})
-    statuses = {name: bed.policies.wait_for_pass(name) for name in WRITES}
+    shared.policies.apply_all({name: {"accounts": named(account)} for name, account in accounts.items()})
+    statuses = {name: shared.policies.wait_for_pass(name) for name in WRITES}
     assert {name: fault.hits for name, fault in faults.items()} == {name: times for name, (*_, times) in WRITES.items()}
     assert {name: status["summary"]["violating"] for name, status in statuses.items()} == dict.fromkeys(WRITES, 1)
     for account in accounts.values():
         account.existing_user("alice").add_mfa("virtual")
-    bed.kubectl("annotate", "mfap", *WRITES, "mfa-operator.io/requestedAt=now")
+    shared.kubectl("annotate", "mfap", *WRITES, "mfa-operator.io/requestedAt=now")
     for name in WRITES:
-        bed.kubectl("wait", "--for=condition=Compliant", f"mfap/{name}", "--timeout=60s")
-        reasons = [event["reason"] for event in bed.policies.events(policy=name)]
+        shared.kubectl("wait", "--for=condition=Compliant", f"mfap/{name}", "--timeout=60s")
+        reasons = [event["reason"] for event in shared.policies.events(policy=name)]
         assert reasons == ["NewViolations", "ViolationsResolved"], name
-    assert_all_agree(bed)
+    assert_all_agree(shared)
 
 
-def test_a_report_that_is_refused_is_the_failure_of_its_account_alone(bed: Bed, proxy: ApiProxy) -> None:
-    refused, other = bed.account("alice"), bed.account("bob")
+def test_a_report_that_is_refused_is_the_failure_of_its_account_alone(shared: SharedOperator, proxy: ApiProxy) -> None:
+    refused, other = shared.account("alice"), shared.account("bob")
     fault = proxy.fail("PUT", f"/mfareports/refused-{refused.id}/status", 422, times=2)
-    bed.policies.apply("refused", accounts=named(refused, other))
-    first, second = bed.policies.wait_for_pass("refused")["accounts"]
+    shared.policies.apply("refused", accounts=named(refused, other))
+    first, second = shared.policies.wait_for_pass("refused")["accounts"]
     assert fault.hits == 2
     assert (first["state"], first["reason"], second["state"]) == ("Failed", "WriteFailed", "Audited")
     assert "on demand" in first["message"]
-    bed.policies.request_pass("refused")
-    assert bed.policies.status("refused")["summary"]["violating"] == 2
-    eventually(lambda: bed.policies.events("AccountRecovered", "refused"), "the Event that follows the status")
-    assert_all_agree(bed)
+    shared.policies.request_pass("refused")
+    assert shared.policies.status("refused")["summary"]["violating"] == 2
+    eventually(lambda: shared.policies.events("AccountRecovered", "refused"), "the Event that follows the status")
+    assert_all_agree(shared)
 
 
-def test_a_policy_that_is_once_not_found_is_audited_again(bed: Bed, proxy: ApiProxy) -> None:
+def test_a_policy_that_is_once_not_found_is_audited_again(shared: SharedOperator, proxy: ApiProxy) -> None:
     """Only the watch or a list says that a policy was deleted."""
-    bed.policies.apply("found", accounts=named(bed.account("alice")), interval="24h")
-    bed.policies.wait_for_pass("found")
+    shared.policies.apply("found", accounts=named(shared.account("alice")), interval="24h")
+    shared.policies.wait_for_pass("found")
     fault = proxy.fail("GET", "/mfapolicies/found$", 404)
-    bed.policies.request_pass("found")
+    shared.policies.request_pass("found")
     assert fault.hits == 1
-    assert bed.policies.status("found")["summary"]["violating"] == 1
-    assert "the API server does not find MfaPolicy" in bed.operator.log
-    assert_all_agree(bed)
+    assert shared.policies.status("found")["summary"]["violating"] == 1
+    assert "the API server does not find MfaPolicy" in shared.operator.log
+    assert_all_agree(shared)
 
 
-def test_an_event_that_is_lost_stops_nothing(bed: Bed, proxy: ApiProxy) -> None:
-    fault = proxy.fail("POST", f"/namespaces/{bed.namespace}/events", 500, times=2)
-    bed.policies.apply("untold", accounts=named(bed.account("alice")))
-    assert bed.policies.wait_for_pass("untold")["summary"]["violating"] == 1
+def test_an_event_that_is_lost_stops_nothing(shared: SharedOperator, proxy: ApiProxy) -> None:
+    fault = proxy.fail("POST", f"/namespaces/{shared.namespace}/events", 500, times=2)
+    shared.policies.apply("untold", accounts=named(shared.account("alice")))
+    assert shared.policies.wait_for_pass("untold")["summary"]["violating"] == 1
     assert fault.hits == 2
-    assert bed.policies.events(policy="untold") == []
-    assert "an Event about MfaPolicy" in bed.operator.log
+    assert shared.policies.events(policy="untold") == []
+    assert "an Event about MfaPolicy" in shared.operator.log
 
 
 @pytest.mark.parametrize("outcome", [None, "expired", 429, 500, "reset"])
-def test_a_watch_that_is_cut_goes_on(bed: Bed, proxy: ApiProxy, outcome: Outcome | None) -> None:
+def test_a_watch_that_is_cut_goes_on(shared: SharedOperator, proxy: ApiProxy, outcome: Outcome | None) -> None:
     name = f"watched-{outcome}".lower()
-    bed.policies.apply(name, accounts=named(bed.account("alice")), interval="24h")
-    bed.policies.wait_for_pass(name)
+    shared.policies.apply(name, accounts=named(shared.account("alice")), interval="24h")
+    shared.policies.wait_for_pass(name)
     fault = proxy.fail("GET", "/mfapolicies.*watch=true", outcome) if outcome else None
     proxy.cut_watches()
-    edited = {name: {"accounts": named(bed.account("bob", "carol")), "interval": "24h"}}
-    bed.policies.apply_all(edited | {f"{name}-too": {"accounts": named(bed.account("dave"))}})
-    assert bed.policies.wait_for_pass(name)["summary"]["violating"] == 2
-    bed.policies.wait_for_pass(f"{name}-too")
+    edited = {name: {"accounts": named(shared.account("bob", "carol")), "interval": "24h"}}
+    shared.policies.apply_all(edited | {f"{name}-too": {"accounts": named(shared.account("dave"))}})
+    assert shared.policies.wait_for_pass(name)["summary"]["violating"] == 2
+    shared.policies.wait_for_pass(f"{name}-too")
     assert fault is None or fault.hits == 1
-    assert bed.operator.process.poll() is None
+    assert shared.operator.process.poll() is None
 
 
-def test_a_watch_that_is_refused_ends_the_process_and_the_next_one_carries_on(bed: Bed, proxy: ApiProxy) -> None:
+def test_a_watch_that_is_refused_ends_the_process_and_the_next_one_carries_on(
+    shared: SharedOperator, proxy: ApiProxy
+) -> None:
     """kopf gives up on such an answer; staying up without a watch would be worse, and a Deployment starts it anew."""
-    account = bed.account("alice")
-    bed.policies.apply("refused-watch", accounts=named(account), interval="24h")
-    bed.policies.wait_for_pass("refused-watch")
+    account = shared.account("alice")
+    shared.policies.apply("refused-watch", accounts=named(account), interval="24h")
+    shared.policies.wait_for_pass("refused-watch")
     proxy.fail("GET", "/mfapolicies.*watch=true", 410)
     proxy.cut_watches()
-    assert bed.operator.process.wait(timeout=60) == 1
-    assert "the watch of mfapolicies ended: on demand (410); ending" in bed.operator.log
-    assert "Traceback" not in bed.operator.log
-    bed.policies.apply("refused-watch", accounts=named(account, bed.account("bob")), interval="24h")
-    bed.operator = bed.launch()
-    assert bed.policies.wait_for_pass("refused-watch")["summary"]["violating"] == 2
-    assert len(bed.policies.events("NewViolations", "refused-watch")) == 2
+    assert shared.operator.process.wait(timeout=60) == 1
+    assert "the watch of mfapolicies ended: on demand (410); ending" in shared.operator.log
+    assert "Traceback" not in shared.operator.log
+    shared.policies.apply("refused-watch", accounts=named(account, shared.account("bob")), interval="24h")
+    shared.operator = shared.launch()
+    assert shared.policies.wait_for_pass("refused-watch")["summary"]["violating"] == 2
+    assert len(shared.policies.events("NewViolations", "refused-watch")) == 2
 
 
-def test_a_short_outage_is_survived(bed: Bed, proxy: ApiProxy) -> None:
+def test_a_short_outage_is_survived(shared: SharedOperator, proxy: ApiProxy) -> None:
     proxy.down = True
     proxy.cut_watches()
-    bed.policies.apply("after", accounts=named(bed.account("alice")))
+    shared.policies.apply("after", accounts=named(shared.account("alice")))
     eventually(lambda: proxy.refused >= 2, "the outage is noticed")
     proxy.down = False
-    bed.policies.wait_for_pass("after")
-    assert bed.operator.process.poll() is None
-    eventually(lambda: "the watch of mfapolicies is connected again" in bed.operator.log, "the watch is back")
-    assert bed.operator.log.count("the watch of mfapolicies cannot connect") == 1
-    assert "Request attempt" not in bed.operator.log
+    shared.policies.wait_for_pass("after")
+    assert shared.operator.process.poll() is None
+    eventually(lambda: "the watch of mfapolicies is connected again" in shared.operator.log, "the watch is back")
+    assert shared.operator.log.count("the watch of mfapolicies cannot connect") == 1
+    assert "Request attempt" not in shared.operator.log
 
 
-def test_a_long_outage_ends_the_process_and_the_next_one_carries_on(bed: Bed, proxy: ApiProxy) -> None:
+def test_a_long_outage_ends_the_process_and_the_next_one_carries_on(shared: SharedOperator, proxy: ApiProxy) -> None:
     """A leader that cannot renew its Lease must not act, for another may lead by then; a Deployment starts it anew."""
-    account = bed.account("alice")
-    bed.policies.apply("before", accounts=named(account))
-    bed.policies.wait_for_pass("before")
-    findings, events = bed.policies.findings("before", account.id), bed.policies.events()
+    account = shared.account("alice")
+    shared.policies.apply("before", accounts=named(account))
+    shared.policies.wait_for_pass("before")
+    findings, events = shared.policies.findings("before", account.id), shared.policies.events()
     proxy.down = True
-    assert bed.operator.process.wait(timeout=60) == 1
-    assert "leadership is lost" in bed.operator.log
+    assert shared.operator.process.wait(timeout=60) == 1
+    assert "leadership is lost" in shared.operator.log
     proxy.down = False
-    bed.free_lease()
-    bed.operator = bed.launch()
-    bed.policies.request_pass("before")
-    assert bed.policies.findings("before", account.id) == findings
-    assert bed.policies.events() == events
-    assert_all_agree(bed)
+    shared.free_lease()
+    shared.operator = shared.launch()
+    shared.policies.request_pass("before")
+    assert shared.policies.findings("before", account.id) == findings
+    assert shared.policies.events() == events
+    assert_all_agree(shared)
 
 
-def test_a_restart_of_the_api_server(bed: Bed) -> None:
-    with bed.control_plane.without_apiserver():
+def test_a_restart_of_the_api_server(shared: SharedOperator) -> None:
+    with shared.control_plane.without_apiserver():
         pass
-    bed.policies.apply("later", accounts=named(bed.account("alice")))
+    shared.policies.apply("later", accounts=named(shared.account("alice")))
 
     def passed() -> bool:
-        if bed.operator.process.poll() is not None:
+        if shared.operator.process.poll() is not None:
             # On a machine so slow that the Lease could not be renewed in time.
-            assert bed.operator.process.returncode == 1
-            bed.operator = bed.launch()
-        return "lastPassTime" in bed.policies.status("later")
+            assert shared.operator.process.returncode == 1
+            shared.operator = shared.launch()
+        return "lastPassTime" in shared.policies.status("later")
 
     eventually(passed, "a pass over a policy of after the restart")
-    assert_all_agree(bed)
+    assert_all_agree(shared)

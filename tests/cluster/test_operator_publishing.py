@@ -16,7 +16,7 @@ import yaml
 from mfa_sandbox.aws import Account
 from tests.cluster.agreement import assert_all_agree
 from tests.fixtures.operator import COMMAND, aws_environment, eventually
-from tests.fixtures.shared_operator import Bed, named
+from tests.fixtures.shared_operator import SharedOperator, named
 
 GRACE = timedelta(hours=100)
 OLD = datetime(2020, 5, 17, 9, 30, tzinfo=UTC)
@@ -34,9 +34,9 @@ def text(time: datetime) -> str:
 
 
 @pytest.fixture(scope="module")
-def prod(module_bed: Bed) -> Account:
+def prod(module_shared: SharedOperator) -> Account:
     """Users of nearly every state."""
-    account = module_bed.account()
+    account = module_shared.account()
     account.user("alice", path="/eng/", password=True, created=OLD, password_last_used=OLD + timedelta(days=1))
     account.user("bob", password=True, mfa=["virtual"])
     account.user("carol", password=True)
@@ -46,8 +46,8 @@ def prod(module_bed: Bed) -> Account:
 
 
 @pytest.fixture(scope="module")
-def closed(module_bed: Bed) -> Account:
-    account = module_bed.account()
+def closed(module_shared: SharedOperator) -> Account:
+    account = module_shared.account()
     account.suspended = True
     return account
 
@@ -63,12 +63,12 @@ def spec(prod: Account, closed: Account) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def status(module_bed: Bed, spec: Mapping[str, Any]) -> dict[str, Any]:
+def status(module_shared: SharedOperator, spec: Mapping[str, Any]) -> dict[str, Any]:
     """The status of the policy after its first pass, in which one user could not be looked at."""
-    fault = module_bed.aws.faults.add("ListMFADevices", "access_denied", user="carol", times=None)
-    module_bed.policies.apply(NAME, **spec)
-    found = module_bed.policies.wait_for_pass(NAME)
-    module_bed.aws.faults.remove(fault.id)
+    fault = module_shared.aws.faults.add("ListMFADevices", "access_denied", user="carol", times=None)
+    module_shared.policies.apply(NAME, **spec)
+    found = module_shared.policies.wait_for_pass(NAME)
+    module_shared.aws.faults.remove(fault.id)
     return found
 
 
@@ -144,10 +144,10 @@ SUMMARY = {
 }
 
 
-def test_report(bed: Bed, status: dict[str, Any], prod: Account) -> None:
+def test_report(shared: SharedOperator, status: dict[str, Any], prod: Account) -> None:
     now = status["lastPassTime"]
-    [report] = json.loads(bed.kubectl("get", "mfar", "-l", f"mfa-operator.io/policy={NAME}", "-o", "json"))["items"]
-    policy = bed.policies.get(NAME)
+    [report] = json.loads(shared.kubectl("get", "mfar", "-l", f"mfa-operator.io/policy={NAME}", "-o", "json"))["items"]
+    policy = shared.policies.get(NAME)
     assert report["metadata"]["name"] == f"{NAME}-{prod.id}"
     assert report["metadata"]["labels"] == {
         "mfa-operator.io/policy": NAME,
@@ -193,15 +193,15 @@ def test_report(bed: Bed, status: dict[str, Any], prod: Account) -> None:
     }
 
 
-def test_events(bed: Bed, status: dict[str, Any], prod: Account, closed: Account) -> None:
+def test_events(shared: SharedOperator, status: dict[str, Any], prod: Account, closed: Account) -> None:
     # That of a failed account follows the status.
-    eventually(lambda: bed.policies.events("AccountFailed", NAME), "the Event")
-    events = {event["reason"]: event for event in bed.policies.events(policy=NAME)}
-    assert len(bed.policies.events(policy=NAME)) == len(events) == 2
+    eventually(lambda: shared.policies.events("AccountFailed", NAME), "the Event")
+    events = {event["reason"]: event for event in shared.policies.events(policy=NAME)}
+    assert len(shared.policies.events(policy=NAME)) == len(events) == 2
     for event in events.values():
         assert (event["type"], event["action"], event["reportingController"]) == ("Warning", "Audit", "mfa-operator")
         assert event["reportingInstance"]
-        assert event["regarding"]["uid"] == bed.policies.get(NAME)["metadata"]["uid"]
+        assert event["regarding"]["uid"] == shared.policies.get(NAME)["metadata"]["uid"]
     assert f"1 new violation in account payments-prod ({prod.id}): alice." in events["NewViolations"]["note"]
     assert closed.role_arn in events["AccountFailed"]["note"]
 
@@ -214,8 +214,8 @@ def columns(table: str) -> dict[str, str]:
     return {headings[start:end].strip(): row[start:end].strip() for start, end in zip(starts, ends, strict=True)}
 
 
-def test_columns(bed: Bed, status: dict[str, Any], prod: Account) -> None:
-    shown = columns(bed.kubectl("get", "mfap", NAME, "-o", "wide"))
+def test_columns(shared: SharedOperator, status: dict[str, Any], prod: Account) -> None:
+    shown = columns(shared.kubectl("get", "mfap", NAME, "-o", "wide"))
     assert re.fullmatch(r"\d+[smh]\d*s?", shown.pop("LAST-PASS"))
     assert re.fullmatch(r"\d+[smh]\d*s?", shown.pop("AGE"))
     assert shown.pop("MESSAGE").startswith("1 of 2 accounts audited")
@@ -229,7 +229,7 @@ def test_columns(bed: Bed, status: dict[str, Any], prod: Account) -> None:
         "ACCOUNTS": "2",
         "FAILED": "1",
     }
-    shown = columns(bed.kubectl("get", "mfar", f"{NAME}-{prod.id}"))
+    shown = columns(shared.kubectl("get", "mfar", f"{NAME}-{prod.id}"))
     assert re.fullmatch(r"\d+[smh]\d*s?", shown.pop("CHANGED"))
     assert shown == {
         "NAME": f"{NAME}-{prod.id}",
@@ -243,41 +243,41 @@ def test_columns(bed: Bed, status: dict[str, Any], prod: Account) -> None:
     }
 
 
-def test_describe_shows_the_events(bed: Bed, status: dict[str, Any]) -> None:
-    _, _, events = bed.kubectl("describe", "mfap", NAME).partition("\nEvents:\n")
+def test_describe_shows_the_events(shared: SharedOperator, status: dict[str, Any]) -> None:
+    _, _, events = shared.kubectl("describe", "mfap", NAME).partition("\nEvents:\n")
     assert re.search(r"Warning +NewViolations .* mfa-operator +1 new violation in account payments-prod", events)
     assert re.search(r"Warning +AccountFailed ", events)
 
 
-def test_wait_for_ready(bed: Bed) -> None:
-    bed.policies.apply("ready", accounts=named(bed.account("alice")))
-    assert "condition met" in bed.kubectl("wait", "--for=condition=Ready", "mfap/ready", "--timeout=60s")
-    assert columns(bed.kubectl("get", "mfap", "ready"))["READY"] == "True"
+def test_wait_for_ready(shared: SharedOperator) -> None:
+    shared.policies.apply("ready", accounts=named(shared.account("alice")))
+    assert "condition met" in shared.kubectl("wait", "--for=condition=Ready", "mfap/ready", "--timeout=60s")
+    assert columns(shared.kubectl("get", "mfap", "ready"))["READY"] == "True"
 
 
-def test_status_keeps_the_fifty_worst_findings_and_the_report_all(bed: Bed) -> None:
-    account = bed.account(*(f"user-{number:02}" for number in range(60)))
-    bed.policies.apply("many", accounts=named(account), gracePeriod="0s")
-    status = bed.policies.wait_for_pass("many")
+def test_status_keeps_the_fifty_worst_findings_and_the_report_all(shared: SharedOperator) -> None:
+    account = shared.account(*(f"user-{number:02}" for number in range(60)))
+    shared.policies.apply("many", accounts=named(account), gracePeriod="0s")
+    status = shared.policies.wait_for_pass("many")
     assert (len(status["findings"]), status["findingsTotal"], status["summary"]["overdue"]) == (50, 60, 60)
-    assert len(bed.policies.findings("many", account.id)) == 60
-    assert_all_agree(bed)
+    assert len(shared.policies.findings("many", account.id)) == 60
+    assert_all_agree(shared)
 
 
-def test_metrics_say_the_same(bed: Bed, status: dict[str, Any]) -> None:
-    assert_all_agree(bed)
+def test_metrics_say_the_same(shared: SharedOperator, status: dict[str, Any]) -> None:
+    assert_all_agree(shared)
 
 
 def test_audit_says_the_same(
-    bed: Bed, status: dict[str, Any], spec: Mapping[str, Any], prod: Account, tmp_path: Path
+    shared: SharedOperator, status: dict[str, Any], spec: Mapping[str, Any], prod: Account, tmp_path: Path
 ) -> None:
     """Without the cluster, from the files that people have."""
-    bed.policies.request_pass(NAME)
+    shared.policies.request_pass(NAME)
     published = {
-        "status": bed.policies.status(NAME),
-        "reports": [bed.policies.reports()[f"{NAME}-{prod.id}"]],
+        "status": shared.policies.status(NAME),
+        "reports": [shared.policies.reports()[f"{NAME}-{prod.id}"]],
     }
-    ours = {"namespace": bed.namespace, "name": NAME}
+    ours = {"namespace": shared.namespace, "name": NAME}
     previous = tmp_path / "previous.json"
     previous.write_text(json.dumps({"policies": [{**ours, **published}]}))
     policy = tmp_path / "policy.yaml"
@@ -286,7 +286,7 @@ def test_audit_says_the_same(
 
     done = subprocess.run(
         [COMMAND, "audit", "-f", policy, "-o", "json", f"--previous={previous}"],
-        env=aws_environment(bed.aws),
+        env=aws_environment(shared.aws),
         capture_output=True,
         text=True,
         timeout=60,

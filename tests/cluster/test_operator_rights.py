@@ -14,7 +14,7 @@ import yaml
 
 from mfa_sandbox.aws import Account
 from tests.fixtures.operator import RBAC, OperatorProcess, Policies, eventually
-from tests.fixtures.shared_operator import Bed, named
+from tests.fixtures.shared_operator import SharedOperator, named
 
 USER = "system:serviceaccount:mfa-operator:mfa-operator"
 KEPT, DROPPED = "200000000001", "200000000002"
@@ -94,31 +94,33 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(module_bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    bed, kubectl = module_bed, module_bed.policies.kubectl
+def world(module_shared: SharedOperator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    shared, kubectl = module_shared, module_shared.policies.kubectl
     namespaces = {right: f"test-{secrets.token_hex(4)}" for right in sorted(GRANTED)}
     side_by_side = [namespace for right, namespace in namespaces.items() if right not in OWN_PROCESS]
     home = f"test-{secrets.token_hex(4)}"
     homes = {right: namespace if right in OWN_PROCESS else home for right, namespace in namespaces.items()}
     kinds = [item for right, namespace in namespaces.items() for item in manifests(namespace, right, homes[right])]
     kubectl("apply", "-f", "-", input=yaml.safe_dump_all([*manifests(home, None, home), *kinds]))
-    kept, dropped = bed.account("alice"), bed.account("bob")
+    kept, dropped = shared.account("alice"), shared.account("bob")
     assert (kept.id, dropped.id) == (KEPT, DROPPED)
-    used, forbidden = with_all_rights(bed, side_by_side, kept, dropped)
+    used, forbidden = with_all_rights(shared, side_by_side, kept, dropped)
 
     # What there is to do for those who lack one: a report less, another one, and an Event.
-    apply_in(bed, namespaces.values(), {"p": {"accounts": named(kept)}, "q": {"accounts": named(kept)}})
+    apply_in(shared, namespaces.values(), {"p": {"accounts": named(kept)}, "q": {"accounts": named(kept)}})
     directory = tmp_path_factory.mktemp("limited")
 
     def launch(where: str, *served: str) -> OperatorProcess:
         path = directory / f"{where}.yaml"
-        kubeconfig = bed.control_plane.service_account_kubeconfig(where, "mfa-operator", path)
+        kubeconfig = shared.control_plane.service_account_kubeconfig(where, "mfa-operator", path)
         options = [f"--namespace={namespace}" for namespace in served]
-        return bed.launch(*options, kubeconfig=kubeconfig, everywhere=True, wait=False)
+        return shared.launch(*options, kubeconfig=kubeconfig, everywhere=True, wait=False)
 
-    shared = launch(home, *side_by_side)
+    one_for_all = launch(home, *side_by_side)
     limited = {
-        right: Limited(launch(namespace, namespace) if right in OWN_PROCESS else shared, Policies(kubectl, namespace))
+        right: Limited(
+            launch(namespace, namespace) if right in OWN_PROCESS else one_for_all, Policies(kubectl, namespace)
+        )
         for right, namespace in namespaces.items()
     }
     yield World(limited, used, forbidden)
@@ -128,42 +130,42 @@ def world(module_bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     kubectl("delete", "namespace", "--wait=false", home, *namespaces.values())
 
 
-def apply_in(bed: Bed, namespaces: Iterable[str], specs: Mapping[str, Mapping[str, Any]]) -> None:
+def apply_in(shared: SharedOperator, namespaces: Iterable[str], specs: Mapping[str, Mapping[str, Any]]) -> None:
     bodies = [
-        Policies(bed.policies.kubectl, namespace).manifest(name, spec)
+        Policies(shared.policies.kubectl, namespace).manifest(name, spec)
         for namespace in namespaces
         for name, spec in specs.items()
     ]
-    bed.policies.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(bodies))
+    shared.policies.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(bodies))
 
 
 def with_all_rights(
-    bed: Bed, namespaces: list[str], kept: Account, dropped: Account
+    shared: SharedOperator, namespaces: list[str], kept: Account, dropped: Account
 ) -> tuple[set[Right], list[dict[str, Any]]]:
     """Audit a policy in each namespace, by an operator for all; returns the rights it used and what was forbidden."""
-    served = [*namespaces, bed.namespace]
-    before = len(bed.control_plane.audit_events())
-    bed.policies.apply("p", accounts=named(kept, dropped))
-    bed.policies.wait_for_pass("p")
-    assert bed.operator.terminate() == 0
-    bed.free_lease()
-    bed.operator = bed.launch(everywhere=True)
-    apply_in(bed, namespaces, {"p": {"accounts": named(kept, dropped)}})
-    bed.policies.apply("p", accounts=named(kept))
+    served = [*namespaces, shared.namespace]
+    before = len(shared.control_plane.audit_events())
+    shared.policies.apply("p", accounts=named(kept, dropped))
+    shared.policies.wait_for_pass("p")
+    assert shared.operator.terminate() == 0
+    shared.free_lease()
+    shared.operator = shared.launch(everywhere=True)
+    apply_in(shared, namespaces, {"p": {"accounts": named(kept, dropped)}})
+    shared.policies.apply("p", accounts=named(kept))
 
     def all_passed() -> bool:
-        items = bed.policies.kubectl.read("/apis/mfa-operator.io/v1alpha1/mfapolicies")["items"]
+        items = shared.policies.kubectl.read("/apis/mfa-operator.io/v1alpha1/mfapolicies")["items"]
         ours = [item for item in items if item["metadata"]["namespace"] in served]
         return all(item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"] for item in ours)
 
     eventually(all_passed, "a pass in each namespace")
-    assert bed.operator.terminate() == 0
+    assert shared.operator.terminate() == 0
     events = [
         event
-        for event in bed.control_plane.audit_events()[before:]
+        for event in shared.control_plane.audit_events()[before:]
         if event["user"]["username"] == USER
         # Other tests leave namespaces that are being deleted, where nothing can be made.
-        and event["objectRef"].get("namespace", bed.namespace) in (*served, "mfa-operator")
+        and event["objectRef"].get("namespace", shared.namespace) in (*served, "mfa-operator")
     ]
     targets = [
         ("/".join(filter(None, (event["objectRef"]["resource"], event["objectRef"].get("subresource")))), event)

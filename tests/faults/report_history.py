@@ -21,7 +21,7 @@ PLURAL = "mfareports"
 
 
 @dataclass(frozen=True)
-class Deed:
+class ObservedWrite:
     """A call that changed something, and the version of the report that stood when AWS got it."""
 
     call: CallRecord
@@ -36,7 +36,7 @@ class ReportHistory:
     namespace: str
     name: str
     versions: dict[int, ReportStatus] = field(default_factory=dict)
-    deeds: list[Deed] = field(default_factory=list)
+    writes: list[ObservedWrite] = field(default_factory=list)
     heard: threading.Condition = field(default_factory=threading.Condition)
     """Notified at each call that AWS got."""
     _since: str = "0"
@@ -94,14 +94,14 @@ class ReportHistory:
     def note(self, call: CallRecord) -> None:
         """Take in a call before its caller gets the answer: what stands in the report now stood there before it."""
         if call.operation in ("DeleteLoginProfile", "AttachUserPolicy") and call.executed:
-            self.deeds.append(Deed(call, self.look()))
+            self.writes.append(ObservedWrite(call, self.look()))
         with self.heard:
             self.heard.notify_all()
 
 
 @contextmanager
 def recording(control_plane: ControlPlane, aws: EmbeddedAws, namespace: str, name: str) -> Iterator[ReportHistory]:
-    """Record one report in a thread of its own, and the deeds in those of the embedded AWS."""
+    """Record one report in a thread of its own, and the writes in those of the embedded AWS."""
     api = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the client has no types
         str(control_plane.kubeconfig)
     )

@@ -27,13 +27,13 @@ from tests.controlplane import ControlPlane
 from tests.faults.gates import LATE, AwsGate, Breakpoint, KubernetesGate, Replica
 from tests.faults.report_history import ReportHistory, recording
 from tests.fixtures.operator import Policies, StartOperator, eventually
-from tests.fixtures.promises import deed_problems, moved_dates, repeated
+from tests.fixtures.promises import moved_dates, repeated, write_problems
 
 FREEZES = int(os.environ.get("MFA_CHAOS_FREEZES", "0"))
 SEED = int(os.environ.get("MFA_CHAOS_SEED", str(time.time_ns() % 1_000_000)))
 REMOVE, QUARANTINE = RemediationAction.REMOVE_CONSOLE_ACCESS, RemediationAction.QUARANTINE
 ACCOUNTS = {REMOVE: "111122223333", QUARANTINE: "444455556666"}
-DEEDS = {"DeleteLoginProfile": REMOVE, "AttachUserPolicy": QUARANTINE}
+WRITES = {"DeleteLoginProfile": REMOVE, "AttachUserPolicy": QUARANTINE}
 
 AWS_FAULTS = (None, "throttling", "internal", "reset", "executed_answer_lost", "expired_token")
 KUBERNETES_WRITES = ("PUT mfareports/status", "PUT mfapolicies/status", "POST events")
@@ -200,12 +200,12 @@ def broken_promises(history: ReportHistory, action: RemediationAction) -> list[s
     history.look()
     problems: list[str] = []
     removals = []
-    for deed in history.deeds:
-        if DEEDS[deed.call.operation] is not action:
+    for write in history.writes:
+        if WRITES[write.call.operation] is not action:
             continue
-        user = deed.call.parameters["UserName"]
-        until = history.until(deed.version)
-        problems += deed_problems(until, user, deed.call.time, action, timedelta(0))
+        user = write.call.parameters["UserName"]
+        until = history.until(write.version)
+        problems += write_problems(until, user, write.call.time, action, timedelta(0))
         record = next((each.remediation for each in until[-1].findings if each.user == user), None)
         removals.append((user, record.profile_created if record else None))
     return [*problems, *repeated(removals), *moved_dates(history.all)]

@@ -22,7 +22,7 @@ from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.controlplane import ControlPlane
 from tests.faults.report_history import ReportHistory, recording
 from tests.fixtures.operator import Policies, StartOperator, eventually
-from tests.fixtures.promises import deed_problems, lost_records, moved_dates, repeated
+from tests.fixtures.promises import lost_records, moved_dates, repeated, write_problems
 
 RUNS = int(os.environ.get("MFA_CHAOS_RUNS", "8"))
 SEED = int(os.environ.get("MFA_CHAOS_SEED", str(time.time_ns() % 1_000_000)))
@@ -101,7 +101,7 @@ def test_killed_at_random_moments(
         eventually(lambda: all_on_record(history), "all is on record")
     problems = check(history)
     assert problems == []
-    executed = Counter(deed.call.parameters["UserName"] for deed in history.deeds)
+    executed = Counter(write.call.parameters["UserName"] for write in history.writes)
     assert set(executed) == set(USERS), "only who violates is acted on, and they all are"
     assert all(executed[name] <= people.given[name] for name in USERS), "one removal a login profile"
     assert people.account.existing_user(EXEMPT).has_password
@@ -130,10 +130,10 @@ def check(history: ReportHistory) -> list[str]:
     """Every broken promise, by what was published and what AWS was asked."""
     problems: list[str] = []
     removals: list[tuple[str, datetime | None]] = []
-    for deed in history.deeds:
-        user = deed.call.parameters["UserName"]
-        until = history.until(deed.version)
-        problems += deed_problems(until, user, deed.call.time, REMOVE, GRACE)
+    for write in history.writes:
+        user = write.call.parameters["UserName"]
+        until = history.until(write.version)
+        problems += write_problems(until, user, write.call.time, REMOVE, GRACE)
         record = next((each.remediation for each in until[-1].findings if each.user == user), None)
         removals.append((user, record.profile_created if record else None))
     problems += repeated(removals)

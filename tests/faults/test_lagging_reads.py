@@ -14,7 +14,7 @@ from mfa_operator.api.enums import EventReason, FindingState, RemediationAction,
 from mfa_operator.evaluation.verdicts import READS_MAY_LAG
 from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.fixtures.promises import moved_dates
-from tests.fixtures.remediation_stage import MINUTE, QUARANTINE, REMOVE, Stage
+from tests.fixtures.remediation_harness import MINUTE, QUARANTINE, REMOVE, RemediationHarness
 
 ID = "111122223333"
 READS = ("ListUsers", "ListVirtualMFADevices", "GetUser", "GetLoginProfile", "ListMFADevices", "ListEntitiesForPolicy",
@@ -26,8 +26,8 @@ BEHIND = (1, 2, 4)
 class LaggingReads:
     """Answers each read as one that was sent `lag` ago or earlier was answered."""
 
-    def __init__(self, stage: Stage, lag: timedelta) -> None:
-        self._stage, self._lag = stage, lag
+    def __init__(self, harness: RemediationHarness, lag: timedelta) -> None:
+        self._stage, self._lag = harness, lag
         self._answers: dict[str, list[tuple[datetime, int, Any]]] = {}
 
     def note_question(self, **event: Any) -> None:
@@ -46,9 +46,9 @@ class LaggingReads:
 
 
 @contextmanager
-def lagging(stage: Stage, lag: timedelta) -> Iterator[None]:
-    reads = LaggingReads(stage, lag)
-    events = stage._boto3._session
+def lagging(harness: RemediationHarness, lag: timedelta) -> Iterator[None]:
+    reads = LaggingReads(harness, lag)
+    events = harness._boto3._session
     for operation in READS:
         events.register(f"provide-client-params.iam.{operation}", reads.note_question)
         events.register(f"after-call.iam.{operation}", reads.replace_answer)
@@ -68,50 +68,50 @@ def account(aws: EmbeddedAws) -> Account:
 @pytest.mark.parametrize("behind", BEHIND)
 @pytest.mark.parametrize("remediation", [REMOVE, QUARANTINE], ids=["remove", "quarantine"])
 @pytest.mark.parametrize("restarts", [False, True], ids=["one process", "restarts"])
-def test_one_action_is_taken_and_told_once(
-    stage: Stage, account: Account, behind: int, remediation: dict[str, Any], restarts: bool
+def test_one_action_is_taken_and_reported_once(
+    harness: RemediationHarness, account: Account, behind: int, remediation: dict[str, Any], restarts: bool
 ) -> None:
     alice = account.user("alice", password=True)
-    stage.policy(account, remediation=remediation)
+    harness.policy(account, remediation=remediation)
     removal = RemediationAction(remediation["action"]) is RemediationAction.REMOVE_CONSOLE_ACCESS
     told = EventReason.CONSOLE_ACCESS_REMOVED if removal else EventReason.QUARANTINED
-    stage.run()
-    stage.start()
-    with lagging(stage, behind * MINUTE - timedelta(seconds=30)):
+    harness.run()
+    harness.start()
+    with lagging(harness, behind * MINUTE - timedelta(seconds=30)):
         for _ in range(8):
-            stage.run()
+            harness.run()
             if restarts:
-                stage.start()
+                harness.start()
     assert alice.has_password is not removal
-    assert len(stage.told(told)) == 1
-    writes = stage.written()
+    assert len(harness.events(told)) == 1
+    writes = harness.written()
     assert writes.count("DeleteLoginProfile" if removal else "AttachUserPolicy") == 1
-    assert stage.record(account, "alice").state is RemediationState.DONE
-    assert stage.finding(account, "alice").state is (FindingState.REMEDIATED if removal else FindingState.OVERDUE)
-    assert list(moved_dates([published.status for published in stage.cluster.published])) == []
+    assert harness.record(account, "alice").state is RemediationState.DONE
+    assert harness.finding(account, "alice").state is (FindingState.REMEDIATED if removal else FindingState.OVERDUE)
+    assert list(moved_dates([published.status for published in harness.cluster.published])) == []
 
 
-def test_a_new_password_is_a_new_violation_at_once(stage: Stage, account: Account) -> None:
+def test_a_new_password_is_a_new_violation_at_once(harness: RemediationHarness, account: Account) -> None:
     """However soon after the removal: it was created at another time."""
     alice = account.user("alice", password=True)
-    stage.policy(account, remediation=REMOVE)
-    stage.run()
-    stage.run()
+    harness.policy(account, remediation=REMOVE)
+    harness.run()
+    harness.run()
     assert not alice.has_password
     alice.set_password()
-    stage.run()
-    assert stage.finding(account, "alice").state is FindingState.OVERDUE
-    stage.run()
+    harness.run()
+    assert harness.finding(account, "alice").state is FindingState.OVERDUE
+    harness.run()
     assert not alice.has_password
 
 
-def test_what_shows_for_long_was_never_removed(stage: Stage, account: Account) -> None:
+def test_what_shows_for_long_was_never_removed(harness: RemediationHarness, account: Account) -> None:
     account.user("alice", password=True)
-    stage.policy(account, remediation=REMOVE)
-    stage.run()
-    stage.start()
-    with lagging(stage, timedelta(days=1)):
-        stage.run()
-        assert stage.finding(account, "alice").state is FindingState.REMEDIATED
-        stage.run(by=READS_MAY_LAG + MINUTE)
-        assert stage.finding(account, "alice").state is FindingState.OVERDUE
+    harness.policy(account, remediation=REMOVE)
+    harness.run()
+    harness.start()
+    with lagging(harness, timedelta(days=1)):
+        harness.run()
+        assert harness.finding(account, "alice").state is FindingState.REMEDIATED
+        harness.run(by=READS_MAY_LAG + MINUTE)
+        assert harness.finding(account, "alice").state is FindingState.OVERDUE

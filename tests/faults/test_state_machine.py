@@ -23,9 +23,9 @@ from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.kube.cluster import ClusterUnavailable, ObjectGone, WriteRefused
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.aws import Account, EmbeddedAws, SandboxUser
-from tests.faults.truth import Truth, truth_of
-from tests.fixtures.promises import deed_problems, lost_records, moved_dates, repeated
-from tests.fixtures.remediation_stage import EVERYTHING, NAMESPACE, QUARANTINE, REMOVE, Crash, staged
+from tests.faults.state_at_call import StateAtCall, state_now
+from tests.fixtures.promises import lost_records, moved_dates, repeated, write_problems
+from tests.fixtures.remediation_harness import EVERYTHING, NAMESPACE, QUARANTINE, REMOVE, Crash, staged
 
 EXAMPLES = int(os.environ.get("MFA_CHAOS_EXAMPLES", "30"))
 STEPS = 25
@@ -36,11 +36,11 @@ USERS = ("alice", "bob", "carol")
 POLICIES = ("p", "q")
 KEYS = {**QUARANTINE, "quarantineAccessKeys": True}
 NOTHING = {"action": "None"}
-DEEDS = {
+WRITES = {
     "DeleteLoginProfile": RemediationAction.REMOVE_CONSOLE_ACCESS,
     "AttachUserPolicy": RemediationAction.QUARANTINE,
 }
-ASKED = ("ListUsers", "GetLoginProfile", "ListMFADevices", "GetUser", "ListEntitiesForPolicy", "GetPolicy", *DEEDS,
+ASKED = ("ListUsers", "GetLoginProfile", "ListMFADevices", "GetUser", "ListEntitiesForPolicy", "GetPolicy", *WRITES,
          "DetachUserPolicy", "CreatePolicy")  # fmt: skip
 FAULTS = ("throttling", "access_denied", "internal", "reset", "executed_answer_lost")
 MOMENTS = ("write report", "report written", "get policy", "GetUser", "GetLoginProfile", "ListMFADevices")
@@ -64,12 +64,12 @@ class Remediation(RuleBasedStateMachine):
         self._aws = self._stack.enter_context(EmbeddedAws())
         self._stage = self._stack.enter_context(staged(self._aws))
         self._account: Account = self._aws.world.account(ACCOUNT)
-        self._truths: list[tuple[int, Truth]] = []
+        self._states: list[tuple[int, StateAtCall]] = []
         self._removals: list[tuple[str, datetime | None]] = []
         self._to_be_on_record: set[tuple[PolicyRef, str, str]] = set()
         """Policy, its uid, and user: whoever lost the password to us and has got no other since."""
         self._changed: dict[str, int] = {}
-        """How many calls there were when somebody last touched a user's password: deeds are checked only later."""
+        """How many calls there were when somebody last touched a user's password: writes are checked only later."""
         self._running: PolicyRef | None = None
         self._checked = 0
         self._step, self._stage.step = self._stage.step, self._watched_step  # type: ignore[method-assign]  # to look on
@@ -197,36 +197,36 @@ class Remediation(RuleBasedStateMachine):
         calls = list(self._aws.calls)
         for index in range(self._checked, len(calls)):
             call = calls[index]
-            if not call.executed or call.operation not in (*DEEDS, "DetachUserPolicy"):
+            if not call.executed or call.operation not in (*WRITES, "DetachUserPolicy"):
                 continue
             user = call.parameters["UserName"]
-            truth = [truth for at, truth in self._truths if at <= index][-1]
-            remediation = truth.specs[truth.policy].get("remediation", NOTHING)
+            state = [state for at, state in self._states if at <= index][-1]
+            remediation = state.specs[state.policy].get("remediation", NOTHING)
             assert remediation == NOTHING or not remediation["dryRun"], "a dry run touches nothing"
-            assert not truth.specs[truth.policy]["suspend"]
-            if call.operation in DEEDS:
-                self._check_deed(index, user, call.time, truth, DEEDS[call.operation])
+            assert not state.specs[state.policy]["suspend"]
+            if call.operation in WRITES:
+                self._check_write(index, user, call.time, state, WRITES[call.operation])
             elif not self._carries(user):
-                assert user not in truth.held_elsewhere, f"{user} was let go although another policy holds them"
+                assert user not in state.held_elsewhere, f"{user} was let go although another policy holds them"
         self._checked = len(calls)
         assert repeated(self._removals) == []
 
-    def _check_deed(self, index: int, user: str, at: datetime, truth: Truth, action: RemediationAction) -> None:
+    def _check_write(self, index: int, user: str, at: datetime, state: StateAtCall, action: RemediationAction) -> None:
         cluster = self._stage.cluster
-        history = [one.status for one in cluster.published if one.after_calls <= index and one.ref == truth.policy]
-        assert list(deed_problems(history, user, at, action, GRACE)) == []
-        spec = truth.specs[truth.policy]
+        history = [one.status for one in cluster.published if one.after_calls <= index and one.ref == state.policy]
+        assert list(write_problems(history, user, at, action, GRACE)) == []
+        spec = state.specs[state.policy]
         assert spec["remediation"]["action"] == action, "an action that the policy does not ask for"
-        assert truth.allowed in (action, RemediationAction.REMOVE_CONSOLE_ACCESS), "an action that is not allowed"
-        assert user in truth.there - truth.protected, "who enrolled, lost the password or is gone is spared"
+        assert state.allowed in (action, RemediationAction.REMOVE_CONSOLE_ACCESS), "an action that is not allowed"
+        assert user in state.there - state.protected, "who enrolled, lost the password or is gone is spared"
         assert user not in [name for each in spec["exemptions"] for name in each["users"]], "the exempt are spared"
         if action is RemediationAction.REMOVE_CONSOLE_ACCESS:
             record = next(finding for finding in history[-1].findings if finding.user == user).remediation
             assert record is not None
             self._removals.append((user, record.profile_created))
-            uid = next(one.owner_uid for one in reversed(cluster.published) if one.ref == truth.policy)
+            uid = next(one.owner_uid for one in reversed(cluster.published) if one.ref == state.policy)
             if index >= self._changed.get(user, 0):
-                self._to_be_on_record.add((truth.policy, uid, user))
+                self._to_be_on_record.add((state.policy, uid, user))
 
     @invariant()
     def first_seen_never_moves(self) -> None:
@@ -235,23 +235,23 @@ class Remediation(RuleBasedStateMachine):
 
     def _settle(self) -> None:
         """Once nothing fails any more, everything comes to rest, and what was done is on record."""
-        stage = self._stage
-        stage.forget_hooks()
-        stage.rules, stage.leading = RULES["everything"], True
+        harness = self._stage
+        harness.forget_hooks()
+        harness.rules, harness.leading = RULES["everything"], True
         self._aws.faults.clear()
-        stage.start()
-        running = [ref for ref, body in stage.cluster.policies.items() if not body["spec"].get("suspend")]
+        harness.start()
+        running = [ref for ref, body in harness.cluster.policies.items() if not body["spec"].get("suspend")]
         # Published first; then each pass may be limited to one of them.
         for _ in range(2 + len(USERS)):
             for ref in running:
                 self._run(ref.name, GRACE + MINUTE)
         self.every_deed_was_announced_due_and_right()
-        before = stage.written(), self._said_of_users(running)
+        before = harness.written(), self._said_of_users(running)
         for ref in running:
             self._run(ref.name, MINUTE)
-        assert (stage.written(), self._said_of_users(running)) == before, "it comes to rest"
+        assert (harness.written(), self._said_of_users(running)) == before, "it comes to rest"
         for ref in running:
-            uid = stage.cluster.policies[ref]["metadata"]["uid"]
+            uid = harness.cluster.policies[ref]["metadata"]["uid"]
             removed = [user for policy, owner, user in self._to_be_on_record if (policy, owner) == (ref, uid)]
             assert list(lost_records(self._histories()[ref], removed)) == []
             intents = [
@@ -269,8 +269,8 @@ class Remediation(RuleBasedStateMachine):
 
     def _watched_step(self, name: str) -> None:
         self._step(name)
-        if name in (*DEEDS, "DetachUserPolicy") and self._running:
-            self._truths.append((len(self._aws.calls), truth_of(self._stage, self._account, self._running)))
+        if name in (*WRITES, "DetachUserPolicy") and self._running:
+            self._states.append((len(self._aws.calls), state_now(self._stage, self._account, self._running)))
 
     def _run(self, name: str, by: timedelta) -> None:
         ref = PolicyRef(NAMESPACE, name)

@@ -196,7 +196,7 @@ class _Only:
         return self._iam
 
 
-def truth(policy: PolicySpec, person: Person) -> UserState:
+def expected_state(policy: PolicySpec, person: Person) -> UserState:
     """The naive oracle: what asking AWS live about everything says, grace and exemptions aside."""
     if policy.requirement.users is UserScope.CONSOLE and person.password is None:
         return UserState.NO_CONSOLE

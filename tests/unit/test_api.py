@@ -102,7 +102,6 @@ def test_every_example_is_read(path: Path) -> None:
     ],
 )
 def test_the_partition_is_the_roles(arn: str, partition: str) -> None:
-    """Edge case 24."""
     assert spec(accounts=[{"id": ID, "roleArn": arn}]).accounts[0].partition == partition
 
 

@@ -88,14 +88,14 @@ def read(*users: Mapping[str, str], root: Mapping[str, str] = ROOT) -> Credentia
 def test_a_boolean_is_true_or_false_in_any_case_and_anything_else_is_not_understood(
     column: str, token: str, meaning: bool | None
 ) -> None:
-    """Edge case 9: whatever else stands there is not known, never a pass."""
+    """Whatever else stands there is not known, never a pass."""
     row = read(USER | {column: token}).rows["alice"]
     assert {"password_enabled": row.password_enabled, "mfa_active": row.mfa_active}[column] is meaning
 
 
 @pytest.mark.parametrize("token", ["no_information", "N/A", "not_supported", "", "2025-13-01T00:00:00+00:00"])
 def test_what_is_no_date_is_no_date(token: str) -> None:
-    """Edge case 10: who never signed in is in scope all the same, and a word is not a time."""
+    """Who never signed in is in scope all the same, and a word is not a time."""
     row = read(USER | {"password_last_used": token, "password_last_changed": token}).rows["alice"]
     assert row.password_enabled is True
     assert row.password_last_changed is None
@@ -103,7 +103,7 @@ def test_what_is_no_date_is_no_date(token: str) -> None:
 
 @pytest.mark.parametrize("token", ["not_supported", "TRUE", "FALSE", "true", "false", "no_information"])
 def test_root_is_told_by_its_name_and_never_by_a_value(token: str) -> None:
-    """Edge case 11: `password_enabled` of root has several values now; users may have any of them."""
+    """`password_enabled` of root has several values now; users may have any of them."""
     report = read(USER | {"password_enabled": token}, root=ROOT | {"password_enabled": token})
     assert set(report.rows) == {"alice"}
     assert report.root is not None
@@ -129,20 +129,17 @@ def test_a_report_without_root_says_nothing_of_root() -> None:
 
 @pytest.mark.parametrize("missing", ["user", "user_creation_time", "password_enabled", "mfa_active"])
 def test_a_needed_column_that_is_missing_is_named(missing: str) -> None:
-    """Edge case 12."""
     with pytest.raises(UnreadableReport, match=f"no column {missing}$"):
         parse(text([ROOT, USER], [column for column in COLUMNS if column != missing]), NOW)
 
 
 def test_the_columns_that_are_not_needed_may_be_missing() -> None:
-    """Edge case 12."""
     row = parse(text([USER], ["mfa_active", "password_enabled", "user_creation_time", "user"]), NOW).rows["alice"]
     assert (row.password_enabled, row.mfa_active, row.password_last_changed) == (True, False, None)
 
 
 @pytest.mark.parametrize("form", ["2024-05-06T07:08:09+00:00", "2024-05-06T07:08:09Z", "2024-05-06T09:08:09+02:00"])
 def test_times_end_in_an_offset_or_in_z(form: str) -> None:
-    """Edge case 13."""
     row = read(USER | {"user_creation_time": form}).rows["alice"]
     assert row.created == datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -153,7 +150,6 @@ def test_a_time_without_an_offset_is_not_understood() -> None:
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_the_end_of_the_text_does_not_matter_and_root_may_be_alone(end: bytes) -> None:
-    """Edge case 13."""
     report = parse(text([ROOT]) + end, NOW)
     assert report.root is not None
     assert not report.rows
@@ -173,7 +169,7 @@ def test_the_end_of_the_text_does_not_matter_and_root_may_be_alone(end: bytes) -
 def test_of_two_rows_of_one_name_the_more_dangerous_is_kept_and_marked(
     first: tuple[str, str], second: tuple[str, str], worse: tuple[bool | None, bool | None]
 ) -> None:
-    """Edge case 15; the mark has the user looked at live, and a third row changes nothing."""
+    """The mark has the user looked at live, and a third row changes nothing."""
     lines = [USER | {"password_enabled": password, "mfa_active": mfa} for password, mfa in (first, second)]
     for order in (lines, lines[::-1], [*lines, lines[0]]):
         row = read(*order).rows["alice"]

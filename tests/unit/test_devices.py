@@ -31,7 +31,7 @@ NAMES = st.text("abcXYZ019+=,.@_-", min_size=1, max_size=64)
     ],
 )
 def test_the_serial_number_tells_the_kind_of_a_device(serial: str, kind: DeviceType | None) -> None:
-    """Edge case 18: passkeys and hardware tokens are MFA too; a kind of ARN that is not known counts for nothing."""
+    """Passkeys and hardware tokens are MFA too; a kind of ARN that is not known counts for nothing."""
     assert device_type(serial) is kind
 
 

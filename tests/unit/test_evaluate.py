@@ -108,20 +108,19 @@ def test_the_first_rule_that_speaks_decides(known: dict[str, Any], ruling: Rulin
     ],
 )
 def test_with_all_users_in_scope_a_password_does_not_matter(known: dict[str, Any], ruling: Ruling) -> None:
-    """Edge case 17: users with keys alone are out of scope only with `users: Console`."""
+    """Users with keys alone are out of scope only with `users: Console`."""
     verdict = judge(facts(**known), all_users())
     assert (verdict.state, verdict.reason) == ruling
 
 
 def test_who_used_a_password_after_a_report_that_knows_none_is_not_believed_to_have_none() -> None:
-    """Edge case 5, a false pass; an old sign-in proves nothing (16)."""
+    """A false pass; an old sign-in proves nothing."""
     assert judge(facts(row=row(password=False, at=NOW - HOUR), used=NOW - 2 * HOUR)).state is UserState.NO_CONSOLE
     assert judge(facts(row=row(password=False, at=NOW - HOUR), used=NOW - MINUTE)).state is UserState.UNKNOWN
 
 
 @pytest.mark.parametrize("kinds", [frozenset({one}) for one in DeviceType] + [ANY])
 def test_any_one_device_of_an_accepted_type_suffices(kinds: frozenset[DeviceType]) -> None:
-    """Edge case 19."""
     for accepted in DeviceType:
         policy = spec(requirement={"deviceTypes": [accepted]})
         verdict = judge(violator(devices=devices(*kinds)), policy)

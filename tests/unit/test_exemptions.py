@@ -68,7 +68,7 @@ def test_an_exemption_for_some_accounts_holds_in_no_other() -> None:
 
 @pytest.mark.parametrize(("left", "counts"), [(SECOND, True), (timedelta(), False), (-SECOND, False)])
 def test_an_exemption_ends_at_the_moment_it_expires(left: timedelta, counts: bool) -> None:
-    """Edge case 36: one that expires in the middle of a pass counts, or not, by the pass's one `now`."""
+    """One that expires in the middle of a pass counts, or not, by the pass's one `now`."""
     assert covers(exemption("*", expires=(NOW + left).isoformat()), "alice") is counts
 
 

@@ -103,7 +103,7 @@ def test_a_sign_in_has_everybody_else_looked_at_again(live: dict[str, Any]) -> N
 
 
 def test_who_is_not_in_the_report_yet_is_looked_at_at_every_pass_unless_known_to_violate() -> None:
-    """Edge case 6: nothing else would tell of a password that a new user is given."""
+    """Nothing else would tell of a password that a new user is given."""
     without_console = memory_of(facts(profile=profile(None)))
     assert not known_live(recalled(facts(), without_console))
     assert known_live(recalled(facts(), without_console, report_time=None))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mfa_operator.api.enums import DeviceType, UserState
 from mfa_operator.api.policy import PolicySpec
 from tests.unit.facts import ANY, HOUR, ID, MINUTE, NOW, USUAL, spec
-from tests.unit.fake_iam import Clock, FakeIam, Person, Watch, truth
+from tests.unit.fake_iam import Clock, FakeIam, Person, Watch, expected_state
 
 NAMES = st.text("abcXYZ019+=,.@_-", min_size=1, max_size=8)
 
@@ -57,7 +57,7 @@ def expected(policy: PolicySpec, iam: FakeIam) -> dict[str, UserState]:
 
 
 def _verdict(policy: PolicySpec, person: Person, iam: FakeIam) -> UserState:
-    state = truth(policy, person)
+    state = expected_state(policy, person)
     if state is not UserState.VIOLATING:
         return state
     for exemption in policy.exemptions:

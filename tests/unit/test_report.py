@@ -93,7 +93,7 @@ def test_a_report_says_nothing_new_if_only_the_time_of_the_audit_differs() -> No
 
 
 def test_5001_findings_of_the_longest_names_fit_the_schema_and_into_an_object() -> None:
-    """Edge case 33: IAM allows 5,000 users an account; etcd takes 1.5 MiB."""
+    """IAM allows 5,000 users an account; etcd takes 1.5 MiB."""
     longest = "u" * 59
     users = [
         violator(f"{longest}{number:05}", user_id=f"AIDA{number}", path="/eng/", used=NOW) for number in range(5001)

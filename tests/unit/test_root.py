@@ -68,7 +68,7 @@ def test_root_is_judged_by_the_accounts_summary(facts: RootFacts, mfa: Ruling, h
     ],
 )
 def test_the_root_of_govcloud_cannot_sign_in_and_has_no_mfa_to_enable(facts: RootFacts, ruling: Ruling) -> None:
-    """Edge case 21: the report says not_supported and mfa false there."""
+    """The report says not_supported and mfa false there."""
     verdict = judge(facts, "Mfa", partition="aws-us-gov")
     assert (verdict.state, verdict.reason) == ruling
     elsewhere = judge(facts, "Mfa", partition="aws-cn")

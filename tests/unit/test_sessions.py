@@ -1,4 +1,4 @@
-"""Which region, endpoint and partition a session talks to: edge case 24. Nothing goes over a wire here."""
+"""Which region, endpoint and partition a session talks to. Nothing goes over a wire here."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import pytest
 from mfa_operator.api.enums import DeviceType, FindingReason, FindingState, UserState
 from mfa_operator.api.policy import PolicySpec
 from tests.unit.facts import HOUR, MINUTE, NOW, spec
-from tests.unit.fake_iam import Clock, FakeIam, Person, Watch, truth
+from tests.unit.fake_iam import Clock, FakeIam, Person, Watch, expected_state
 
 USERS = 60
 QUARTER = 15 * MINUTE
@@ -78,7 +78,7 @@ class Turmoil:
         told = self.history[user]
         ends = [moment for moment, _ in told[1:]] + [datetime.max.replace(tzinfo=UTC)]
         known = [person for (start, person), end in zip(told, ends, strict=True) if start <= until and end > since]
-        return {truth(self.policy, replace(one, devices=other.devices)) for one in known for other in known}
+        return {expected_state(self.policy, replace(one, devices=other.devices)) for one in known for other in known}
 
 
 @pytest.mark.parametrize("seed", [3, 24])
@@ -115,7 +115,9 @@ def test_at_0s_every_pass_is_exact_whatever_happened() -> None:
     policy = spec(maxStaleness="0s")
     world = Turmoil(policy, seed=3)
     for _ in world.passes(3 * HOUR):
-        assert world.watch.states() == {name: truth(policy, person) for name, person in world.iam.people.items()}
+        assert world.watch.states() == {
+            name: expected_state(policy, person) for name, person in world.iam.people.items()
+        }
 
 
 @pytest.mark.parametrize(("interval", "staleness", "cycle"), [("15m", "1h", 3), ("10m", "2h", 11), ("5m", "1h", 11)])
@@ -171,7 +173,7 @@ def test_tags_are_as_new_as_everything_else() -> None:
 
 
 def test_a_clock_that_is_set_back_in_a_pass_makes_nobody_ask_for_ever() -> None:
-    """Edge case 36: every answer looks older than the pass itself then, and is not relied on."""
+    """Every answer looks older than the pass itself then, and is not relied on."""
     iam = FakeIam(Clock())
     iam.add("alice", password=NOW)
     watch = Watch(iam, spec(maxStaleness="0s"))

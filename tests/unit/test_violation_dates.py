@@ -87,7 +87,6 @@ def test_without_grace_a_violation_is_overdue_at_once() -> None:
     ],
 )
 def test_a_recreated_user_or_a_new_login_profile_is_a_new_violation(subject: UserFacts, goes_on: bool) -> None:
-    """Edge case 7."""
     verdict = judge(subject)
     assert (verdict.first_seen == SEEN) is goes_on
     assert verdict.first_seen is not None
@@ -148,7 +147,7 @@ def test_a_removed_login_profile_that_comes_back_is_a_new_violation() -> None:
 
 @pytest.mark.parametrize("ahead", [MINUTE, CLOCK_SKEW, HOUR, 400 * DAY])
 def test_a_date_in_the_future_is_taken_back_to_now_unless_clocks_differ_by_a_little(ahead: timedelta) -> None:
-    """Edge case 36: a clock that was ahead must not hold the deadline off for a year."""
+    """A clock that was ahead must not hold the deadline off for a year."""
     verdict = judge(violator(), finding(first_seen=NOW + ahead))
     assert verdict.first_seen == (NOW + ahead if ahead <= CLOCK_SKEW else NOW)
 
@@ -197,7 +196,7 @@ AGES = st.sampled_from([-400 * DAY, -2 * MINUTE, timedelta(), MINUTE, HOUR, 3 * 
 def test_dates_are_never_absurd_and_the_next_pass_keeps_them(
     before: Finding | None, created: datetime, profile_created: datetime, grace: str
 ) -> None:
-    """Edge case 36: no deadline before firstSeen, no firstSeen beyond the skew of clocks."""
+    """No deadline before firstSeen, no firstSeen beyond the skew of clocks."""
     policy = spec(gracePeriod=grace)
     subject = violator(created=min(created, profile_created), profile=profile(profile_created))
     verdict = judge(subject, before, policy)

@@ -62,7 +62,7 @@ class _Entry:
     gone: bool = False
 
 
-class Agenda:
+class PolicyQueue:
     """Takes in what happens to policies and to their passes, and gives out what is to be done next."""
 
     def __init__(

@@ -22,7 +22,7 @@ from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
 from mfa_operator.scheduling.fair_pool import EXTRA
-from mfa_operator.scheduling.queue import Agenda, Body, Job
+from mfa_operator.scheduling.queue import Body, Job, PolicyQueue
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Scheduler:
         self._show_queue = show_queue
         self._settings = settings
         self._monotonic = monotonic
-        self._agenda = Agenda(
+        self._queue = PolicyQueue(
             runner.forget, clock=clock, interval_override=interval_override, chance=chance, monotonic=monotonic
         )
         self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
@@ -113,20 +113,20 @@ class Scheduler:
 
     def known(self) -> dict[PolicyRef, str]:
         """The policies known now, with their uids: to be taken before a list is read, for `listed`."""
-        return self._agenda.known()
+        return self._queue.known()
 
     def listed(self, bodies: Iterable[Body], known: Mapping[PolicyRef, str]) -> None:
         """Take in a complete list of the policies: what was `known` before it and is not in it is gone.
 
         Of policies in `known` metadata suffices.
         """
-        self._agenda.listed(bodies, known)
+        self._queue.listed(bodies, known)
         self._listed = True
         self._wake.set()
 
     def notice(self, event_type: str | None, body: Body) -> None:
         """Take in a watch event or a listed object (None); our own status writes change nothing."""
-        self._agenda.notice(event_type, body)
+        self._queue.notice(event_type, body)
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -139,7 +139,7 @@ class Scheduler:
                 self._wake.clear()
                 self._beat = self._monotonic()
                 self._start(pool)
-                self._show_queue(self._agenda.overlooked, self._agenda.oldest_due())
+                self._show_queue(self._queue.overlooked, self._queue.oldest_due())
                 await self._sleep()
             self.stopping.set()
             if self._flights:
@@ -153,7 +153,7 @@ class Scheduler:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
-        for job in self._agenda.take(self._free):
+        for job in self._queue.take(self._free):
             flight = asyncio.get_running_loop().run_in_executor(pool, self._work, job)
             self._flights[flight] = job
             flight.add_done_callback(self._finished)
@@ -181,9 +181,9 @@ class Scheduler:
         # Cancelled: the process stops, and the pass had not begun.
         error = PassAbandoned() if flight.cancelled() else flight.exception()
         if error is None:
-            self._agenda.ended(job, flight.result())
+            self._queue.ended(job, flight.result())
         else:
-            failures, delay = self._agenda.failed(job, error)
+            failures, delay = self._queue.failed(job, error)
             if not isinstance(error, PassAbandoned):
                 # The cluster being away is no fault of this code; anything else is, and needs its traceback.
                 log = logger.warning if isinstance(error, ClusterError) else partial(logger.error, exc_info=error)
@@ -195,7 +195,7 @@ class Scheduler:
     async def _sleep(self) -> None:
         """Until something is noticed, a job ends or the next pass is due; never longer than a turn."""
         seconds = self._settings.turn.total_seconds()
-        if (due_in := self._agenda.wait(self._free)) is not None:
+        if (due_in := self._queue.wait(self._free)) is not None:
             seconds = min(seconds, due_in)
         try:
             async with asyncio.timeout(seconds):

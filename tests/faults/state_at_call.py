@@ -10,11 +10,11 @@ from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.objects import PolicyRef, report_name
 from mfa_operator.api.policy import Account as PolicyAccount
 from mfa_sandbox.aws import Account
-from tests.fixtures.remediation_stage import Stage
+from tests.fixtures.remediation_harness import RemediationHarness
 
 
 @dataclass(frozen=True)
-class Truth:
+class StateAtCall:
     """How things are at the moment of a call."""
 
     policy: PolicyRef
@@ -27,21 +27,21 @@ class Truth:
     """Users that another policy's report says it holds under quarantine."""
 
 
-def truth_of(stage: Stage, account: Account, policy: PolicyRef) -> Truth:
-    """The truth now, while a pass over `policy` runs."""
-    spec = stage.cluster.policies[policy]["spec"]
+def state_now(harness: RemediationHarness, account: Account, policy: PolicyRef) -> StateAtCall:
+    """The state now, while a pass over `policy` runs."""
+    spec = harness.cluster.policies[policy]["spec"]
     [entry] = spec["accounts"]
-    allowed = stage.rules.max_action(policy.namespace, from_dict(PolicyAccount, entry))
+    allowed = harness.rules.max_action(policy.namespace, from_dict(PolicyAccount, entry))
     own = policy.namespace, report_name(policy, account.id)
-    return Truth(
+    return StateAtCall(
         policy,
-        {ref: body["spec"] for ref, body in stage.cluster.policies.items()},
+        {ref: body["spec"] for ref, body in harness.cluster.policies.items()},
         frozenset(user.name for user in account.users() if user.mfa_serials or not user.has_password),
         frozenset(user.name for user in account.users()),
-        allowed if stage.rules.remediation else RemediationAction.NONE,
+        allowed if harness.rules.remediation else RemediationAction.NONE,
         frozenset(
             finding.user
-            for key, report in stage.cluster.reports.items()
+            for key, report in harness.cluster.reports.items()
             if key != own
             for finding in report.status.findings
             if finding.remediation and finding.remediation.holds_quarantine

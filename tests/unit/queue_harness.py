@@ -1,4 +1,4 @@
-"""An agenda on clocks that the test moves, and events for it."""
+"""An queue on clocks that the test moves, and events for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.scheduling.due import Cause, PassEnd
-from mfa_operator.scheduling.queue import Agenda, Job
+from mfa_operator.scheduling.queue import Job, PolicyQueue
 
 REF = PolicyRef("security", "console-mfa")
 QUARTER = timedelta(minutes=15)
@@ -34,15 +34,15 @@ class Time:
 
 
 @dataclass
-class Desk:
-    """An agenda, and what it told to forget."""
+class QueueHarness:
+    """An queue, and what it told to forget."""
 
     time: Time = field(default_factory=Time)
     forgotten: list[PolicyRef] = field(default_factory=list)
-    agenda: Agenda = field(init=False)
+    queue: PolicyQueue = field(init=False)
 
     def __post_init__(self) -> None:
-        self.agenda = Agenda(
+        self.queue = PolicyQueue(
             self.forgotten.append,
             clock=lambda: self.time.wall,
             chance=random.Random(1),
@@ -51,7 +51,7 @@ class Desk:
 
     def take(self) -> Job | None:
         """The one job there is to do, if any."""
-        jobs = self.agenda.take(8)
+        jobs = self.queue.take(8)
         assert len(jobs) <= 1
         return jobs[0] if jobs else None
 
@@ -65,7 +65,7 @@ class Desk:
     def do(self, *, generation: int = 1, requested_at: str = "", every: timedelta | None = QUARTER) -> Job:
         """Run the pass that must be due now, to its end."""
         job = self.start()
-        self.agenda.ended(job, PassEnd(generation, requested_at, self.time.wall + every if every else None))
+        self.queue.ended(job, PassEnd(generation, requested_at, self.time.wall + every if every else None))
         return job
 
 

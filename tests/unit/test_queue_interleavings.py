@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
 from mfa_operator.scheduling.due import PassEnd
 from mfa_operator.scheduling.queue import Job
-from tests.unit.desk import QUARTER, REF, Desk, body
+from tests.unit.queue_harness import QUARTER, REF, QueueHarness, body
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -20,7 +20,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk()
+        self.harness = QueueHarness()
         self.version = 0
         self.uid = 0
         self.live: dict[str, Any] | None = None
@@ -68,18 +68,18 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.undelivered)
     @rule()
     def deliver(self) -> None:
-        self.desk.agenda.notice(*self.undelivered.pop(0))
+        self.harness.queue.notice(*self.undelivered.pop(0))
 
     @rule()
     def list_anew(self) -> None:
         """A watch that lost its place: all events before it are lost, the list is complete."""
         self.undelivered.clear()
-        self.desk.agenda.listed([self.live] if self.live else [], self.desk.agenda.known())
+        self.harness.queue.listed([self.live] if self.live else [], self.harness.queue.known())
 
     @precondition(lambda self: self.job is None)
     @rule()
     def start(self) -> None:
-        self.job = self.desk.take()
+        self.job = self.harness.take()
         self.seen = self.state()
 
     @precondition(lambda self: self.job is not None)
@@ -89,17 +89,17 @@ class Interleavings(RuleBasedStateMachine):
         job, self.job = self.job, None
         if fails or (job.due and self.seen is None):
             # A policy that is not found makes a pass fail, whether it was deleted or the answer was wrong.
-            self.desk.agenda.failed(job, OSError("away"))
+            self.harness.queue.failed(job, OSError("away"))
             return
         _, generation, asked = self.seen or ("", 0, "")
-        due = self.desk.time.wall + QUARTER
-        self.desk.agenda.ended(job, PassEnd(generation, asked, due) if job.due else None)
+        due = self.harness.time.wall + QUARTER
+        self.harness.queue.ended(job, PassEnd(generation, asked, due) if job.due else None)
         if job.due and job.due.fresh:
             self.served = self.seen
 
     @rule(minutes=st.integers(1, 20))
     def wait(self, minutes: int) -> None:
-        self.desk.time.passes(timedelta(minutes=minutes))
+        self.harness.time.passes(timedelta(minutes=minutes))
 
     @invariant()
     def a_policy_is_never_lost(self) -> None:
@@ -107,16 +107,16 @@ class Interleavings(RuleBasedStateMachine):
         if self.undelivered or self.job:
             return
         if self.live is None:
-            assert self.desk.agenda.known() == {}
+            assert self.harness.queue.known() == {}
         else:
-            assert self.desk.agenda.known() == {REF: str(self.uid)}
-            assert self.desk.agenda.wait() is not None
+            assert self.harness.queue.known() == {REF: str(self.uid)}
+            assert self.harness.queue.wait() is not None
 
     @invariant()
     def what_a_person_did_is_served_by_a_fresh_pass(self) -> None:
         if self.undelivered or self.job or self.live is None or self.served == self.state():
             return
-        (entry,) = self.desk.agenda._entries.values()
+        (entry,) = self.harness.queue._entries.values()
         assert entry.due
         assert entry.due.fresh
 
