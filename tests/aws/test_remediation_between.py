@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.enums import EventReason, FindingState, RefusalReason, RemediationState
+from mfa_operator.aws.writes import MAX_SLOW_CHECKS
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.kube.cluster import ObjectGone
 from mfa_operator.scheduling.due import PassAbandoned
@@ -128,6 +129,48 @@ def test_the_operators_own_rules_hold_up_to_the_call(
     run(ready, stop)
     assert moment in ready.steps
     assert untouched(ready, account)
+
+
+def later(harness: RemediationHarness, happens: Callable[[], object]) -> Callable[[], None]:
+    """An answer that takes a minute, in which something happens."""
+
+    def change() -> None:
+        harness.clock.advance(MINUTE)
+        happens()
+
+    return change
+
+
+@pytest.mark.parametrize("remediation", [REMOVE, QUARANTINE], ids=["removal", "quarantine"])
+@pytest.mark.parametrize("name", STOPS)
+def test_an_edit_during_a_slow_check_of_the_user_counts(
+    ready: RemediationHarness, account: Account, remediation: dict[str, object], name: str
+) -> None:
+    """The policy was read a minute before: what it said then is no ground to act on."""
+    ready.policy(account, remediation=remediation)
+    ready.at("ListMFADevices answered", later(ready, lambda: STOPS[name](ready, account)))
+    run(ready, name)
+    assert "ListMFADevices answered" in ready.steps
+    assert untouched(ready, account)
+
+
+def test_a_password_given_during_a_slow_check_stays(ready: RemediationHarness, account: Account) -> None:
+    ready.at("ListMFADevices", later(ready, lambda: new_profile(ready, account)))
+    ready.run()
+    assert untouched(ready, account)
+    assert ready.record(account, "alice").reason == RefusalReason.NOT_PUBLISHED_YET
+
+
+def test_who_can_only_be_checked_slowly_is_not_acted_on(ready: RemediationHarness, account: Account) -> None:
+    for _ in range(MAX_SLOW_CHECKS):
+        ready.at("ListMFADevices answered", later(ready, lambda: None))
+    ready.run()
+    assert untouched(ready, account)
+    record = ready.record(account, "alice")
+    assert record.state == RemediationState.FAILED
+    assert "CheckTooSlow" in record.message
+    ready.run()
+    assert not account.existing_user("alice").has_password
 
 
 def test_an_edit_is_reported_and_the_next_pass_plans_by_it(ready: RemediationHarness, account: Account) -> None:

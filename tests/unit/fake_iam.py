@@ -47,6 +47,9 @@ class Clock:
     def utc_now(self) -> datetime:
         return self.moment.replace(microsecond=0)
 
+    def seconds(self) -> float:
+        return self.moment.timestamp()
+
     def advance(self, by: timedelta) -> None:
         self.moment += by
 
@@ -58,6 +61,7 @@ class Clock:
             patch.setattr("mfa_operator.aws.collect.utc_moment", self.utc_moment)
             patch.setattr("mfa_operator.aws.collect.utc_now", self.utc_now)
             patch.setattr("mfa_operator.aws.lookups.utc_now", self.utc_now)
+            patch.setattr("mfa_operator.aws.writes.seconds_since_boot", self.seconds)
             yield
 
 

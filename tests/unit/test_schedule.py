@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mfa_operator.api.conversion import rfc3339
@@ -51,6 +51,13 @@ class TestFirstDue:
 
     def test_a_policy_that_never_had_a_pass_is_due_now(self) -> None:
         assert first(status(last=None, due=None, observed=0)) == Due(NOW, Cause.CREATED, fresh=True)
+
+    @given(st.one_of(st.text(max_size=40), st.floats().map(repr), st.integers().map(str)))
+    @example("1e17")
+    @example("-1e17")
+    def test_whatever_an_annotation_says_it_ends_no_process(self, asked: str) -> None:
+        """Whoever may edit one policy writes it, and it is read while all policies are listed."""
+        assert first(status(), requested_at=asked).cause in (Cause.REQUESTED, Cause.INTERVAL)
 
     def test_a_spec_edited_while_nobody_watched_is_due_now(self) -> None:
         assert first(status(), generation=4) == Due(NOW, Cause.SPEC_CHANGED, fresh=True)

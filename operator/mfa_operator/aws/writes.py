@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mfa_operator.aws.errors import EXPIRED_CODES, AwsFailure, Throttled, TimedOut
+from mfa_operator.clock import seconds_since_boot
 from mfa_operator.scheduling.due import PassAbandoned
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,11 @@ MAX_REQUESTS = 12
 """Requests of one change, failed or not: more than any change needs. Somebody is undoing what we do."""
 FIRST_PAUSE = 1.0
 """Seconds at most before the second try; doubles with each try, and half of it is chance."""
+MAX_CHECK_SECONDS = 10.0
+"""How long a check may take. What it read first is as old as that when the request goes out; what is older is read
+again."""
+MAX_SLOW_CHECKS = 3
+"""Checks of one change that took longer, after which it is given up until the next pass."""
 LOST_ANSWERS = ("ReadTimeoutError", "ConnectionClosedError", "HTTPClientError", "ResponseParserError")
 
 
@@ -64,9 +70,11 @@ def carry_out(
     """Send request after request until `next_write` has none, each after `check` found nothing against it.
 
     `next_write` looks at what is there and gives the next request towards the goal. `check` gives None, or what stands
-    against the change: it ends there. Raises PassAbandoned, and whatever `check` raises; AwsFailure ends in the result.
+    against the change: it ends there. A check that took too long is made again. Raises PassAbandoned, and whatever
+    `check` raises; AwsFailure ends in the result.
     """
     ending: Ending[T] = Ending()
+    slow = 0
     for _ in range(MAX_REQUESTS):
         try:
             write = next_write()
@@ -76,9 +84,18 @@ def carry_out(
             return ending
         if write is None:
             return ending
+        begun = seconds_since_boot()
         ending.stopped = check()
         if ending.stopped is not None:
             return ending
+        if (seconds := seconds_since_boot() - begun) > MAX_CHECK_SECONDS:
+            slow += 1
+            logger.info("%s: the check before it took %.0f s; checking again", write.operation, seconds)
+            if slow == MAX_SLOW_CHECKS:
+                ending.error = _too_slow(write.operation)
+                ending.errors.append(ending.error)
+                return ending
+            continue
         try:
             write.send()
         except AwsFailure as error:
@@ -94,6 +111,15 @@ def carry_out(
     ending.error = AwsFailure("Repeated", "TooManyRequests", f"still not done after {MAX_REQUESTS} requests")
     ending.errors.append(ending.error)
     return ending
+
+
+def _too_slow(operation: str) -> TimedOut:
+    return TimedOut(
+        operation,
+        "CheckTooSlow",
+        f"not sent: {MAX_SLOW_CHECKS} checks before it took more than {MAX_CHECK_SECONDS:.0f} s each, and what they"
+        " read may have changed since; AWS, the API server or the operator itself is slow",
+    )
 
 
 def outcome_unknown(error: AwsFailure) -> bool:

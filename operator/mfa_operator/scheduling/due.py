@@ -124,7 +124,8 @@ def _asks_for_pass(requested_at: str, status: PolicyStatus) -> bool:
 
 def _moment(text: str) -> datetime | None:
     """The time that a text means: RFC 3339 or, as `date +%s` gives it, seconds since 1970; None where it is neither."""
-    with contextlib.suppress(ValueError, OverflowError):
+    # OSError: the system's own word for a year that it cannot count to.
+    with contextlib.suppress(ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(float(text), UTC)
     with contextlib.suppress(ValueError):
         moment = datetime.fromisoformat(text)
