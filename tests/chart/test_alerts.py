@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -27,9 +26,9 @@ from tests.chart.alert_cases import (
     remediations,
 )
 from tests.chart.helm import CHART
+from tests.chart.promtool_cases import RULES, Scenario, expect, run
 
 REPOSITORY = Path(__file__).parents[2]
-RULES = REPOSITORY / "deploy" / "prometheus" / "rules.yaml"
 BY_NAME = {alert.name: alert for alert in ALERTS}
 # keep_firing_for is ten minutes, and a missing sample is looked for in the last five.
 RESOLVED_AFTER = 17
@@ -42,64 +41,6 @@ SEVERITY = {"MfaRemediationFailing": "warning", "MfaRemediationRefused": "warnin
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 ALERT_RULES = [rule for rule in ALL_RULES if "alert" in rule]
-
-
-class Scenario:
-    """One case for promtool: series minute by minute, and at which minutes which alerts fire."""
-
-    def __init__(self, name: str, alert: str) -> None:
-        self.name, self._alert = name, alert
-        self._series: list[dict[str, str]] = []
-        self._checks: list[dict[str, Any]] = []
-
-    def series(self, name: str, labels: Labels, samples: Sequence[float | str | None]) -> Scenario:
-        """Samples from minute 0 on; None is none, "stale" the marker of a series that is gone."""
-        text = " ".join("_" if sample is None else str(sample) for sample in samples)
-        self._series.append({"series": selector(name, labels), "values": text})
-        return self
-
-    def firing(self, minutes: Sequence[int], *labels: Labels) -> Scenario:
-        """At each of these minutes the alert fires with just these label sets."""
-        expr = f'ALERTS{{alertname="{self._alert}", alertstate="firing"}}'
-        for minute in minutes:
-            fixed = {"alertname": self._alert, "alertstate": "firing"}
-            samples = [{"labels": selector("ALERTS", {**fixed, **each}), "value": 1} for each in labels]
-            self._checks.append({"expr": expr, "eval_time": f"{minute}m", "exp_samples": samples})
-        return self
-
-    def only(self, minutes: Sequence[int], *alerts: Labels) -> Scenario:
-        """At each of these minutes just these alerts fire, whatever their names."""
-        for minute in minutes:
-            samples = [{"labels": selector("ALERTS", {**each, "alertstate": "firing"}), "value": 1} for each in alerts]
-            self._checks.append(
-                {"expr": 'ALERTS{alertstate="firing"}', "eval_time": f"{minute}m", "exp_samples": samples}
-            )
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "interval": "1m",
-            "input_series": self._series,
-            "promql_expr_test": self._checks,
-        }
-
-
-def selector(name: str, labels: Labels) -> str:
-    pairs = ", ".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
-    return f"{name}{{{pairs}}}"
-
-
-def run(promtool: Path, directory: Path, *scenarios: Scenario | dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    cases = [each.to_dict() if isinstance(each, Scenario) else each for each in scenarios]
-    file = directory / "cases.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": cases}))
-    return subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
-
-
-def expect(promtool: Path, directory: Path, *scenarios: Scenario) -> None:
-    done = run(promtool, directory, *scenarios)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def minutes(values: Values, count: int, begin: int = 0) -> list[float | str | None]:
@@ -226,120 +167,6 @@ def test_no_operator_at_all_is_down_and_a_waiting_replica_is_not(promtool: Path,
     pair = Scenario("pair", name).series("mfa_operator_leader", {"pod": "a"}, [1] * 60)
     pair.series("mfa_operator_leader", {"pod": "b"}, [0] * 60).firing(range(60))
     expect(promtool, tmp_path, nothing, other, gone, pair)
-
-
-OTHER_CLUSTER = {"cluster": "us-1"}
-
-
-class World:
-    """A scenario with whole policies in it: every series that the alerts of an audit go by."""
-
-    def __init__(self, name: str, length: int) -> None:
-        self.scenario, self.length = Scenario(name, ""), length
-        for cluster in (CLUSTER, OTHER_CLUSTER):
-            self.scenario.series("mfa_operator_leader", {**cluster, "pod": "a"}, [1] * length)
-
-    def policy(
-        self,
-        name: str,
-        accounts: Sequence[str],
-        *,
-        failing: Sequence[str] = (),
-        ready: bool | None = None,
-        suspended: bool = False,
-        cluster: Labels = CLUSTER,
-    ) -> World:
-        """One policy every 15 minutes; the accounts that fail, and all of a suspended one, were audited at minute 0."""
-        policy = {**cluster, "policy_namespace": "security", "policy": name, "pod": "a"}
-        is_ready = ready if ready is not None else not suspended and set(failing) != set(accounts)
-        for metric, value in (
-            ("mfa_policy_ready", int(is_ready)),
-            ("mfa_policy_suspended", int(suspended)),
-            ("mfa_policy_interval_seconds", 900),
-        ):
-            self.scenario.series(metric, policy, [value] * self.length)
-        for account_id in accounts:
-            labels = {**policy, "account_id": account_id}
-            still = account_id in failing or not is_ready
-            times: list[float | str | None] = [0 if still else minute * 60 for minute in range(self.length)]
-            self.scenario.series("mfa_policy_account_up", labels, [int(account_id not in failing)] * self.length)
-            for metric in ("last_success", "credential_report"):
-                self.scenario.series(f"mfa_policy_{metric}_timestamp_seconds", labels, times)
-            for state in ("violating", "overdue", "unknown"):
-                self.scenario.series("mfa_policy_users", {**labels, "state": state}, [0] * self.length)
-        return self
-
-
-def ids(count: int, begin: int = 0) -> list[str]:
-    return [f"{number:012}" for number in range(begin, begin + count)]
-
-
-def many(cluster: Labels = CLUSTER) -> Labels:
-    return {**cluster, "alertname": "MfaManyAccountsFailing", "severity": "critical"}
-
-
-def unreachable(account_id: str, cluster: Labels = CLUSTER) -> Labels:
-    names = {"alertname": "MfaAccountUnreachable", "severity": "warning", "policy_namespace": "security"}
-    return {**cluster, **names, "account_id": account_id}
-
-
-def not_served(policy: str) -> Labels:
-    names = {"alertname": "MfaPolicyNotServed", "severity": "warning", "policy_namespace": "security"}
-    return {**CLUSTER, **names, "policy": policy}
-
-
-class TestOneCauseIsOneAlert:
-    def test_a_failing_account(self, promtool: Path, tmp_path: Path) -> None:
-        """However long it lasts, and however many policies of the namespace name the account."""
-        one = World("one", 700).policy("a", ids(10), failing=ids(1)).policy("b", ids(5), failing=ids(1))
-        expect(promtool, tmp_path, one.scenario.only([29]).only([45, 120, 690], unreachable(ids(1)[0])))
-
-    def test_the_only_account_of_a_policy(self, promtool: Path, tmp_path: Path) -> None:
-        one = World("one", 700).policy("a", ids(1), failing=ids(1)).policy("b", ids(5, 1))
-        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")))
-
-    def test_a_broken_role_of_the_operator(self, promtool: Path, tmp_path: Path) -> None:
-        """300 accounts of 30 policies: one alert, from the first minute on."""
-        storm = World("storm", 200)
-        for number in range(30):
-            accounts = ids(10, number * 10)
-            storm.policy(f"p{number}", accounts, failing=accounts)
-        expect(promtool, tmp_path, storm.scenario.only([9]).only([12, 45, 199], many()))
-
-    def test_many_of_many_and_few_of_few(self, promtool: Path, tmp_path: Path) -> None:
-        """Two failing accounts of four are two alerts; twenty of three hundred are one."""
-        few = World("few", 60).policy("a", ids(4), failing=ids(2))
-        few.scenario.only([50], *map(unreachable, ids(2)))
-        most = World("twenty", 60).policy("a", ids(300), failing=ids(20))
-        most.scenario.only([50], many())
-        expect(promtool, tmp_path, few.scenario, most.scenario)
-
-    def test_policies_that_overlap_count_an_account_once(self, promtool: Path, tmp_path: Path) -> None:
-        """Two failing accounts of three policies are two, not six; one that a policy audits is up."""
-        two = World("two", 60)
-        for name in "abc":
-            two.policy(name, ids(4), failing=ids(2))
-        two.scenario.only([50], *map(unreachable, ids(2)))
-        roles = World("roles", 60).policy("a", ids(4), failing=ids(3)).policy("b", ids(4))
-        roles.scenario.only([50], *map(unreachable, ids(3)))
-        expect(promtool, tmp_path, two.scenario, roles.scenario)
-
-    def test_a_storm_in_one_cluster_silences_no_other(self, promtool: Path, tmp_path: Path) -> None:
-        both = World("both", 60).policy("a", ids(10), failing=ids(10))
-        both.policy("a", ids(10), failing=ids(1), cluster=OTHER_CLUSTER)
-        expect(promtool, tmp_path, both.scenario.only([50], many(), unreachable(ids(1)[0], OTHER_CLUSTER)))
-
-    def test_a_policy_that_is_invalid_now(self, promtool: Path, tmp_path: Path) -> None:
-        """What its last good pass showed gets older; one alert says why."""
-        one = World("invalid", 700).policy("a", ids(3), ready=False).policy("b", ids(4, 3))
-        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")))
-
-    def test_suspending_a_policy_pages_nobody(self, promtool: Path, tmp_path: Path) -> None:
-        """Neither for its accounts that failed before, nor for what gets old; after a day an info says so."""
-        asleep = World("asleep", 1500).policy("a", ids(3), failing=ids(3), suspended=True).policy("b", ids(4, 3))
-        names = {"alertname": "MfaPolicySuspended", "severity": "info", "policy_namespace": "security", "policy": "a"}
-        asleep.scenario.only(range(0, 1440, 45)).only([1445], {**CLUSTER, **names})
-        expect(promtool, tmp_path, asleep.scenario)
 
 
 @pytest.mark.parametrize(("leads", "left"), [(1, True), (0, False)])
