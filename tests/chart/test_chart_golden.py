@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,28 @@ def test_a_change_of_the_access_rules_restarts_nothing(helm: Helm) -> None:
     before, after = (helm.objects({**NO_CRDS, "access": [{"accounts": [account]}]}) for account in ("1*", "2*"))
     assert one(before, "ConfigMap", "-access") != one(after, "ConfigMap", "-access")
     assert one(before, "Deployment") == one(after, "Deployment")
+
+
+def test_another_role_of_the_service_account_rolls_the_pods(helm: Helm) -> None:
+    """IRSA's webhook reads the annotation when a pod is made, and never again."""
+
+    def pod_template(annotations: dict[str, str]) -> Any:
+        objects = helm.objects({**NO_CRDS, "serviceAccount": {"annotations": annotations}})
+        return one(objects, "Deployment")["spec"]["template"]
+
+    first, second = ({"eks.amazonaws.com/role-arn": f"arn:aws:iam::999988887777:role/{name}"} for name in ("a", "b"))
+    templates = [pod_template(annotations) for annotations in ({}, first, second)]
+    assert all(one != other for one, other in combinations(templates, 2))
+    assert pod_template(first) == templates[1]
+
+
+@pytest.mark.parametrize("page", ["quick-start", "aws-setup"])
+def test_the_documented_flag_gives_the_service_account_its_role(helm: Helm, page: str) -> None:
+    text = (CHART.parents[2] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (flag,) = re.findall(r"--set-string '(serviceAccount\.annotations[^']+)'", text)
+    account = one(helm.objects(NO_CRDS, "--set-string", flag), "ServiceAccount")
+    role = "arn:aws:iam::999988887777:role/mfa-operator-controller"
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": role}
 
 
 def test_openshifts_ids_are_left_to_it(helm: Helm) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mfa_sandbox.aws import EmbeddedAws
-from tests.fixtures.operator import Policies, StartOperator
+from tests.fixtures.operator import Policies, StartOperator, eventually
 
 PROD, TEST, CLOSED = "111122223333", "222233334444", "333344445555"
 
@@ -59,3 +59,30 @@ def test_three_accounts_one_denied(aws: EmbeddedAws, start_operator: StartOperat
     assert operator.samples("mfa_policy_users", **labels, account_id=CLOSED) == {}
     assert {event["reason"] for event in policies.events()} == {"NewViolations", "AccountFailed"}
     assert operator.terminate() == 0
+
+
+def test_missing_credentials_name_the_restart_that_helps(
+    aws: EmbeddedAws, start_operator: StartOperator, policies: Policies
+) -> None:
+    """The role was made after the pods, which have no credentials: the status says how to restart them."""
+    aws.world.account(PROD).user("bob", password=True, mfa=["virtual"])
+    prefix = "kubectl -n mfa-operator exec deploy/mfa-operator --"
+    without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "MFA_OPERATOR_COMMAND_PREFIX": prefix}
+    operator = start_operator(environment=without)
+    policies.apply("console-mfa", accounts=[{"id": PROD, "roleArn": role(PROD)}])
+    status = policies.wait_for_pass("console-mfa")
+
+    [account] = status["accounts"]
+    assert account["reason"] == "CredentialsMissing"
+    restart = "restart the pods: kubectl -n mfa-operator rollout restart deploy/mfa-operator"
+    [ready] = [condition for condition in status["conditions"] if condition["type"] == "Ready"]
+    # An Event follows the status that it is about.
+    [event] = eventually(lambda: policies.events("AccountFailed", "console-mfa"), "the Event")
+    for message in (account["message"], ready["message"], event["note"]):
+        assert "no credentials" in message
+        assert restart in message
+    assert operator.terminate() == 0
+
+    start_operator()
+    policies.request_pass("console-mfa")
+    assert [account["state"] for account in policies.status("console-mfa")["accounts"]] == ["Audited"]

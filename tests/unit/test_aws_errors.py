@@ -23,9 +23,11 @@ from mfa_operator.aws.errors import (
     failure,
 )
 
+WEB_IDENTITY = "AssumeRoleWithWebIdentity"
 
-def client_error(code: str, message: str = "words") -> boto.ClientError:
-    return boto.ClientError({"Error": {"Code": code, "Message": message}}, "ListUsers")
+
+def client_error(code: str, message: str = "words", operation: str = "ListUsers") -> boto.ClientError:
+    return boto.ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,16 @@ def test_an_error_is_told_apart_by_what_it_means(
     assert found.operation == "ListUsers"
     assert str(found).startswith(f"ListUsers: {found.code}: ")
     assert "\n" not in str(found)
+
+
+def test_a_service_accounts_token_that_gets_no_role_is_missing_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under IRSA botocore fetches credentials within any call; it must not read as a refusal by the member role."""
+    role = "arn:aws:iam::999988887777:role/mfa-operator-controller"
+    monkeypatch.setenv("AWS_ROLE_ARN", role)
+    found = failure("AssumeRole", client_error("AccessDenied", f"Not authorized: sts:{WEB_IDENTITY}", WEB_IDENTITY))
+    assert type(found) is CredentialsMissing
+    assert role in found.message
+    assert type(failure("AssumeRole", client_error("Throttling", operation=WEB_IDENTITY))) is Throttled
 
 
 CANONICAL = """The request signature we calculated does not match the signature you provided. Check your AWS Secret \

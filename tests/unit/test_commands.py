@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from mfa_operator.api.policy import Account
-from mfa_operator.reporting.commands import release_command
+from mfa_operator.reporting.commands import release_command, restart_command
 
 ID = "111122223333"
 ROLE = f"arn:aws:iam::{ID}:role/mfa-operator"
@@ -30,3 +30,9 @@ def test_what_is_too_long_for_an_event_is_left_to_the_reader() -> None:
     account = Account(id=ID, role_arn=f"arn:aws:iam::{ID}:role/{'p/' * 200}r", external_id="x" * 1224)
     command = release_command(account)
     assert command == f"mfa-operator release --account {ID} --role-arn ROLE_ARN --external-id EXTERNAL_ID --all"
+
+
+def test_the_pods_to_restart_are_those_that_the_prefix_names() -> None:
+    assert restart_command(EXEC) == "kubectl -n mfa-operator rollout restart deploy/mfa-operator"
+    for unknown in ("", "docker exec 'mfa-operator", "kubectl -n mfa-operator exec mfa-operator-0 --"):
+        assert restart_command(unknown) == "kubectl -n NAMESPACE rollout restart deploy/NAME"

@@ -14,6 +14,8 @@ AwsFailure
 
 from __future__ import annotations
 
+import os
+
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
@@ -39,6 +41,8 @@ THROTTLING_CODES = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"}
 )
 NOT_FOUND_CODES = frozenset({"NoSuchEntity", "NoSuchEntityException"})
+_WEB_IDENTITY = "AssumeRoleWithWebIdentity"
+"""What botocore calls first under IRSA, whichever call it needs the credentials for."""
 
 
 class AwsFailure(Exception):
@@ -111,6 +115,14 @@ def failure(operation: str, error: Exception) -> AwsFailure:
     if isinstance(error, boto.ClientError):
         details = error.response["Error"]
         code, message = details.get("Code", "Unknown"), details.get("Message", "")
+        if error.operation_name == _WEB_IDENTITY and code not in THROTTLING_CODES:
+            role = os.environ.get("AWS_ROLE_ARN", "of AWS_ROLE_ARN")
+            return CredentialsMissing(
+                operation,
+                code,
+                f"no credentials: the service account's token does not get the role {role}: {message} "
+                "(that role's trust policy: issuer, audience, namespace and service account)",
+            )
         kinds: tuple[tuple[frozenset[str], type[AwsFailure]], ...] = (
             (DENIED_CODES, Denied),
             (THROTTLING_CODES, Throttled),
@@ -122,7 +134,9 @@ def failure(operation: str, error: Exception) -> AwsFailure:
             operation, code, message, status=answer.get("HTTPStatusCode", 0), retries=answer.get("RetryAttempts", 0)
         )
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
-        return CredentialsMissing(operation, type(error).__name__, f"{error}; set AWS credentials as for any AWS SDK")
+        return CredentialsMissing(
+            operation, type(error).__name__, f"no credentials: {error}; set AWS credentials as for any AWS SDK"
+        )
     if isinstance(error, boto.ProfileNotFound | boto.NoRegionError | boto.ParamValidationError):
         return AwsFailure(operation, type(error).__name__, str(error))
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError):

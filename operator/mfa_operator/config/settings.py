@@ -96,7 +96,7 @@ class EventSettings:
 
     command_prefix: str = ""
     """What stands before the commands that Events name, such as `kubectl -n mfa-operator exec deploy/mfa-operator --`:
-    member roles trust the operator's own role, and often nobody else."""
+    member roles trust the operator's own role, and often nobody else. It also says which pods to restart."""
     runbook_base_url: str = RUNBOOK_BASE_URL
     """Where the pages of docs/runbooks are that Events link to, without a slash at its end."""
 

@@ -5,7 +5,7 @@ The operator's passes and the commands without a cluster say the same of the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import AccountReason, ErrorReason
@@ -33,6 +33,13 @@ class AccountFailure:
     def status(self, account: Account, before: AccountStatus | None) -> AccountStatus:
         """The account's entry in MfaPolicy.status; `before` is the entry of the last pass."""
         return failed_account(account, before, denied=self.denied, reason=self.reason, message=self.message)
+
+    def with_restart(self, command: str) -> AccountFailure:
+        """The same, with the command that restarts the operator's pods where that can help."""
+        if self.reason is not AccountReason.CREDENTIALS_MISSING:
+            return self
+        advice = "pods get the credentials of IRSA and Pod Identity when they start; if the role came later, restart"
+        return replace(self, message=f"{self.message}; {advice} the pods: {command}")
 
 
 def account_failure(error: Exception) -> AccountFailure:

@@ -18,12 +18,14 @@ from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, ReportStatus
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, StoredReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
+from mfa_operator.reporting.commands import restart_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import account_events, finding_events
 from mfa_operator.scheduling.due import PassAbandoned
@@ -72,7 +74,7 @@ class PolicyPass:
         now: datetime,
         fresh: bool,
         interval_override: timedelta | None,
-        runbooks: str,
+        events: EventSettings,
     ) -> None:
         self.policy = policy
         self._cluster = cluster
@@ -83,7 +85,7 @@ class PolicyPass:
         self._remediator = remediator
         self._now = now
         self._fresh = fresh
-        self._runbooks = runbooks
+        self._events = events
         self._interval_override = interval_override
         self._before = {account.id: account for account in policy.status.accounts}
 
@@ -147,7 +149,7 @@ class PolicyPass:
             report, stored = self._remediator.act(self.policy, account, audit, stored, self._now)
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
-        for note in finding_events(before, report, self._runbooks):
+        for note in finding_events(before, report, self._events.runbook_base_url):
             self._cluster.emit(self.policy, note)
         return report
 
@@ -167,7 +169,7 @@ class PolicyPass:
     def _failed(
         self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
     ) -> AccountOutcome:
-        failure = account_failure(error)
+        failure = account_failure(error).with_restart(restart_command(self._events.command_prefix))
         label = f"{self.policy.ref} account {account.id}"
         if failure.unexpected:
             logger.error("%s failed unexpectedly", label, exc_info=error)

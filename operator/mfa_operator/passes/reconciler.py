@@ -125,7 +125,7 @@ class Reconciler:
             now=now,
             fresh=fresh and cause != Cause.CREATED,
             interval_override=self._interval_override,
-            runbooks=self._events.runbook_base_url,
+            events=self._events,
         )
         outcomes = one_pass.run(self._accounts, self._width)
         reports = {outcome.status.id: outcome.report for outcome in outcomes if outcome.report}

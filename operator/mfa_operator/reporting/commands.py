@@ -1,7 +1,8 @@
-"""Commands that Events tell people to run, whole, so that they can be pasted. Pure."""
+"""Commands that Events and status name, complete, so that they can be pasted. Pure."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -9,6 +10,16 @@ from mfa_operator.api.policy import Account
 
 MAX_ROLE, MAX_EXTERNAL_ID = 200, 64
 """Characters; what is longer is left for the reader to fill in: an Event's note holds 1,024 bytes."""
+
+
+def restart_command(prefix: str) -> str:
+    """The command that restarts the operator's pods.
+
+    `prefix` names them, as `kubectl -n NAMESPACE exec deploy/NAME --` does; otherwise the reader fills them in.
+    """
+    found = re.fullmatch(r"\s*(kubectl\b.*?) exec (deploy/\S+).*", prefix)
+    kubectl, deployment = found.groups() if found else ("kubectl -n NAMESPACE", "deploy/NAME")
+    return f"{kubectl} rollout restart {deployment}"
 
 
 def release_command(account: Account, users: Sequence[str] = (), *, prefix: str = "") -> str:
