@@ -21,7 +21,7 @@ ROLE = ("AssumeRole", "GetCallerIdentity")
 LISTS = ("ListUsers", "ListVirtualMFADevices")
 REPORT = ("GenerateCredentialReport", "GetCredentialReport")
 LIVE = ("GetLoginProfile", "ListMFADevices", "ListUserTags")
-KINDS = ("throttling", "internal", "html_502", "reset", "unparsable_200")
+KINDS = ("throttling", "internal", "html_502", "reset", "unparsable_200", "xhtml_200")
 # Every operation with some kinds, every kind with some operations.
 PAIRS = list(zip((*ROLE, *LISTS, *REPORT, *LIVE) * 2, cycle(KINDS), strict=False))
 PAIRS_LIVE = list(zip(LIVE * 2, cycle(KINDS), strict=False))
@@ -69,6 +69,7 @@ def test_what_goes_wrong_twice_is_asked_again_and_nobody_notices(
         ("html_502", AwsFailure, AccountReason.ERROR, ErrorReason.OTHER),
         ("reset", TimedOut, AccountReason.TIMEOUT, ErrorReason.TIMEOUT),
         ("unparsable_200", AwsFailure, AccountReason.ERROR, ErrorReason.OTHER),
+        ("xhtml_200", AwsFailure, AccountReason.ERROR, ErrorReason.OTHER),
     ],
 )
 def test_a_storm_fails_the_account_with_its_reason_after_a_bounded_number_of_calls(

@@ -311,7 +311,7 @@ def test_a_move_to_a_path_that_tags_may_exempt_is_not_guessed_about(
 
 
 @pytest.mark.parametrize("operation", ["GetUser", "GetLoginProfile", "ListMFADevices", "ListUserTags"])
-@pytest.mark.parametrize("kind", ["access_denied", "throttling", "unparsable_200"])
+@pytest.mark.parametrize("kind", ["access_denied", "throttling", "unparsable_200", "xhtml_200"])
 def test_who_cannot_be_looked_at_is_not_acted_on(
     harness: RemediationHarness, account: Account, operation: str, kind: str
 ) -> None:

@@ -123,7 +123,7 @@ class TestAnswers:
         assert len(ready.events(EventReason.CONSOLE_ACCESS_REMOVED)) == 1
         assert sum(call.executed for call in ready.aws.calls.select("DeleteLoginProfile")) == 1
 
-    @pytest.mark.parametrize("kind", ["internal", "html_502", "reset", "unparsable_200"])
+    @pytest.mark.parametrize("kind", ["internal", "html_502", "reset", "unparsable_200", "xhtml_200"])
     def test_where_nobody_knows_the_intent_stays_and_is_tried_again(
         self, ready: RemediationHarness, account: Account, kind: str
     ) -> None:

@@ -70,7 +70,17 @@ def test_no_write_leaves_a_process_that_does_not_lead(
 
 
 @pytest.mark.parametrize(
-    "fault", ["throttling", "internal", "html_502", "reset", "executed_answer_lost", "unparsable_200", "expired_token"]
+    "fault",
+    [
+        "throttling",
+        "internal",
+        "html_502",
+        "reset",
+        "executed_answer_lost",
+        "unparsable_200",
+        "xhtml_200",
+        "expired_token",
+    ],
 )
 def test_a_write_that_fails_is_not_sent_again(aws: EmbeddedAws, session: OpenSession, fault: str) -> None:
     """It may have been carried out, and seconds later the user may be another person than the one it was meant for."""

@@ -11,7 +11,7 @@ send it once: botocore would repeat it on its own, seconds later, when another r
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.parsers import ResponseParserError
 
 from mfa_operator import __version__
 
@@ -104,6 +105,7 @@ class Clients:
                 client = make(service, region_name=region, config=config, **keys)
                 before_send = self._check if writes else _refuse_writes
                 client.meta.events.register(f"before-send.{service}", before_send)
+                client.meta.events.register(f"before-parse.{service}", _refuse_other_answers)
                 client.meta.events.register(f"response-received.{service}", self._count)
                 if not own:
                     client.meta.events.register(f"before-sign.{service}", _sign)
@@ -135,6 +137,16 @@ def _refuse_writes(event_name: str, **rest: object) -> None:  # noqa: ARG001 - b
     """Without this, a new kind of call could go out unchecked, and again and again."""
     if changes_something(_operation(event_name)):
         raise RuntimeError(f"{_operation(event_name)} changes something: it must go out on a client for writes")
+
+
+def _refuse_other_answers(event_name: str, response_dict: Mapping[str, Any], **rest: object) -> None:  # noqa: ARG001 - botocore's hook
+    """A page of a proxy may be XML, too: botocore takes any for AWS's word that a change was made.
+
+    Raises ResponseParserError, as for a page that is not XML.
+    """
+    operation = _operation(event_name)
+    if response_dict["status_code"] < 300 and f"<{operation}Response".encode() not in response_dict["body"][:1024]:
+        raise ResponseParserError(f"this is no answer to {operation}: {bytes(response_dict['body'][:100])!r}")
 
 
 def _sign(request: AWSRequest, **rest: object) -> None:  # noqa: ARG001 - botocore's hook

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mfa_operator.api.enums import DeviceType
-from mfa_operator.aws.errors import NotFound
+from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.sessions import AccountSession
 from mfa_operator.clock import utc_now
 from mfa_operator.evaluation.devices import device_type
@@ -105,7 +105,10 @@ def _pages(session: AccountSession, operation: str, question: Callable[..., Any]
         yield page
         if not page.get("IsTruncated"):
             return
-        more = {"Marker": page["Marker"]}
+        before, more = more, {"Marker": page.get("Marker")}
+        if not more["Marker"] or more == before:
+            # Asked for once more, the same page would come for ever.
+            raise AwsFailure(operation, "InvalidAnswer", "more is to come, and the answer does not say from where on")
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -19,6 +19,7 @@ class FaultKind(StrEnum):
     RESET = "reset"  # the connection is reset, nothing was executed
     DELAY = "delay"  # answers rightly, but late
     UNPARSABLE_200 = "unparsable_200"  # a page that is not XML at all, nothing was executed
+    XHTML_200 = "xhtml_200"  # a page that is XML, too, nothing was executed
     EXECUTED_ANSWER_LOST = "executed_answer_lost"  # executed, then the connection is reset
     NO_SUCH_ENTITY = "no_such_entity"  # 404
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - 403, no secret
@@ -43,6 +44,11 @@ _PAGES = {
     ),
     FaultKind.UNPARSABLE_200: Answer(
         200, b"<!DOCTYPE html><html><body>Please sign in to the network<br></body></html>", "text/html"
+    ),
+    FaultKind.XHTML_200: Answer(
+        200,
+        b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body>Please sign in</body></html>',
+        "application/xhtml+xml",
     ),
 }
 
@@ -75,7 +81,7 @@ class Fault:
         match self.kind:
             case FaultKind.DELAY | FaultKind.EXECUTED_ANSWER_LOST:
                 return None
-            case FaultKind.HTML_502 | FaultKind.UNPARSABLE_200:
+            case FaultKind.HTML_502 | FaultKind.UNPARSABLE_200 | FaultKind.XHTML_200:
                 return _PAGES[self.kind]
             case FaultKind.RESET:
                 raise DropConnectionError
