@@ -24,7 +24,7 @@ def test_a_policy_synced_twice_shows_no_drift(
     kubectl: Kubectl, namespace: str, aws: EmbeddedAws, start_operator: StartOperator, policies: Policies, manager: str
 ) -> None:
     aws.world.account(ID).user("alice", password=True)
-    manifest = f"{MINIMAL.read_text()}      roleArn: arn:aws:iam::{ID}:role/mfa-operator\n"
+    manifest = MINIMAL.read_text(encoding="utf-8")
     sync = ["-n", namespace, "apply", "--server-side", f"--field-manager={manager}", "-f", "-"]
     kubectl(*sync, input=manifest)
     before = policies.get("console-mfa")["metadata"]

@@ -45,8 +45,9 @@ def load(path: Path) -> dict[str, Any]:
 class Stack:
     """A template with parameters, before anything is made of it."""
 
-    def __init__(self, template: Mapping[str, Any], **parameters: str) -> None:
-        self.template = template
+    def __init__(self, template: Mapping[str, Any], where: Mapping[str, str] = PSEUDO, /, **parameters: str) -> None:
+        """`where` gives the pseudo parameters: partition, account and region of the stack."""
+        self.template, self.where = template, where
         declared = template.get("Parameters", {})
         if unknown := set(parameters) - set(declared):
             raise ValueError(f"no such parameters: {sorted(unknown)}")
@@ -102,8 +103,8 @@ class Stack:
     def _reference(self, name: str) -> Any:
         if name == "AWS::NoValue":
             return NO_VALUE
-        if name in PSEUDO:
-            return PSEUDO[name]
+        if name in self.where:
+            return self.where[name]
         if name in self.parameters:
             return self.parameters[name]
         if name in self.template["Resources"]:

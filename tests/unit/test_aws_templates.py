@@ -215,6 +215,8 @@ def test_one_more_principal_can_be_trusted(external_id: str) -> None:
         {"OperatorPrincipalArn": OPERATOR, "ExternalId": "a b"},
         {"OperatorPrincipalArn": OPERATOR, "ExternalId": "x"},
         {"OperatorPrincipalArn": OPERATOR, "RoleName": "a/b"},
+        {"OperatorPrincipalArn": OPERATOR, "RolePath": "security"},
+        {"OperatorPrincipalArn": OPERATOR, "RolePath": "/*/"},
     ],
 )
 def test_parameters_that_would_trust_too_many_are_refused(wrong: dict[str, str]) -> None:
@@ -239,7 +241,7 @@ def test_the_operators_own_role_can_only_assume_member_roles(identity: dict[str,
             "Sid": "AssumeMemberRoles",
             "Effect": "Allow",
             "Action": ["sts:AssumeRole", "sts:TagSession"],
-            "Resource": f"arn:{PARTITION}:iam::*:role/{role['RoleName']}",
+            "Resource": f"arn:{PARTITION}:iam::*:role{role['Path']}{role['RoleName']}",
         }
     ]
 
@@ -338,4 +340,5 @@ def test_terraform_has_the_modes_names_and_trust_of_cloudformation() -> None:
         "external_id": MEMBER_ROLE["Parameters"]["ExternalId"]["Default"],
         "mode": MEMBER_ROLE["Parameters"]["Mode"]["Default"],
         "role_name": MEMBER_ROLE["Parameters"]["RoleName"]["Default"],
+        "role_path": MEMBER_ROLE["Parameters"]["RolePath"]["Default"],
     }

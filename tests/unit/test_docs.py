@@ -40,7 +40,7 @@ OTHERS_WORDS = {
     *("NoSuchEntity", "ServiceFailure", "BoolIfExists"),
     # Parameters of the templates, which tests/unit/test_aws_setup_docs.py compares
     *("AdditionalPrincipalArn", "ClusterArn", "ClusterName", "OperatorPrincipalArn"),
-    "QuarantineAndRemoveConsoleAccess",
+    *("MemberRoleName", "MemberRolePath", "QuarantineAndRemoveConsoleAccess", "RoleName", "RolePath"),
 }
 """Words in CamelCase that others have made; whatever is in none of our lists has to be here, with its origin."""
 

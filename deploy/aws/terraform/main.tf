@@ -21,6 +21,7 @@ locals {
 
 resource "aws_iam_role" "this" {
   name               = var.role_name
+  path               = var.role_path
   description        = "Assumed by mfa-operator to see who can sign in to the console without MFA"
   assume_role_policy = local.trust
   tags               = merge(var.tags, { managed-by = "mfa-operator" })

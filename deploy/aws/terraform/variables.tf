@@ -52,6 +52,17 @@ variable "role_name" {
   }
 }
 
+variable "role_path" {
+  description = "The role's path, the same in every account, such as /security/. MemberRolePath of operator-role.yaml has to be the same."
+  type        = string
+  default     = "/"
+
+  validation {
+    condition     = can(regex("^/([\\w+=,.@-]{1,64}/){0,7}$", var.role_path))
+    error_message = "/ or a path such as /security/."
+  }
+}
+
 variable "tags" {
   description = "Further tags of the role."
   type        = map(string)
