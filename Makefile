@@ -11,7 +11,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --durations=10
 
-.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image image-test release-check lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image images image-test release-check lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2}'
@@ -76,8 +76,20 @@ dashboard-picture: $(VENV)/.installed-bench  ## Draw docs/images/dashboard.png: 
 IMAGE ?= mfa-operator:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/mfa_operator/__init__.py)
 BUILDER ?= $(shell command -v buildah || command -v docker || echo docker)
 
-image:  ## Build the image with buildah or docker; IMAGE=name:tag, ARGS="--build-arg PYTHON_IMAGE=…@sha256:…"
+image:  ## Build the image for this machine's architecture with buildah or docker; IMAGE=name:tag, ARGS="--build-arg PYTHON_IMAGE=…@sha256:…"
 	$(BUILDER) build $(ARGS) --build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) -t $(IMAGE) -f Dockerfile .
+
+PLATFORMS ?= linux/amd64,linux/arm64
+
+images:  ## Build the image for amd64 and arm64 and push both under one name; IMAGE=registry/name:tag
+	@case "$(IMAGE)" in */*:*) ;; *) echo "IMAGE=$(IMAGE) names no registry and tag to push to: IMAGE=registry.example.com/mfa-operator:0.1.0" >&2; exit 2;; esac
+ifeq ($(notdir $(BUILDER)),buildah)
+	if $(BUILDER) manifest exists $(IMAGE); then $(BUILDER) manifest rm $(IMAGE); fi
+	$(BUILDER) build $(ARGS) --platform $(PLATFORMS) --manifest $(IMAGE) --build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) -f Dockerfile .
+	$(BUILDER) manifest push --all $(IMAGE) docker://$(IMAGE)
+else
+	$(BUILDER) buildx build $(ARGS) --platform $(PLATFORMS) --push --build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) -t $(IMAGE) -f Dockerfile .
+endif
 
 image-test: setup  ## Build and start the image; PYTHON_IMAGE or BASE_ROOTFS name another base (see tests/image)
 	$(BIN)/pytest tests/image -s $(ARGS)

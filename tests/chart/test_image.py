@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from mfa_operator import __version__
@@ -59,6 +61,74 @@ def test_what_is_copied_is_let_in_by_dockerignore() -> None:
     names = {name if name.startswith(whole) else name.split("/")[0] for line in copied for name in line.split()}
     assert names == allowed
     assert "*" in ignored
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A program that notes how it was called: there is no engine where the tests run."""
+
+    program: Path
+    calls: Path
+
+    def make(self, image: str, **variables: str) -> tuple[int, list[list[str]]]:
+        """Exit status of `make images` with it, and the arguments of its calls."""
+        self.calls.write_text("")
+        given = [f"{name}={value}" for name, value in variables.items()]
+        command = ["make", "--no-print-directory", "images", f"IMAGE={image}", f"BUILDER={self.program}", *given]
+        status = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode
+        return status, [line.split() for line in self.calls.read_text().splitlines()]
+
+
+def builder(directory: Path, name: str) -> Builder:
+    program, calls = directory / name, directory / "calls"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    program.chmod(0o755)
+    return Builder(program, calls)
+
+
+IMAGE = "registry.example.com:5000/mfa-operator:0.1.0"
+PLATFORMS = "linux/amd64,linux/arm64"
+
+
+def test_one_target_builds_and_pushes_both_architectures_with_docker(tmp_path: Path) -> None:
+    status, (build,) = builder(tmp_path, "docker").make(IMAGE, ARGS="--build-arg=PYTHON_IMAGE=base")
+    assert status == 0
+    assert build[:3] == ["buildx", "build", "--build-arg=PYTHON_IMAGE=base"]
+    assert build[build.index("--platform") + 1] == PLATFORMS
+    assert build[build.index("-t") + 1] == IMAGE
+    assert {"--push", "VERSION=0.1.0"} < set(build)
+
+
+def test_one_target_builds_and_pushes_both_architectures_with_buildah(tmp_path: Path) -> None:
+    """A list of an earlier build is removed first: buildah would add to it."""
+    status, calls = builder(tmp_path, "buildah").make(IMAGE)
+    assert status == 0
+    assert [call[:2] for call in calls] == [
+        ["manifest", "exists"],
+        ["manifest", "rm"],
+        ["build", "--platform"],
+        ["manifest", "push"],
+    ]
+    build, push = calls[2:]
+    assert build[2] == PLATFORMS
+    assert build[build.index("--manifest") + 1] == IMAGE
+    assert push[2:] == ["--all", IMAGE, f"docker://{IMAGE}"]
+
+
+def test_without_a_registry_nothing_is_built_for_both(tmp_path: Path) -> None:
+    status, calls = builder(tmp_path, "docker").make("mfa-operator:0.1.0")
+    assert status != 0
+    assert calls == []
+
+
+def test_a_release_has_the_architectures_of_the_target() -> None:
+    """It builds each on a machine of its own, so that nothing is emulated."""
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "release.yaml").read_text(encoding="utf-8"))
+    included = workflow["jobs"]["image"]["strategy"]["matrix"]["include"]
+    assert [f"linux/{each['arch']}" for each in included] == PLATFORMS.split(",")
+    index = next(step["run"] for step in workflow["jobs"]["publish-image"]["steps"] if step.get("id") == "push")
+    for each in included:
+        assert f'"$image@${each["arch"]}"' in index
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,17 @@ def alerts() -> set[str]:
 
 
 @cache
+def printed_columns() -> frozenset[str]:
+    """The headings of `kubectl get mfap` and `kubectl get mfar`."""
+    found = set()
+    for path in (ROOT / "deploy" / "crds").glob("*.yaml"):
+        (version,) = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]["versions"]
+        columns = [each["name"] for each in version["additionalPrinterColumns"] if not each.get("priority")]
+        found.add(" ".join(["NAME", *(name.upper() for name in columns)]))
+    return frozenset(found)
+
+
+@cache
 def words_of_the_api() -> frozenset[str]:
     """Kinds, states and reasons of ours, alerts, operations of IAM and STS."""
     kinds = (found for found in vars(enums).values() if isinstance(found, type) and issubclass(found, StrEnum))
@@ -177,6 +188,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pages
 def test_commands_and_flags_exist(page: Path) -> None:
     assert [problem for words in calls(page, PROGRAM) if (problem := problem_of_call(words))] == []
+
+
+def test_the_readme_has_every_command() -> None:
+    table = re.findall(r"^\| `mfa-operator (\w+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(table) == sorted(cli.list_commands(click.Context(cli)))
+
+
+@pages
+def test_columns_are_those_of_the_crds(page: Path) -> None:
+    """What `kubectl get` prints: the columns of priority 0, in their order, and no others."""
+    headings = re.findall(r"^NAME +[A-Z -]+$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [found for found in headings if " ".join(found.split()) not in printed_columns()] == []
 
 
 @pages
