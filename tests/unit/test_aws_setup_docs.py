@@ -79,6 +79,13 @@ def test_the_table_of_modes_is_that_of_the_templates() -> None:
     assert f"`{mode['Default']}` (default)" in TEXT
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_arns_of_the_quarantines_policies_can_be_pasted(page: Path) -> None:
+    """With the path: IAM finds no policy without it."""
+    found = re.findall(r"arn:aws:iam::\w+:policy(\S+quarantine\S*)", page.read_text(encoding="utf-8"))
+    assert set(found) <= {f"{quarantine_document.PATH}{variant}" for variant in Variant}
+
+
 def test_names_and_reasons_are_those_of_the_code() -> None:
     assert all(f"`{variant}`" in TEXT for variant in Variant)
     assert f"`{quarantine_document.PATH}`" in TEXT

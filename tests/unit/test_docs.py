@@ -71,7 +71,7 @@ def console(page: Path) -> list[str]:
 
 
 def calls(page: Path, program: str) -> list[list[str]]:
-    """Calls of a program, as a shell would split them: without what stands before the program and after a pipe."""
+    """Calls of a program, in a pod too, as a shell splits them: without variables before and a pipe after it."""
     found = []
     for command in console(page):
         lexer = shlex.shlex(command.partition(" | ")[0], posix=True)
@@ -83,6 +83,8 @@ def calls(page: Path, program: str) -> list[list[str]]:
             continue
         while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
             del words[0]
+        if words[:1] == ["kubectl"] and "exec" in words and "--" in words:
+            del words[: words.index("--") + 1]
         if words and words[0] == program:
             found.append(words[1:])
     return found
@@ -193,6 +195,22 @@ def test_commands_and_flags_exist(page: Path) -> None:
 def test_the_readme_has_every_command() -> None:
     table = re.findall(r"^\| `mfa-operator (\w+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(table) == sorted(cli.list_commands(click.Context(cli)))
+
+
+@pages
+def test_words_that_must_be_read_twice_are_avoided(page: Path) -> None:
+    """Word play and old words, which non-native readers on call stumble over."""
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"(?i)\b(?:anew|mend(?:s|ed|ing)?|told|brakes?|troubles?|without fear)\b", text) == []
+
+
+def test_what_a_steady_pass_costs_is_one_number_with_its_condition() -> None:
+    """The one that bench/README.md has measured."""
+    deploy = [ROOT / "deploy" / "examples" / "multi-account.yaml", ROOT / "deploy" / "crds" / "mfapolicies.yaml"]
+    texts = [" ".join(path.read_text(encoding="utf-8").replace("#", "").split()) for path in (*PAGES, *deploy)]
+    found = [words for text in texts for words in re.findall(r"pass takes (\S+) (?:AWS )?calls (.{35})", text)]
+    assert len(found) >= 5
+    assert set(found) == {("3", "for an account of up to 1,000 users")}
 
 
 @pages

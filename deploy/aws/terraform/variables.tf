@@ -1,5 +1,5 @@
 variable "operator_principal_arn" {
-  description = "ARN of the operator's own role (output RoleArn of operator-role.yaml). It must exist already; when it is made anew, apply this module again, because IAM keeps the identity of the role and not its name."
+  description = "ARN of the operator's own role (output RoleArn of operator-role.yaml). It must exist already. When it is deleted and made again, apply this module again: IAM keeps the identity of the role and not its name."
   type        = string
 
   validation {
@@ -20,7 +20,7 @@ variable "external_id" {
 }
 
 variable "additional_principal_arn" {
-  description = "ARN of one more role or user that may assume the role, with the same external id: whoever is on call and has to lift a quarantine or look at a plan from a laptop. Empty trusts the operator alone; its pod can be used instead (kubectl exec)."
+  description = "ARN of one more role or user that may assume the role, with the same external id: whoever is on call and has to lift a quarantine or see a plan from a laptop. Empty trusts the operator alone; its pod can be used instead (kubectl exec)."
   type        = string
   default     = ""
 
@@ -31,7 +31,7 @@ variable "additional_principal_arn" {
 }
 
 variable "mode" {
-  description = "What the role may do beyond looking. The operator's settings and the MfaPolicy decide what happens; this decides what can."
+  description = "What the role may do beyond reading. The operator's settings and the MfaPolicy decide what happens; this decides what can."
   type        = string
   default     = "Audit"
 
