@@ -103,7 +103,7 @@ ALERTS = (
         ACCOUNT,
         (users("unknown"),),
         fires_after=60,
-        text=("2 users of account 111122223333 could not be looked at",),
+        text=("2 users of account 111122223333 could not be checked",),
     ),
     Alert(
         "MfaExemptionExpiring",

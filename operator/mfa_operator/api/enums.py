@@ -30,7 +30,7 @@ class RootRequirement(StrEnum):
 
 
 class DeviceType(StrEnum):
-    """Kind of an MFA device, told by the form of its serial number."""
+    """Kind of an MFA device, from the form of its serial number."""
 
     VIRTUAL = "Virtual"
     SECURITY_KEY = "SecurityKey"
@@ -77,7 +77,7 @@ class FindingReason(StrEnum):
     LOOKUP_DENIED = "LookupDenied"
     """AWS refused to answer about this user."""
     LOOKUP_FAILED = "LookupFailed"
-    """AWS could not answer about this user: throttled, timed out, an answer that makes no sense."""
+    """AWS could not answer about this user: throttled, timed out, an invalid answer."""
     NOT_VISIBLE_YET = "NotVisibleYet"
     """IAM lists the user but does not find it yet: it is eventually consistent."""
     STALE = "Stale"
