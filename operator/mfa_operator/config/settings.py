@@ -66,7 +66,7 @@ class AccessSettings:
     file: Path | None = None
     """YAML with access rules, read again when it changes; None: audit everything, remediate nothing."""
     remediation: bool = True
-    """False: the emergency brake; nothing is remediated, whatever the file says."""
+    """False: nothing is remediated, whatever the file says."""
 
 
 @dataclass(frozen=True, slots=True)
