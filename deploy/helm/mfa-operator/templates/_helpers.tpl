@@ -98,6 +98,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 
+{{/* A namespace whose policies are watched and may audit: the first that a rule names without wildcards. */}}
+{{- define "mfa-operator.exampleNamespace" -}}
+{{- $watched := .Values.watchNamespaces | default list }}
+{{- $example := "" }}
+{{- range (include "mfa-operator.accessRules" . | fromYaml).access }}
+{{- range .namespaces }}
+{{- if and (not $example) (not (regexMatch "[*?[]" .)) (or (not $watched) (has . $watched)) }}{{ $example = . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- $example | default (first (concat $watched (list (include "mfa-operator.namespace" .)))) }}
+{{- end }}
+
 {{- define "mfa-operator.hasDisruptionBudget" -}}
 {{- $wanted := .Values.podDisruptionBudget.enabled }}
 {{- if kindIs "bool" $wanted }}{{ if $wanted }}true{{ end }}{{ else if gt (int .Values.replicas) 1 }}true{{ end }}
