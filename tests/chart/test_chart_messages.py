@@ -17,7 +17,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a typo further down": ({"serviceAccount": {"annotation": {}}}, "additional properties 'annotation' not allowed"),
     "too many at once": ({"maxConcurrentAccounts": 500}, "at '/maxConcurrentAccounts': maximum: got 500, want 256"),
     "a log format": ({"logs": {"format": "xml"}}, "at '/logs/format': value must be one of 'json', 'text'"),
-    "a remediation that is neither on nor off": ({"remediation": "dry-run"}, "at '/remediation': value must be one of 'on', 'off'"),
+    "a remediation that is neither on nor off": (
+        {"remediation": "dry-run"},
+        "at '/remediation': value must be one of 'on', 'off'",
+    ),
     "an action that is none": (
         {"access": [{"remediation": "Delete"}]},
         "at '/access/0/remediation': value must be one of 'None', 'QuarantineUntilMfa', 'RemoveConsoleAccess'",
