@@ -129,6 +129,33 @@ def test_of_many_that_see_it_run_out_one_gets_it(
     assert [each.lease.try_to_hold() for each in waiting].count(True) == 1
 
 
+@pytest.mark.parametrize("how", ["deleted", "emptied"])
+def test_who_takes_the_lease_away_by_hand_makes_no_second_leader(
+    pair: tuple[Replica, Replica], api: ApiClient, how: str
+) -> None:
+    """The holder learns of it at its next renewal only."""
+    first, second = pair
+    leases = CoordinationV1Api(api)
+    if how == "deleted":
+        leases.delete_namespaced_lease("mfa-operator", "default")
+    else:
+        edited = leases.read_namespaced_lease("mfa-operator", "default")
+        edited.spec.holder_identity = None
+        leases.replace_namespaced_lease("mfa-operator", "default", edited)
+    while first.acts:
+        assert not second.lease.try_to_hold()
+        pass_time(1, first, second)
+    pass_time(DURATION - RENEW, second)
+    assert second.lease.try_to_hold()
+
+
+def test_a_holder_whose_lease_was_deleted_keeps_it(pair: tuple[Replica, Replica], api: ApiClient) -> None:
+    first, second = pair
+    CoordinationV1Api(api).delete_namespaced_lease("mfa-operator", "default")
+    assert first.lease.try_to_hold()
+    assert not second.lease.try_to_hold()
+
+
 def test_one_that_is_given_back_is_free_at_once(pair: tuple[Replica, Replica]) -> None:
     first, second = pair
     first.lease.release()

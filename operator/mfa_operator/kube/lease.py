@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = (2.0, 3.0)
 """Seconds to connect and to wait for an answer: a try must end well before the renewal is due."""
+GIVEN_BACK_SECONDS = 1
+"""Duration that stands in a Lease without a holder that its holder has given back, as client-go has it."""
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
@@ -68,6 +70,8 @@ class Lease:
         self._seen: tuple[str | None, str | None] = (None, None)
         """uid and resourceVersion of the Lease as it was read last."""
         self._unchanged_since = 0.0
+        self._holder, self._free_at = "", 0.0
+        """Who was seen to hold it last, and when, by the clock, they no longer can."""
         self._logged = ""
 
     def __str__(self) -> str:
@@ -130,7 +134,9 @@ class Lease:
                 lease = self._read()
                 if lease.spec and lease.spec.holder_identity == self.identity:
                     # client-go's way of saying that nobody holds it.
-                    lease.spec = V1LeaseSpec(lease_duration_seconds=1, lease_transitions=lease.spec.lease_transitions)
+                    lease.spec = V1LeaseSpec(
+                        lease_duration_seconds=GIVEN_BACK_SECONDS, lease_transitions=lease.spec.lease_transitions
+                    )
                     self._replace(lease)
             except CallFailed as error:
                 logger.info("the Lease %s is left to run out: %s", self, error.message)
@@ -156,6 +162,9 @@ class Lease:
         except CallFailed as error:
             if error.status != NOT_FOUND:
                 raise
+            # Whoever held it when somebody deleted it may not know yet that it is gone.
+            if self._renewed is None and self._clock() < self._free_at:
+                raise _HeldByAnother(f"{self._holder}, and deleted by somebody") from None
             lease = V1Lease(metadata=V1ObjectMeta(name=self.name), spec=self._spec(V1LeaseSpec()))
             _call(self._api.create_namespaced_lease, self.namespace, lease)
             return
@@ -176,8 +185,13 @@ class Lease:
         if seen != self._seen:
             self._seen, self._unchanged_since = seen, self._clock()
         lives_for = max(self._duration, float(known.lease_duration_seconds or 0))
-        if known.holder_identity and self._clock() - self._unchanged_since < lives_for:
-            raise _HeldByAnother(known.holder_identity)
+        if known.holder_identity:
+            self._holder, self._free_at = known.holder_identity, self._unchanged_since + lives_for
+        elif known.lease_duration_seconds == GIVEN_BACK_SECONDS:
+            self._free_at = 0.0
+        # Else somebody has edited it: whoever held it may not know yet.
+        if self._clock() < self._free_at:
+            raise _HeldByAnother(self._holder)
 
     def _spec(self, known: V1LeaseSpec) -> V1LeaseSpec:
         """What the Lease says once it is ours."""
