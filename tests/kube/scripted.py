@@ -14,7 +14,7 @@ class Reply(NamedTuple):
 
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
-    body: bytes = b'{"metadata": {}, "items": []}'
+    body: bytes = b'{"kind": "MfaPolicyList", "metadata": {}, "items": []}'
     hang: bool = False
 
 

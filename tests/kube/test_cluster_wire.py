@@ -89,6 +89,10 @@ class TestWaiting:
             Reply(headers={"Content-Type": "text/html"}, body=b"<h1>Log in first</h1>"),
             Reply(headers={"Content-Type": "image/png"}),
             Reply(body=b"[]"),
+            Reply(body=b"{}"),
+            Reply(body=b'{"kind": "Status", "metadata": {}, "message": "Log in first"}'),
+            Reply(body=b'{"kind": "MfaPolicyList", "metadata": {}, "items": null}'),
+            Reply(body=b'{"kind": "MfaPolicy", "metadata": {}}'),
             Reply(status=502, headers={"Content-Type": "text/html"}, body=b"<h1>Bad gateway</h1>"),
             Reply(status=500, body=json.dumps({"message": 7}).encode()),
             Reply(status=500, body=b"[]"),
@@ -100,6 +104,10 @@ class TestWaiting:
             "login page",
             "picture",
             "no object",
+            "empty object",
+            "another object",
+            "no items",
+            "no uid",
             "gateway",
             "odd status",
             "odd failure",
@@ -111,7 +119,7 @@ class TestWaiting:
         assert server.requests == 3
 
     def test_a_list_whose_second_page_always_expires_ends(self, scripted: Scripted) -> None:
-        first_page = Reply(body=b'{"metadata": {"continue": "more"}, "items": []}')
+        first_page = Reply(body=b'{"kind": "MfaPolicyList", "metadata": {"continue": "more"}, "items": []}')
         cluster, server, _ = scripted(*[first_page, Reply(410)] * 100)
         with pytest.raises(ClusterUnavailable, match="changed faster than they could be read"):
             list(cluster.list_policies(None))

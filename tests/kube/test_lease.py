@@ -140,6 +140,7 @@ def test_who_takes_the_lease_away_by_hand_makes_no_second_leader(
         leases.delete_namespaced_lease("mfa-operator", "default")
     else:
         edited = leases.read_namespaced_lease("mfa-operator", "default")
+        assert edited.spec
         edited.spec.holder_identity = None
         leases.replace_namespaced_lease("mfa-operator", "default", edited)
     while first.acts:

@@ -86,7 +86,7 @@ class KubernetesCalls:
         self, resource: Resource, namespace: str | None, *, labels: str, limit: int, token: str = ""
     ) -> dict[str, Any]:
         """One page of a list, the first where `token` is empty; namespace None: of all namespaces."""
-        query = (
+        query: dict[str, Any] = (
             {"limit": limit} | ({"label_selector": labels} if labels else {}) | ({"_continue": token} if token else {})
         )
         if namespace is None:
@@ -112,10 +112,18 @@ class KubernetesCalls:
             call,
             namespace=namespace,
             name=name,
+            deletes=True,
             body={"preconditions": {"uid": uid, "resourceVersion": version}},
         )
 
-    def _once(self, resource: Resource, call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client has no types
+    def _once(
+        self,
+        resource: Resource,
+        call: Callable[..., Any],
+        *,
+        deletes: bool = False,
+        **arguments: Any,  # noqa: ANN401 - the client has no types
+    ) -> dict[str, Any]:
         try:
             body, _status, headers = call(
                 group=resource.group,
@@ -129,8 +137,9 @@ class KubernetesCalls:
             raise call_failed(error) from error
         except (urllib3.exceptions.HTTPError, OSError, ConfigException, json.JSONDecodeError, UnicodeError) as error:
             raise CallFailed(NO_ANSWER, f"{type(error).__name__}: {error}") from error
-        if not isinstance(body, dict):
-            raise CallFailed(NO_ANSWER, f"the answer is no object: {str(body)[:100]!r}")
+        if not isinstance(body, dict) or not (deletes or _answers(resource, body)):
+            # A proxy's word, most often. Of a list without its items nobody may conclude that there are none.
+            raise CallFailed(NO_ANSWER, f"this is no answer about {resource.plural}: {str(body)[:100]!r}")
         if warning := headers.get("Warning"):
             self._warn(resource, warning)
         return body
@@ -140,6 +149,16 @@ class KubernetesCalls:
         if resource not in self._warned:
             self._warned.add(resource)
             logger.warning("the API server warns about %s: %s", resource.plural, error_text(warning))
+
+
+def _answers(resource: Resource, body: dict[str, Any]) -> bool:
+    """Whether it is an object of the resource, or a list of them."""
+    match body:
+        case {"kind": kind, "metadata": {"uid": str()}}:
+            return bool(kind == resource.kind)
+        case {"kind": kind, "metadata": dict(), "items": list()}:
+            return bool(kind == f"{resource.kind}List")
+    return False
 
 
 def call_failed(error: ApiException) -> CallFailed:
