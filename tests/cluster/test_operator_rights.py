@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from mfa_sandbox.aws import Account
+from tests.controlplane import ControlPlane
 from tests.fixtures.operator import RBAC, OperatorProcess, Policies, eventually
 from tests.fixtures.shared_operator import SharedOperator, named
 
@@ -49,6 +50,15 @@ class Limited:
 
     operator: OperatorProcess
     policies: Policies
+    control_plane: ControlPlane
+
+    def refused_watches(self) -> int:
+        """How often the operator was refused a watch of this namespace."""
+        path = f"/namespaces/{self.policies.namespace}/mfapolicies?"
+        return sum(
+            event["verb"] == "watch" and path in event["requestURI"] and event["responseStatus"]["code"] == 403
+            for event in self.control_plane.audit_events()
+        )
 
     def account(self, policy: str, account_id: str) -> dict[str, Any]:
         accounts: list[dict[str, Any]] = self.policies.status(policy).get("accounts", [])
@@ -119,7 +129,9 @@ def world(module_shared: SharedOperator, tmp_path_factory: pytest.TempPathFactor
     one_for_all = launch(home, *side_by_side)
     limited = {
         right: Limited(
-            launch(namespace, namespace) if right in OWN_PROCESS else one_for_all, Policies(kubectl, namespace)
+            launch(namespace, namespace) if right in OWN_PROCESS else one_for_all,
+            Policies(kubectl, namespace),
+            shared.control_plane,
         )
         for right, namespace in namespaces.items()
     }
@@ -186,7 +198,8 @@ def never_leads(one: Limited) -> bool:
 
 def unaware_of_news(one: Limited) -> bool:
     one.policies.apply("late", accounts=[{"id": KEPT}])
-    eventually(lambda: "attempt #4" in one.operator.log, "kopf tries for the fourth time")
+    before = one.refused_watches()
+    eventually(lambda: one.refused_watches() >= before + 3, "kopf tries for the third time")
     return not one.policies.status("late")
 
 

@@ -86,6 +86,14 @@ def test_an_outage_is_one_line_and_its_end_another(contact: WatchContact, caplog
     ] * 2
 
 
+def test_a_refusal_says_what_the_api_server_says(contact: WatchContact, caplog: pytest.LogCaptureFixture) -> None:
+    contact.asked(PATH, stream=True)
+    contact.answered(PATH, stream=True, status=403, message='cannot watch resource "mfapolicies"')
+    assert [record.getMessage() for record in caplog.records] == [
+        'the watch of mfapolicies cannot connect: HTTP status 403: cannot watch resource "mfapolicies"'
+    ]
+
+
 def test_a_token_that_has_run_out_is_no_news(contact: WatchContact, caplog: pytest.LogCaptureFixture) -> None:
     contact.asked(PATH, stream=True)
     contact.answered(PATH, stream=True, status=401)

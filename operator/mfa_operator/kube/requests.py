@@ -163,15 +163,20 @@ def _answers(resource: Resource, body: dict[str, Any]) -> bool:
 
 def call_failed(error: ApiException) -> CallFailed:
     """What the API server answered, as CallFailed."""
-    try:
-        message = str(json.loads(error.body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        message = str(error.body or error.reason)
+    message = answer_message(error.body) or str(error.reason)
     status = int(error.status or NO_ANSWER)
     # The API server's own limit has a status of its own; etcd's limit (1.5 MiB) and gRPC's (2 MiB) come as 500.
     if status == 500 and ("request is too large" in message or "message larger than max" in message):
         status = TOO_LARGE
     return CallFailed(status, message, _retry_after(error))
+
+
+def answer_message(body: str | bytes | None) -> str:
+    """What the API server says in the body of an error; the body itself where that is not the API server's."""
+    try:
+        return str(json.loads(body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace") if isinstance(body, bytes) else body or ""
 
 
 def _retry_after(error: ApiException) -> float:

@@ -15,6 +15,7 @@ from kubernetes.client import ApiClient
 
 from mfa_operator.api.enums import GROUP, VERSION
 from mfa_operator.config.settings import ClusterSettings
+from mfa_operator.kube.requests import answer_message
 from mfa_operator.scheduling.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
@@ -49,13 +50,13 @@ class WatchContact:
         """A request goes out."""
         self._unanswered.setdefault((path, stream), self._monotonic())
 
-    def answered(self, path: str, *, stream: bool, status: int) -> None:
-        """The head of an answer is here."""
+    def answered(self, path: str, *, stream: bool, status: int, message: str = "") -> None:
+        """The head of an answer is here; `message` is what an error says, such as which right is missing."""
         if status == UNAUTHORIZED:
             # A token that has run out, most often: kopf asks for the new one, and ends where that is no better.
             return
         if status >= 400:
-            self.failed(f"HTTP status {status}")
+            self.failed(": ".join(filter(None, (f"HTTP status {status}", message))))
             return
         self._unanswered.pop((path, stream), None)
         self._watching |= stream
@@ -135,8 +136,10 @@ def _trace(contact: WatchContact) -> aiohttp.TraceConfig:
         contact.asked(request.url.path, stream="watch" in request.url.query)
 
     async def end(_: aiohttp.ClientSession, __: SimpleNamespace, answer: aiohttp.TraceRequestEndParams) -> None:
-        url = answer.url
-        contact.answered(url.path, stream="watch" in url.query, status=answer.response.status)
+        url, status = answer.url, answer.response.status
+        # kopf reads the whole body of an error, too: aiohttp keeps it for both.
+        message = answer_message(await answer.response.read()) if status >= 400 else ""
+        contact.answered(url.path, stream="watch" in url.query, status=status, message=message)
 
     async def fail(
         session: aiohttp.ClientSession, _: SimpleNamespace, failure: aiohttp.TraceRequestExceptionParams
