@@ -104,7 +104,7 @@ class TestPlan:
         assert [call.operation for call in aws.calls if not call.operation.startswith(READING)] == []
 
         table = run("plan", "-f", policy, "--config", rules, "--previous", previous)
-        assert "RemoveConsoleAccess: 1 of 3 findings would be acted on now" in table.stdout
+        assert "action RemoveConsoleAccess: 1 of 3 findings would be acted on now" in table.stdout
         assert "LimitReached" in table.stdout
 
     def test_without_access_rules_nothing_would_be_done(
@@ -197,8 +197,14 @@ class TestRelease:
         assert (again.returncode, again.stdout) == (0, f"nobody is under quarantine in account {quarantined.id}\n")
 
     def test_who_is_not_under_quarantine(self, quarantined: Account, run: Run, policy: Path) -> None:
-        done = run("release", "--account", quarantined.id, "-f", policy, "--user", "nobody")
-        assert (done.returncode, done.stdout) == (0, "nobody: was not under quarantine\n")
+        quarantined.user("free")
+        done = run("release", "--account", quarantined.id, "-f", policy, "--user", "free")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "free: was not under quarantine\n", "")
+
+    def test_a_name_that_no_user_has_is_an_error(self, quarantined: Account, run: Run, policy: Path) -> None:
+        done = run("release", "--account", quarantined.id, "-f", policy, "--user", "alicia", "--user", "alice")
+        assert (done.returncode, done.stdout) == (2, "alicia: failed\nalice: released\n")
+        assert done.stderr == "mfa-operator: alicia: the account has no such user\n"
 
     @pytest.mark.parametrize("who", [["--all"], ["--user", "alice"]])
     def test_a_policy_of_that_name_that_is_not_ours_is_left_alone_and_said(
@@ -249,7 +255,7 @@ class TestRelease:
             (["--account", "123", "--all"], "12 digits"),
             (["--account", "999999999999", "--all", "-f", "POLICY"], "does not name account 999999999999"),
             (["--all"], "--account"),
-            (["--all", "--account", "1"], "--account: '1' will not do; an account id is 12 digits"),
+            (["--all", "--account", "1"], "--account: invalid value '1'; an account id is 12 digits"),
             (
                 ["--all", "--account", "999999999999", "--external-id", "acme"],
                 "--external-id: is of use only with --role-arn",

@@ -75,6 +75,9 @@ In another terminal:
   export KUBECONFIG={kubeconfig}
   {kubectl} get crds
 
+The CRDs are there already: install the chart with --set crds.install=false.
+mfa-operator demo prints an embedded AWS that mfa-operator run can use here.
+
 Ctrl-C ends it and removes its files.
 """
 

@@ -158,7 +158,7 @@ def test_a_finding_has_a_row_with_what_is_wrong_since_when_and_until_when() -> N
         "LookupDenied",
         "could not be looked at: AWS refused the operator's question",
     ]
-    assert row_of(text, "erin")[-1] == "can sign in without MFA; QuarantineUntilMfa Done attached"
+    assert row_of(text, "erin")[-1] == "can sign in without MFA; QuarantineUntilMfa Done: attached"
 
 
 def test_names_are_shown_as_they_are_and_not_taken_for_markup() -> None:

@@ -123,7 +123,7 @@ def _explain(problem: str, inner: str, value: object) -> str:
         return problem
     hint = f"; {_HINTS[field]}" if field in _HINTS else ""
     if hint and "matching regex" in problem:
-        return f"{shown(value)} will not do{hint}"
+        return f"invalid value {shown(value)}{hint}"
     found = "" if repr(value) in problem else f"; found {shown(value)}"
     return f"{problem}{found}{hint}"
 
@@ -131,9 +131,9 @@ def _explain(problem: str, inner: str, value: object) -> str:
 def _decode(kind: type, value: object) -> object:
     if kind is Duration:
         if not isinstance(value, str):
-            raise ValueError(f"{shown(value)} is no duration; write it in quotes, like '15m'")
+            raise ValueError(f"invalid duration {shown(value)}; write it in quotes, like '15m'")
         if len(value) > MAX_DURATION or not _DURATION.fullmatch(value):
-            raise ValueError(f"{shown(value)} is no duration; write it like 90s, 15m, 4h or 1h30m")
+            raise ValueError(f"invalid duration {shown(value)}; write it like 90s, 15m, 4h or 1h30m")
         return Duration.parse(value)
     raise NotImplementedError(f"no conversion to {kind}")
 

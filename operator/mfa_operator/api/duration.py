@@ -27,7 +27,7 @@ class Duration:
         try:
             delta = durationpy.from_str(text)
         except (durationpy.DurationError, OverflowError) as error:
-            raise ValueError(f"{text!r} is no duration; write it like 90s, 15m, 4h or 1h30m") from error
+            raise ValueError(f"invalid duration {text!r}; write it like 90s, 15m, 4h or 1h30m") from error
         if delta < timedelta():
             raise ValueError(f"{text!r} is negative; a duration must be 0s or more")
         return cls(delta)

@@ -35,7 +35,7 @@ MAX_STALENESS, MAX_GRACE = hours(24), hours(8760)
 def _each_once(field: str, values: Iterable[str]) -> None:
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise WrongField(field, f"{twice[0]} stands here twice")
+        raise WrongField(field, f"{twice[0]} is here twice")
 
 
 def _within(field: str, value: Duration, low: Duration, high: Duration) -> None:

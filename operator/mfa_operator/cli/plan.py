@@ -123,6 +123,8 @@ def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[Pla
         users = planned[str(policy.ref)]
         console.rule(f"MfaPolicy {policy.ref}", align="left")
         acting = sum(user.acts for user in users)
-        console.print(f"{policy.spec.remediation.action}: {acting} of {len(users)} findings would be acted on now")
+        console.print(
+            f"action {policy.spec.remediation.action}: {acting} of {len(users)} findings would be acted on now"
+        )
         if users:
             console.print(tables.plan_table(users, now))

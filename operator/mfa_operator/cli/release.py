@@ -19,7 +19,7 @@ from mfa_operator.offline.policy_files import load_policy
 EPILOG = """\b
 Exit status:
   0  the quarantines named are lifted, or there was none
-  2  something could not be lifted, or not be looked at
+  2  something could not be lifted or read, or the account has no user of that name
   3  the input is bad
 
 \b

@@ -45,7 +45,7 @@ class _Namespace(click.ParamType):  # type: ignore[type-arg]  # generic in newer
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
         # RFC 1123, as the API server wants it; a pattern such as team-* would match nothing, without a word.
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
-            self.fail(f"{value!r} is no name of a namespace; patterns are not possible here.", param, ctx)
+            self.fail(f"invalid namespace name {value!r}; patterns are not possible here.", param, ctx)
         return str(value)
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
@@ -60,7 +60,7 @@ class _Address(click.ParamType):  # type: ignore[type-arg]  # generic in newer v
             return value
         parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]*)):([0-9]{1,5})", value)
         if not parts or int(parts[3]) > 65535:
-            self.fail(f"{value!r} is no address; write it like 0.0.0.0:9090, [::1]:9090 or :9090.", param, ctx)
+            self.fail(f"invalid address {value!r}; write it like 0.0.0.0:9090, [::1]:9090 or :9090.", param, ctx)
         return parts[1] or parts[2] or EVERY_ADDRESS, int(parts[3])
 
 

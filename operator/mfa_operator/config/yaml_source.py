@@ -52,7 +52,7 @@ class _Loader(_Base):  # type: ignore[valid-type, misc]  # the C loader is not i
             if kind := _KINDS.get(key.tag):
                 raise Refused(f"the key {key.value} is {kind}; keys are text: write '{key.value}'", key.start_mark)
             if key.value in seen:
-                raise Refused(f"{key.value} stands here twice", key.start_mark)
+                raise Refused(f"{key.value} is here twice", key.start_mark)
             seen.add(key.value)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return mapping

@@ -63,7 +63,7 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
 
 def _load(files: str, context: str | None, configuration: Configuration) -> None:
     if not any(Path(file).expanduser().exists() for file in files.split(os.pathsep) if file):
-        raise ConnectionSettingsError(f"there is no kubeconfig at {files}")
+        raise ConnectionSettingsError(f"there is no kubeconfig at {files}; give --kubeconfig, or set KUBECONFIG")
     try:
         load_kube_config(  # type: ignore[no-untyped-call]  # ships no types
             files, context=context, client_configuration=configuration, persist_config=False

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mfa_operator.api.conversion import prepare
-from mfa_operator.aws.errors import AwsFailure
+from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.quarantine_document import Variant
 from mfa_operator.aws.quarantine_policies import QuarantinePolicies
 from mfa_operator.aws.sessions import AccountSession
@@ -36,6 +36,7 @@ def release(session: AccountSession, users: Iterable[str] | None) -> list[Releas
         return [Released(error=str(error))]
     stopping = session.sessions.stopping
     released = [_release(quarantines, user, stopping) for user in (sorted(members) if users is None else users)]
+    released = [_no_such_user(session, each) if each.result == NOT_QUARANTINED else each for each in released]
     return [*released, *(Released(error=error) for error in foreign)]
 
 
@@ -45,6 +46,18 @@ def _release(quarantines: QuarantinePolicies, user: str, stopping: threading.Eve
     if ending.error:
         return Released(user, FAILED, str(ending.error))
     return Released(user, RELEASED if ending.sent or ending.unanswered else NOT_QUARANTINED)
+
+
+def _no_such_user(session: AccountSession, released: Released) -> Released:
+    """The same, or a failure where the account has no user of this name: most likely a typo."""
+    try:
+        session.ask("GetUser", lambda iam: iam.get_user(UserName=released.user))
+    except NotFound:
+        return Released(released.user, FAILED, "the account has no such user")
+    except AwsFailure:
+        # Who is under quarantine was read before; only the check for a typo is lost.
+        return released
+    return released
 
 
 prepare(Released)

@@ -145,7 +145,7 @@ def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
         for account in accounts
         if account.message
     ]
-    return Group(table, *messages)
+    return Group(table, *messages, "")
 
 
 def findings_table(reports: Iterable[ReportStatus], now: datetime) -> RenderableType:
@@ -293,5 +293,7 @@ def _details(finding: Finding) -> str:
     if finding.state is not FindingState.EXEMPT:
         parts.append(problem(finding))
     if finding.remediation:
-        parts.append(f"{finding.remediation.action} {finding.remediation.state} {finding.remediation.message}".strip())
+        remediation = finding.remediation
+        message = f": {remediation.message}" if remediation.message else ""
+        parts.append(f"{remediation.action} {remediation.state}{message}")
     return "; ".join(parts)
