@@ -140,6 +140,9 @@ def test_a_watch_that_is_refused_ends_the_process_and_the_next_one_carries_on(
 
 
 def test_a_short_outage_is_survived(shared: SharedOperator, proxy: ApiProxy) -> None:
+    # Of the first test in this file the operator may not have begun to lead and to watch.
+    shared.policies.apply("settled", accounts=named(shared.account()))
+    shared.policies.wait_for_pass("settled")
     lost, back = "the watch of mfapolicies cannot connect", "the watch of mfapolicies is connected again"
     before = shared.operator.log.count(lost)
     proxy.down = True
