@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 # jsonschema would load it for a format that no schema here has: it takes 1.6 s, in each process of a run.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+# A run in the background has SIGINT ignored, and so would every program that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.garbage",
