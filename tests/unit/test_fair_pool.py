@@ -67,3 +67,22 @@ def test_what_the_work_raises_reaches_who_waits_and_frees_the_place() -> None:
     with pytest.raises(ZeroDivisionError):
         pool.submit("a", lambda: 1 // 0).result(PATIENCE)
     assert pool.submit("a", lambda: 2).result(PATIENCE) == 2
+
+
+def test_a_shortage_of_threads_costs_the_calls_of_that_moment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No place is lost by it, and a call that failed does not run later, when nobody waits for it any more."""
+    pool = FairPool(2, name="test")
+    ran: list[str] = []
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        for _ in range(10):
+            refused = pool.submit("a", lambda: ran.append("refused"))
+            with pytest.raises(RuntimeError, match="new thread"):
+                refused.result(timeout=5)
+    for _ in range(5):
+        pool.submit("a", lambda: ran.append("later")).result(timeout=5)
+    assert ran == ["later"] * 5

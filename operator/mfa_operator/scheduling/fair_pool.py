@@ -31,6 +31,11 @@ class _Task(Generic[T]):
     namespace: str
     call: Callable[[], T]
     future: Future[T] = field(default_factory=Future)
+    _begun: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> bool:
+        """Whether it is the caller's to bring to its end; true once."""
+        return self._begun.acquire(blocking=False)
 
 
 class FairPool:
@@ -71,10 +76,16 @@ class FairPool:
         try:
             self._threads.submit(self._run, task)
         except RuntimeError as error:
-            # The interpreter ends and starts no more calls; nobody may wait for this one.
-            task.future.set_exception(error)
+            # The interpreter ends, or the system has no thread left. The call stands in the executor's queue all the
+            # same, and a thread may be at it already; where none is, it never begins, and its place is free again.
+            if task.begin():
+                self._running[task.namespace] -= 1
+                self._running += Counter()
+                task.future.set_exception(error)
 
     def _run(self, task: _Task[Any]) -> None:
+        if not task.begin():
+            return
         try:
             task.future.set_result(task.call())
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
