@@ -118,7 +118,7 @@ def finding(audit: Audit, user: str) -> Finding:
 
 
 def unknown(audit: Audit) -> Mapping[str, FindingReason | None]:
-    """The users that could not be looked at, and why."""
+    """The users that could not be checked, and why."""
     return {one.user: one.reason for one in audit.verdicts if one.state is UserState.UNKNOWN}
 
 

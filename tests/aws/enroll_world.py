@@ -52,10 +52,10 @@ class Phone:
 
     def __init__(self, typing: Typing) -> None:
         self._typing = typing
-        self.told: list[str] = []
+        self.notices: list[str] = []
 
     def tell(self, message: str) -> None:
-        self.told.append(message)
+        self.notices.append(message)
 
     @contextmanager
     def given(self, device: NewDevice) -> Iterator[None]:

@@ -340,7 +340,7 @@ def test_a_directory_and_no_file_at_all_are_bad_input_too(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("env", "status", "words"),
     [
-        ({"AWS_PROFILE": "nobody"}, 3, "the AWS settings are no good: The config profile (nobody) could not be found"),
+        ({"AWS_PROFILE": "nobody"}, 3, "invalid AWS settings: The config profile (nobody) could not be found"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 2, "set AWS credentials as for any AWS SDK"),
         ({"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN"}, 2, "InvalidClientTokenId"),
         ({"AWS_REGION": "mars", "AWS_DEFAULT_REGION": "mars"}, 2, "AWS has no region 'mars'"),

@@ -106,9 +106,7 @@ def test_who_cannot_be_looked_at_is_unknown_and_the_others_are_judged(
     assert states(audit) == TRUTH | dict.fromkeys(missing, UserState.UNKNOWN)
     assert {failure.error_reason for failure in audit.failures} == {ErrorReason.ACCESS_DENIED}
     assert len(audit.failures) == len(missing)
-    assert (
-        f"some users could not be looked at: {operation.removeprefix('iam:')} AccessDenied" in audit.snapshot.notes[-1]
-    )
+    assert f"some users could not be checked: {operation.removeprefix('iam:')} AccessDenied" in audit.snapshot.notes[-1]
     # The right comes back: so do the verdicts, without a word from anybody.
     account.allow_again()
     assert states(op.later(account, **SPEC)) == TRUTH

@@ -63,7 +63,7 @@ def test_a_role_leads_into_another_account(enroll: Enrolling, external_id: str) 
         ([], {"AWS_ACCESS_KEY_ID": "AKIANOBODYKNOWSTHIS0"}, "AWS does not accept the credentials", 1),
         ([], {"AWS_SECRET_ACCESS_KEY": ""}, "set AWS credentials as for any AWS SDK", 1),
         ([], {"AWS_REGION": "mars"}, "mfa-operator: AWS has no region 'mars'", 1),
-        ([], {"AWS_CONFIG_FILE": __file__}, "the AWS settings are no good: Unable to parse config file", 3),
+        ([], {"AWS_CONFIG_FILE": __file__}, "invalid AWS settings: Unable to parse config file", 3),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_is_made(

@@ -239,7 +239,7 @@ ALERTS = (
         CLUSTER,
         (Series("mfa_operator_overlooked_policies_total", CLUSTER, bad=float, good=always(1000)),),
         fires_after=2,
-        text=("policies were found with no pass to come",),
+        text=("policies were found without a scheduled pass",),
     ),
 )
 

@@ -13,7 +13,7 @@ from kubernetes.client import ApiClient
 
 from mfa_operator.api.enums import EventReason
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.kube.cluster import Backoff, Cluster, PolicyIdentity, ReadRefused, WriteRefused
+from mfa_operator.kube.cluster import Cluster, PolicyIdentity, ReadRefused, RetryPolicy, WriteRefused
 from mfa_operator.kube.connection import connect
 from mfa_operator.reporting.events import EventNote
 from tests.cluster.examples import FULL_REPORT, NAME, NOW, SPEC
@@ -32,7 +32,8 @@ def client(service_account: Path) -> Iterator[ApiClient]:
 
 @pytest.fixture
 def cluster(client: ApiClient) -> Cluster:
-    return Cluster(client, reporting_instance="mfa-operator-7d9f-x2x4k", backoff=Backoff(first=0.01), clock=lambda: NOW)
+    retry = RetryPolicy(first=0.01)
+    return Cluster(client, reporting_instance="mfa-operator-7d9f-x2x4k", retry=retry, clock=lambda: NOW)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from mfa_operator.api.enums import EventReason
 from mfa_operator.api.objects import read_policy
 from mfa_operator.api.status import Counts, PolicyStatus, ReportStatus
-from mfa_operator.kube.cluster import Backoff, Cluster, ObjectGone, PolicyIdentity, WriteRefused
+from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity, RetryPolicy, WriteRefused
 from mfa_operator.kube.connection import connect
 from mfa_operator.reporting.events import EventNote
 from tests.cluster.examples import (
@@ -45,7 +45,7 @@ def client(service_account: Path) -> Iterator[InterruptedClient]:
 
 @pytest.fixture
 def cluster(client: InterruptedClient) -> Cluster:
-    return Cluster(client, reporting_instance="mfa-operator-7d9f-x2x4k", backoff=Backoff(first=0.01))
+    return Cluster(client, reporting_instance="mfa-operator-7d9f-x2x4k", retry=RetryPolicy(first=0.01))
 
 
 @pytest.fixture

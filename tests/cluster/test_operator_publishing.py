@@ -64,7 +64,7 @@ def spec(prod: Account, closed: Account) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def status(module_shared: SharedOperator, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of the policy after its first pass, in which one user could not be looked at."""
+    """The status of the policy after its first pass, in which one user could not be checked."""
     fault = module_shared.aws.faults.add("ListMFADevices", "access_denied", user="carol", times=None)
     module_shared.policies.apply(NAME, **spec)
     found = module_shared.policies.wait_for_pass(NAME)

@@ -96,7 +96,7 @@ def connected(kube: EmbeddedKubernetes, tmp_path: Path) -> Iterator[client.ApiCl
 
 @pytest.fixture
 def cluster(connected: client.ApiClient) -> Cluster:
-    return Cluster(connected, reporting_instance="mfa-operator-0", backoff=QUICK)
+    return Cluster(connected, reporting_instance="mfa-operator-0", retry=QUICK)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mfa_operator.api.enums import EventReason, FindingState
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Finding, PolicyStatus, ReportStatus
-from mfa_operator.kube.cluster import Backoff, Cluster, PolicyIdentity
+from mfa_operator.kube.cluster import Cluster, PolicyIdentity, RetryPolicy
 from mfa_operator.reporting.events import EventNote
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from mfa_sandbox.kubernetes.faults import Failure
@@ -19,7 +19,7 @@ REF = PolicyRef("default", "console-mfa")
 ACCOUNT = "111122223333"
 REPORT = f"console-mfa-{ACCOUNT}"
 TRIES = 5
-QUICK = Backoff(first=0.01, longest_asked=0.01)
+QUICK = RetryPolicy(first=0.01, longest_asked=0.01)
 NOTE = EventNote(EventReason.NEW_VIOLATIONS, "Audit", "alice has no MFA")
 
 

@@ -13,12 +13,12 @@ from kubernetes.client import ApiClient
 
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.kube.cluster import (
-    Backoff,
     Cluster,
     ClusterUnavailable,
     ObjectGone,
     PolicyIdentity,
     ReadRefused,
+    RetryPolicy,
     WriteRefused,
 )
 from mfa_operator.kube.connection import CONNECTIONS
@@ -228,7 +228,7 @@ class TestStopping:
         self, kube: EmbeddedKubernetes, connected: ApiClient, policy: PolicyIdentity
     ) -> None:
         stopping = threading.Event()
-        cluster = Cluster(connected, reporting_instance="a", stopping=stopping, backoff=Backoff(first=60.0))
+        cluster = Cluster(connected, reporting_instance="a", stopping=stopping, retry=RetryPolicy(first=60.0))
         stopping.set()
         WRITES["policy status"].fails(kube, 503, times=None)
         with pytest.raises(ClusterUnavailable, match=r"default/console-mfa.*stopping"):
@@ -246,7 +246,7 @@ class TestStopping:
         eventually: Callable[..., None],
     ) -> None:
         stopping = threading.Event()
-        cluster = Cluster(connected, reporting_instance="a", stopping=stopping, backoff=Backoff(first=3600.0))
+        cluster = Cluster(connected, reporting_instance="a", stopping=stopping, retry=RetryPolicy(first=3600.0))
         WRITES["policy status"].fails(kube, 503, times=None)
         with ThreadPoolExecutor(1) as pool:
             writing = pool.submit(cluster.write_policy_status, policy, PolicyStatus())
@@ -290,7 +290,7 @@ class TestLeadership:
             if operation.requests(kube):
                 raise PassAbandoned
 
-        cluster = Cluster(connected, reporting_instance="a", check_before_write=check, backoff=QUICK)
+        cluster = Cluster(connected, reporting_instance="a", check_before_write=check, retry=QUICK)
         operation.fails(kube, 503)
         with pytest.raises(PassAbandoned):
             operation.call(cluster, policy)

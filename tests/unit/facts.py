@@ -10,7 +10,7 @@ from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.enums import DeviceType, FindingReason, FindingState, UserScope
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Finding
-from mfa_operator.evaluation.facts import Fact, LoginProfile, ReportRow, RootFacts, Snapshot, Source, User, UserFacts
+from mfa_operator.evaluation.facts import Fact, LoginProfile, ReportRow, RootFacts, Snapshot, User, UserFacts
 from mfa_operator.evaluation.sufficiency import Needs
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -49,24 +49,24 @@ def row(
     created: datetime | None = CREATED,
     twice: bool = False,
 ) -> Fact[ReportRow]:
-    return Fact(ReportRow(name, created, password, mfa, twice=twice), Source.CREDENTIAL_REPORT, at)
+    return Fact(ReportRow(name, created, password, mfa, twice=twice), at)
 
 
 def virtual(there: bool) -> Fact[bool]:
-    return Fact(there, Source.VIRTUAL_DEVICES, NOW)
+    return Fact(there, NOW)
 
 
 def profile(created: datetime | None = CREATED, *, at: datetime = NOW) -> Fact[LoginProfile]:
     """A login profile seen live; `created` None: seen not to be there."""
-    return Fact(LoginProfile(created), Source.LOGIN_PROFILE, at)
+    return Fact(LoginProfile(created), at)
 
 
 def devices(*kinds: DeviceType, at: datetime = NOW) -> Fact[frozenset[DeviceType]]:
-    return Fact(frozenset(kinds), Source.MFA_DEVICES, at)
+    return Fact(frozenset(kinds), at)
 
 
 def tags(at: datetime = NOW, /, **pairs: str) -> Fact[Mapping[str, str]]:
-    return Fact(pairs, Source.TAGS, at)
+    return Fact(pairs, at)
 
 
 def facts(

@@ -13,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mfa_operator.api.enums import API_VERSION
-from mfa_operator.api.objects import PolicyRef, policy_ref, requested_at
+from mfa_operator.api.objects import Body, PolicyRef, policy_ref, requested_at
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ObjectGone
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
-from mfa_operator.scheduling.queue import Body
 from mfa_operator.scheduling.scheduler import Scheduler
 
 PROMPTLY = 2.0

@@ -127,7 +127,7 @@ def test_accounts_audited_names_the_first_that_failed(
         ({"violating": 1, "unknown": 7}, "False", ConditionReason.VIOLATIONS, "1 user"),
         ({"accounts": 2, "accounts_failed": 1}, "Unknown", ConditionReason.NOT_AUDITED, "1 of 2 accounts could not"),
         ({"accounts": 2, "accounts_failed": 2, "compliant": 9}, "Unknown", ConditionReason.NOT_AUDITED, "2 of 2"),
-        ({"unknown": 1}, "Unknown", ConditionReason.NOT_AUDITED, "1 user could not be looked at"),
+        ({"unknown": 1}, "Unknown", ConditionReason.NOT_AUDITED, "1 user could not be checked"),
     ],
 )
 def test_compliant_is_true_only_where_everybody_was_looked_at(

@@ -23,7 +23,7 @@ class TestEvents:
         harness.queue.notice("ADDED", body())
         assert why(harness.do()) == (Cause.CREATED, True)
         assert harness.take() is None
-        assert harness.queue.wait() == QUARTER.total_seconds()
+        assert harness.queue.seconds_until_next() == QUARTER.total_seconds()
         harness.time.passes(QUARTER)
         assert why(harness.do()) == (Cause.INTERVAL, False)
 
@@ -36,7 +36,7 @@ class TestEvents:
         assert job == Job(REF, found, None)
         harness.queue.ended(job, None)
         assert harness.take() is None
-        assert harness.queue.wait() == 600.0
+        assert harness.queue.seconds_until_next() == 600.0
 
     def test_our_own_status_writes_change_nothing(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
@@ -116,7 +116,7 @@ class TestEvents:
         harness.queue.notice("ADDED", body())
         harness.do(every=None)
         harness.time.passes(timedelta(days=30))
-        assert (harness.take(), harness.queue.wait()) == (None, None)
+        assert (harness.take(), harness.queue.seconds_until_next()) == (None, None)
         harness.queue.notice("MODIFIED", body(version=2, generation=2))
         assert harness.take()
 
@@ -217,7 +217,7 @@ class TestDeletion:
 
 
 class TestOverlooked:
-    """A policy that exists and is neither suspended nor invalid has a pass to come, whatever went wrong."""
+    """A policy that exists and is neither suspended nor invalid has a pass scheduled, whatever went wrong."""
 
     def test_a_pass_that_reads_an_old_version_is_tried_again(self, harness: QueueHarness) -> None:
         """A cache on the way may say that a policy is still suspended when the watch has shown the edit."""
@@ -226,7 +226,7 @@ class TestOverlooked:
         assert harness.take() is None
         harness.time.passes(timedelta(seconds=4))
         assert why(harness.do(generation=2)) == (Cause.RETRY, True)
-        assert harness.queue.wait() == QUARTER.total_seconds()
+        assert harness.queue.seconds_until_next() == QUARTER.total_seconds()
 
     def test_a_list_finds_a_policy_with_nothing_due(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
@@ -236,7 +236,7 @@ class TestOverlooked:
             harness.queue.listed([{"metadata": body(version=2)["metadata"]}], harness.queue.known())
         assert harness.queue.overlooked == 1
         assert why(harness.do()) == (Cause.OVERLOOKED, False)
-        assert harness.queue.wait() == QUARTER.total_seconds()
+        assert harness.queue.seconds_until_next() == QUARTER.total_seconds()
 
     def test_one_that_rests_is_not_overlooked_nor_one_in_its_pass(self, harness: QueueHarness) -> None:
         listed = [{"metadata": body(version=2)["metadata"]}]
@@ -265,7 +265,7 @@ class TestClocks:
     def test_a_promise_in_the_past_is_due_now_and_not_before(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
         harness.do(every=-QUARTER)
-        assert harness.queue.wait() == 0.0
+        assert harness.queue.seconds_until_next() == 0.0
         assert harness.take()
 
 
@@ -374,11 +374,11 @@ class TestFairness:
     def test_one_more_slot_is_there_for_a_namespace_that_has_none(self, harness: QueueHarness) -> None:
         self.notice(harness, *(f"greedy/{number}" for number in range(20)))
         assert len(harness.queue.take(8)) == 8
-        assert (harness.queue.take(0), harness.queue.wait(0)) == ([], None)
+        assert (harness.queue.take(0), harness.queue.seconds_until_next(0)) == ([], None)
         self.notice(harness, "polite/a", "polite/b")
-        assert harness.queue.wait(0) == 0.0
+        assert harness.queue.seconds_until_next(0) == 0.0
         assert [job.ref.namespace for job in harness.queue.take(0)] == ["polite"]
-        assert (harness.queue.take(-1), harness.queue.wait(-1)) == ([], None)
+        assert (harness.queue.take(-1), harness.queue.seconds_until_next(-1)) == ([], None)
 
     def test_how_long_the_next_pass_has_been_due(self, harness: QueueHarness) -> None:
         self.notice(harness, "greedy/a", "greedy/b")

@@ -110,7 +110,7 @@ class Interleavings(RuleBasedStateMachine):
             assert self.harness.queue.known() == {}
         else:
             assert self.harness.queue.known() == {REF: str(self.uid)}
-            assert self.harness.queue.wait() is not None
+            assert self.harness.queue.seconds_until_next() is not None
 
     @invariant()
     def what_a_person_did_is_served_by_a_fresh_pass(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from mfa_operator.api.enums import RemediationAction
 from mfa_operator.api.policy import Account
-from mfa_operator.config.access_file import AccessFile, SettingsFileError, load_access
+from mfa_operator.config.access_file import AccessFile, SettingsFileError
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.metrics.exporter import Metrics
 
@@ -90,7 +90,7 @@ class TestErrors:
     def test_name_file_line_and_what_is_wrong(self, path: Path, text: str, line: int | None, words: str) -> None:
         path.write_text(text, encoding="utf-8")
         with pytest.raises(SettingsFileError) as refused:
-            load_access(path)
+            AccessFile(path)
         message = str(refused.value)
         assert message.startswith(f"{path}:{line}: " if line else f"{path}: ")
         assert words in message
@@ -98,12 +98,12 @@ class TestErrors:
 
     def test_a_file_that_is_not_there_or_no_text_is_refused(self, path: Path, tmp_path: Path) -> None:
         with pytest.raises(SettingsFileError, match="cannot be read: No such file"):
-            load_access(path)
+            AccessFile(path)
         with pytest.raises(SettingsFileError, match="cannot be read: Is a directory"):
-            load_access(tmp_path)
+            AccessFile(tmp_path)
         path.write_bytes(b"access: \xff")
         with pytest.raises(SettingsFileError, match="not UTF-8"):
-            load_access(path)
+            AccessFile(path)
 
     def test_the_operator_does_not_start_on_a_broken_file(self, path: Path) -> None:
         path.write_text(BROKEN, encoding="utf-8")

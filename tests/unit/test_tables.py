@@ -156,7 +156,7 @@ def test_a_finding_has_a_row_with_what_is_wrong_since_when_and_until_when() -> N
         "dave",
         "Unknown",
         "LookupDenied",
-        "could not be looked at: AWS refused the operator's question",
+        "could not be checked: AWS answered AccessDenied",
     ]
     assert row_of(text, "erin")[-1] == "can sign in without MFA; QuarantineUntilMfa Done: attached"
 

@@ -67,6 +67,10 @@ class FindingState(StrEnum):
     REMEDIATED = "Remediated"
 
 
+OPEN_STATES = (FindingState.VIOLATING, FindingState.OVERDUE)
+"""States of a finding that is a violation, within the grace period or past it."""
+
+
 class FindingReason(StrEnum):
     """Why a user is a finding."""
 

@@ -16,6 +16,9 @@ from mfa_operator.api.status import PolicyStatus
 
 logger = logging.getLogger(__name__)
 
+Body = Mapping[str, Any]
+"""A Kubernetes object as the API server sends it."""
+
 MAX_POLICY_NAME = 63
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
@@ -94,14 +97,14 @@ def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: 
 
 
 def known_status(body: Mapping[str, Any]) -> PolicyStatus:
-    """The status of an MfaPolicy as far as it is understood; an empty one otherwise, to be written anew by a pass.
+    """The status of an MfaPolicy; an empty one where it is invalid, which the next pass replaces.
 
     firstSeen is not lost with it: that stands in the MfaReports.
     """
     try:
         return from_dict(PolicyStatus, body.get("status") or {}, at="status")
     except InvalidObject as error:
-        logger.warning("the status of %s is not understood and will be replaced: %s", policy_ref(body), error)
+        logger.warning("the status of %s is invalid and will be replaced: %s", policy_ref(body), error)
         return PolicyStatus()
 
 

@@ -119,7 +119,7 @@ class ReportStatus(_Optional, frozen=True, kw_only=True):
     account_id: str
     account_name: str = ""
     audited_at: datetime | None = None
-    """When the content was last found changed; the policy's lastSuccessTime says when it was last looked at."""
+    """When the content was last found changed; the policy's lastSuccessTime says when it was last audited."""
     credential_report_time: datetime | None = None
     summary: Counts = Counts()
     findings: tuple[Finding, ...] = ()

@@ -11,7 +11,7 @@ import re
 import unicodedata
 
 MAX_READ = 16_384
-"""Characters that are looked at; the rest is dropped unread."""
+"""Characters that are read; the rest is dropped."""
 MAX_NAME = 256
 """Characters of a name, or of another short text."""
 MAX_ERROR = 1_000

@@ -90,7 +90,7 @@ class Clients:
         return self._client(service, region, own=False, writes=writes)
 
     def close(self) -> None:
-        """Close every connection. Clients are made anew where they are wanted again."""
+        """Close every connection. Clients that are needed again are made again."""
         with self._lock:
             while self._made:
                 self._made.popitem()[1].close()

@@ -14,7 +14,7 @@ from mfa_operator.aws.errors import AwsFailure, Denied, NotFound, ReportFailed
 from mfa_operator.aws.sessions import AccountSession, Identity
 from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.evaluation.credential_report import CredentialReport
-from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, Source, User, UserFacts
+from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, User, UserFacts
 from mfa_operator.evaluation.lookup_cache import Memory, forget, recall, remember
 from mfa_operator.evaluation.sufficiency import Needs, Question, next_question, sweep
 
@@ -63,7 +63,7 @@ class Collector:
         """A snapshot good enough for `needs`. Raises AwsFailure where the account cannot be audited.
 
         `deadlines`: by user name, when a violation becomes Overdue. `not_before`: bulk answers older than this are
-        asked for anew. `forget_before`: live looks older than this are not used. `report_time`: GeneratedTime of the
+        fetched again. `forget_before`: live answers older than this are not used. `report_time`: GeneratedTime of the
         report last seen, where another process saw it.
         """
         with self._lock, ThreadPoolExecutor(self._width, thread_name_prefix="mfa-lookup") as pool:
@@ -183,13 +183,8 @@ class Collector:
             self._memory = remember(users, virtual_devices_known=False, before=self._memory)
         return replace(snapshot, users=users)
 
-    def expire_bulk(self) -> None:
-        """Drop the bulk answers, as if they were too old to share."""
-        with self._lock:
-            self._bulk = None
-
     def forget_user(self, user_id: str) -> None:
-        """Drop what is remembered of one user: something was done about them, so they are looked at again."""
+        """Drop what is remembered of one user, who was just acted on: the next pass reads them live."""
         with self._lock:
             kept = {key: facts for key, facts in self._memory.looked_at.items() if key != user_id}
             self._memory = replace(self._memory, looked_at=kept)
@@ -230,8 +225,6 @@ def _bulk_facts(user: User, bulk: _Bulk) -> UserFacts:
     same = row is not None and row.created is not None and abs(row.created - user.created) < timedelta(seconds=1)
     return UserFacts(
         user=user,
-        row=Fact(row, Source.CREDENTIAL_REPORT, bulk.report.generated) if bulk.report and row and same else None,
-        has_virtual_device=None
-        if bulk.virtual is None
-        else Fact(user.user_id in bulk.virtual, Source.VIRTUAL_DEVICES, bulk.taken_at),
+        row=Fact(row, bulk.report.generated) if bulk.report and row and same else None,
+        has_virtual_device=None if bulk.virtual is None else Fact(user.user_id in bulk.virtual, bulk.taken_at),
     )

@@ -16,7 +16,7 @@ NOT_THERE_CODES = frozenset({"ReportNotPresent", "ReportExpired"})
 IN_PROGRESS_CODES = frozenset({"ReportInProgress"})
 POLLS = 12
 POLL_FIRST, POLL_MAX, POLL_JITTER = 0.3, 6.0, 0.3
-"""Seconds between two looks at a report in the making: some 40 s in all, then the pass does without."""
+"""Seconds between two polls while AWS makes a report: some 40 s in all, then the pass goes on without it."""
 
 
 class _NotReady(Exception):
@@ -26,7 +26,7 @@ class _NotReady(Exception):
 def fetch(
     session: AccountSession, now: datetime, *, last_known: datetime | None, note: Callable[[str], None]
 ) -> CredentialReport:
-    """The newest report there is, made anew where the last is 4 hours old.
+    """The newest report there is; a new one is requested where the last is 4 hours old.
 
     `last_known` is the GeneratedTime last seen: while it is young, no new report is asked for. `note` takes words for
     people about an older report that had to do. Raises Denied, ReportFailed or another AwsFailure.
@@ -74,7 +74,7 @@ def _generate(session: AccountSession) -> None:
                     raise _NotReady
     except _NotReady as error:
         raise ReportFailed(
-            "GenerateCredentialReport", "ReportInProgress", f"the report was not ready after {POLLS} looks"
+            "GenerateCredentialReport", "ReportInProgress", f"the report was not ready after {POLLS} polls"
         ) from error
     except AwsFailure as error:
         if isinstance(error, Denied | Throttled):

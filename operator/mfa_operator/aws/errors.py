@@ -1,4 +1,4 @@
-"""What can go wrong at AWS, told apart by what it means for an audit.
+"""What can go wrong at AWS, sorted by what it means for an audit.
 
 AwsFailure
 ├── Denied            AWS understood the question and refused it

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from mfa_operator.aws import lookups
 from mfa_operator.aws.errors import NotFound
 from mfa_operator.aws.sessions import AccountSession
-from mfa_operator.evaluation.facts import User, UserFacts
+from mfa_operator.evaluation.facts import UserFacts
 
 UNMODIFIABLE = "EntityTemporarilyUnmodifiable"
 """IAM's answer about an entity that was changed a moment ago: to be tried again later."""
@@ -20,17 +18,11 @@ def read_user(session: AccountSession, name: str, *, with_tags: bool) -> UserFac
     """
     try:
         found = session.ask("GetUser", lambda iam: iam.get_user(UserName=name))["User"]
-        user = User(
-            name=found["UserName"],
-            path=found["Path"],
-            user_id=found["UserId"],
-            created=found["CreateDate"].astimezone(UTC),
-            password_last_used=found["PasswordLastUsed"].astimezone(UTC) if "PasswordLastUsed" in found else None,
-        )
         # The devices last: one that is enrolled while this goes on must be seen.
         tags = lookups.user_tags(session, name) if with_tags else None
         profile = lookups.login_profile(session, name)
-        return UserFacts(user=user, profile=profile, tags=tags, devices=lookups.mfa_devices(session, name))
+        devices = lookups.mfa_devices(session, name)
+        return UserFacts(user=lookups.iam_user(found), profile=profile, tags=tags, devices=devices)
     except NotFound:
         return None
 

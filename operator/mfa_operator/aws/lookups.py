@@ -1,4 +1,4 @@
-"""The questions of an audit, each answer a fact with its source and time."""
+"""The questions of an audit, each answer a fact with its time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from mfa_operator.aws.errors import AwsFailure, NotFound
 from mfa_operator.aws.sessions import AccountSession
 from mfa_operator.clock import utc_now
 from mfa_operator.evaluation.devices import device_type
-from mfa_operator.evaluation.facts import Fact, LoginProfile, Source, User
+from mfa_operator.evaluation.facts import Fact, LoginProfile, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mypy_boto3_iam.type_defs import UserTypeDef
 
 PAGE_SIZE = 1000
 """MaxItems: AWS's own maximum, so that most accounts take one page."""
@@ -24,16 +26,22 @@ PAGE_SIZE = 1000
 def list_users(session: AccountSession) -> list[User]:
     """Every IAM user that exists now. Raises AwsFailure."""
     return [
-        User(
-            name=entry["UserName"],
-            path=entry["Path"],
-            user_id=entry["UserId"],
-            created=entry["CreateDate"].astimezone(UTC),
-            password_last_used=_utc(entry.get("PasswordLastUsed")),
-        )
+        iam_user(entry)
         for page in _pages(session, "ListUsers", lambda iam, more: iam.list_users(MaxItems=PAGE_SIZE, **more))
         for entry in page["Users"]
     ]
+
+
+def iam_user(entry: UserTypeDef) -> User:
+    """A user as ListUsers and GetUser describe them."""
+    used = entry.get("PasswordLastUsed")
+    return User(
+        name=entry["UserName"],
+        path=entry["Path"],
+        user_id=entry["UserId"],
+        created=entry["CreateDate"].astimezone(UTC),
+        password_last_used=used.astimezone(UTC) if used else None,
+    )
 
 
 def list_virtual_devices(session: AccountSession) -> tuple[frozenset[str], bool]:
@@ -63,8 +71,8 @@ def login_profile(session: AccountSession, user: str) -> Fact[LoginProfile]:
         # IAM has one code for both; only the words tell "The user with name …" from "Login Profile for User …".
         if "user with name" in error.message.lower():
             raise
-        return Fact(LoginProfile(None), Source.LOGIN_PROFILE, utc_now())
-    return Fact(LoginProfile(answer["LoginProfile"]["CreateDate"].astimezone(UTC)), Source.LOGIN_PROFILE, utc_now())
+        return Fact(LoginProfile(None), utc_now())
+    return Fact(LoginProfile(answer["LoginProfile"]["CreateDate"].astimezone(UTC)), utc_now())
 
 
 def mfa_devices(session: AccountSession, user: str) -> Fact[frozenset[DeviceType]]:
@@ -77,7 +85,7 @@ def mfa_devices(session: AccountSession, user: str) -> Fact[frozenset[DeviceType
         for device in page["MFADevices"]
         if (kind := device_type(device["SerialNumber"]))
     )
-    return Fact(kinds, Source.MFA_DEVICES, utc_now())
+    return Fact(kinds, utc_now())
 
 
 def user_tags(session: AccountSession, user: str) -> Fact[Mapping[str, str]]:
@@ -89,7 +97,7 @@ def user_tags(session: AccountSession, user: str) -> Fact[Mapping[str, str]]:
         )
         for tag in page["Tags"]
     }
-    return Fact(tags, Source.TAGS, utc_now())
+    return Fact(tags, utc_now())
 
 
 def account_summary(session: AccountSession) -> Mapping[str, int]:

@@ -66,7 +66,11 @@ class Variant(StrEnum):
     @property
     def description(self) -> str:
         """What people read in the IAM console; cannot be changed after creation, so it names no setting of a policy."""
-        keys = "long-term access keys included" if self is Variant.CONSOLE_AND_KEYS else "long-term access keys spared"
+        keys = (
+            "long-term access keys included"
+            if self is Variant.CONSOLE_AND_KEYS
+            else "long-term access keys not affected"
+        )
         return (
             f"Until MFA is enrolled, only enrolling it and changing the password are allowed; {keys}. By mfa-operator."
         )
@@ -151,7 +155,7 @@ def _without_mfa(variant: Variant) -> dict[str, dict[str, str]]:
         "BoolIfExists" if variant is Variant.CONSOLE_AND_KEYS else "Bool": {
             "aws:MultiFactorAuthPresent": "false",
             # A service acting for the user follows a request of theirs that was judged already. Whether such a request
-            # has the MFA key where an access key signed is not documented: judging it could stop a spared service.
+            # has the MFA key where an access key signed is not documented: judging it could stop a service that must go on.
             "aws:ViaAWSService": "false",
         }
     }

@@ -149,7 +149,7 @@ class Sessions:
             raise AwsFailure("Configuration", "UnknownRegion", f"AWS has no region {configured!r}") from error
 
     def close(self) -> None:
-        """Close every connection. Clients are made anew where they are wanted again."""
+        """Close every connection. Clients that are needed again are made again."""
         self.clients.close()
 
     def own_identity(self, partition: str) -> Identity:
@@ -303,7 +303,7 @@ def _session_of_the_environment() -> boto3.Session:
     try:
         return boto3.Session(botocore_session=_botocore_session())
     except BotoCoreError as error:
-        raise SettingsError(f"the AWS settings are no good: {error}") from error
+        raise SettingsError(f"invalid AWS settings: {error}") from error
 
 
 def _timestamp(value: Any) -> datetime:  # noqa: ANN401 - text or a number, as botocore's own parser takes it

@@ -1,7 +1,7 @@
 """Changes at AWS, one request at a time: each is checked directly before it goes out, and never repeated unchecked.
 
 A request that was throttled, refused for now or left without an answer may be right no longer when it is tried again:
-meanwhile somebody else may have acted. So each try begins with a look at what is still to be done, and with the
+meanwhile somebody else may have acted. So each try begins by reading what is still to be done, and with the
 caller's whole check.
 """
 

@@ -14,7 +14,7 @@ import msgspec
 from mfa_operator.api.conversion import rfc3339, to_dict
 from mfa_operator.api.text import cell, one_line
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor, tell_failures
+from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor, print_failures
 from mfa_operator.clock import utc_now
 from mfa_operator.offline.policy_files import load_policy, load_previous
 
@@ -56,7 +56,7 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
     auditor = make_auditor(max_concurrent_accounts)
     results = audit_all(policies, auditor, earlier, utc_now(), max_concurrent_accounts=max_concurrent_accounts)
     if output != "table":
-        tell_failures(results)
+        print_failures(results)
     {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results, sys.stdout)
     return exit_status(results)
 

@@ -1,4 +1,4 @@
-"""What `audit` and `plan` have in common: the accounts of some policies audited, for somebody who looks on."""
+"""What `audit` and `plan` have in common: auditing the accounts of some policies, with a progress bar."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def audit_all(
         return audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
 
 
-def tell_failures(results: Iterable[PolicyResult]) -> None:
-    """Say on stderr what could not be audited, for output that does not show it."""
+def print_failures(results: Iterable[PolicyResult]) -> None:
+    """Print to stderr what could not be audited, for output that does not show it."""
     for result in results:
         for account in result.status.accounts:
             if account.message:

@@ -91,7 +91,7 @@ def command(
         click.echo("The next audit finds it; ask for one now with\n  " + _AUDIT_NOW)
     elif enrollment and enrollment.left_behind:
         status = max(status, LEFT_BEHIND)
-    for line in filter(None, [problem, *(sitting.told if sitting else [])]):
+    for line in filter(None, [problem, *(sitting.notices if sitting else [])]):
         click.echo(line, err=True)
     sys.exit(status)
 
@@ -138,7 +138,7 @@ def _check_input(
         if value is not None and not pattern.fullmatch(value):
             raise NotEnrolled(f"{option} is {value!r}: {wanted}", bad_input=True)
     if external_id and not role_arn:
-        raise NotEnrolled("--external-id is of use only with --role-arn", bad_input=True)
+        raise NotEnrolled("--external-id needs --role-arn", bad_input=True)
     if role_arn and not user:
         raise NotEnrolled("--role-arn leads into an account as a role: name the user with --user", bad_input=True)
     if png and as_text:

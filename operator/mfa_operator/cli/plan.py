@@ -13,7 +13,7 @@ import msgspec
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import audit_all, make_auditor, tell_failures
+from mfa_operator.cli.auditing import audit_all, make_auditor, print_failures
 from mfa_operator.clock import utc_now
 from mfa_operator.config.access_file import AccessFile
 from mfa_operator.offline.policy_files import Previous, load_policy, load_previous
@@ -91,7 +91,7 @@ def command(
     auditor = make_auditor()
     now = utc_now()
     results = audit_all(policies, auditor, earlier, now)
-    tell_failures(results)
+    print_failures(results)
     planned = {str(result.policy.ref): plan_policy(result, auditor, access, earlier, now) for result in results}
     if output == "json":
         _print_json(policies, planned)

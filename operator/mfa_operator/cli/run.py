@@ -33,8 +33,8 @@ AWS SDK.
 
 \b
 Exit status:
-  0  told to stop
-  1  leadership or the watch was lost; a Deployment starts it anew
+  0  stopped by a signal
+  1  leadership or the watch was lost; a Deployment restarts it
   3  the input is bad
 """
 
@@ -149,7 +149,7 @@ def _env(name: str) -> str:
     default=AuditSettings().max_concurrent_accounts,
     show_default=True,
     envvar=_env("MAX_CONCURRENT_ACCOUNTS"),
-    help="Accounts looked at together.",
+    help="Accounts audited at the same time.",
 )
 @click.option(
     "--user-violation-info/--no-user-violation-info",

@@ -18,7 +18,7 @@ from mfa_operator.config.yaml_source import NotYaml, documents
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
-"""At most this often the file is looked at: a rule taken away holds within a second, for one system call."""
+"""The file is checked at most this often: a rule that is removed is gone within a second, for one system call."""
 
 LOG_SECONDS = 60.0
 """Between two log lines about one problem that lasts."""
@@ -49,11 +49,6 @@ def parse_access(text: str, path: Path) -> AccessRules:
         return AccessRules.from_dict(found[0].value)
     except InvalidObject as error:
         raise SettingsFileError(path, str(error), line=found[0].line(error.path)) from error
-
-
-def load_access(path: Path) -> AccessRules:
-    """Read the access rules from the file. Raises SettingsFileError."""
-    return _read(path)[0]
 
 
 class AccessFile:

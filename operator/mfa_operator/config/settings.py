@@ -1,4 +1,4 @@
-"""What the operator is told at its start: one frozen dataclass a concern; flags and environment fill them."""
+"""The operator's settings: one frozen dataclass a concern, filled from flags and environment at the start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERY_ADDRESS = ""
 
 
 class SettingsError(Exception):
-    """The operator cannot start as it is told to; the message is one sentence for the person who told it."""
+    """The operator cannot start with these settings; the message is one sentence for the person who gave them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class SchedulerSettings:
     """The loop turns at least this often, whether something is due or not: its heartbeat, well below the 30 s that
     liveness allows."""
     grace: timedelta = timedelta(seconds=4)
-    """For passes in flight when the process is told to stop; a second less than the 5 s in which it promises to end."""
+    """For passes in flight at a SIGTERM; a second less than the 5 s in which the process promises to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the operator is told."""
+    """All settings of the operator."""
 
     cluster: ClusterSettings = ClusterSettings()
     leader: LeaderSettings = LeaderSettings()

@@ -47,7 +47,7 @@ def check_events(events: Iterable[yaml.Event]) -> None:
 def check_aliases(root: yaml.Node) -> None:
     """Depth and number of values with all aliases and merges replaced by what they stand for. Raises Refused.
 
-    Each node is looked at once, however often aliases name it; its own nesting was bounded by check_events.
+    Each node is visited once, however often aliases name it; its own nesting was bounded by check_events.
     """
     sizes: dict[int, _Size | None] = {}
 

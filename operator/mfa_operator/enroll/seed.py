@@ -56,7 +56,7 @@ def qr_lines(seed: str, label: str, size: os.terminal_size) -> list[str]:
 def secret_file(path: Path, content: bytes, tell: Callable[[str], None]) -> Iterator[None]:
     """A file for the owner alone, that was not there before and is not there afterwards.
 
-    Raises NotEnrolled where it cannot be made; that it could not be removed is told.
+    Raises NotEnrolled where it cannot be made; where it cannot be removed, the person gets a message.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

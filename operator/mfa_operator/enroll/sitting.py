@@ -51,11 +51,11 @@ class Sitting:
         self._as_text = as_text
         self._png = png
         self._picture: list[str] | None = None
-        self.told: list[str] = []
+        self.notices: list[str] = []
         """What is left to say once the sitting is over."""
 
     def tell(self, message: str) -> None:
-        self.told.append(message)
+        self.notices.append(message)
 
     @contextmanager
     def given(self, device: NewDevice) -> Iterator[None]:

@@ -34,7 +34,7 @@ class CredentialReport:
 
 @dataclass(frozen=True, slots=True)
 class RootRow:
-    """What the report says of the root user. None: not said, or not understood."""
+    """What the report says of the root user. None: not in the report, or invalid."""
 
     password_enabled: bool | None
     access_keys: bool | None
@@ -69,7 +69,6 @@ def _row(line: Mapping[str, str]) -> ReportRow:
         created=_moment(line["user_creation_time"]),
         password_enabled=_boolean(line["password_enabled"]),
         mfa_active=_boolean(line["mfa_active"]),
-        password_last_changed=_moment(line.get("password_last_changed")),
     )
 
 
@@ -88,7 +87,7 @@ def _danger(row: ReportRow) -> tuple[bool, bool]:
 
 
 def _boolean(token: str | None) -> bool | None:
-    """AWS sends true and false and documents TRUE and FALSE; any other token is not understood."""
+    """AWS sends true and false and documents TRUE and FALSE; any other token is invalid: None."""
     return _BOOLEANS.get(token.strip().lower()) if token else None
 
 

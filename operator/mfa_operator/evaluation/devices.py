@@ -1,4 +1,4 @@
-"""What an MFA device is, told by its serial number.
+"""The type of an MFA device, from its serial number.
 
 Source: IAM's reference of MFADevice.SerialNumber and the ARN formats of mfa, u2f and sms-mfa resources.
 """

@@ -38,7 +38,7 @@ def candidates(
     *,
     checkpoint: Callable[[], object] = lambda: None,
 ) -> list[Exemption]:
-    """Exemptions that cover the user as far as name, account and expiry go; tags are not looked at.
+    """Exemptions that cover the user as far as name, account and expiry go; tags are not checked.
 
     `checkpoint` is called again and again meanwhile; what it raises ends the judging.
     """

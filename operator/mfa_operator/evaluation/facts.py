@@ -1,11 +1,10 @@
-"""Facts about one account, each with where it came from and when. No judgement is made here."""
+"""Facts about one account, each with its time. No judgement is made here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 from mfa_operator.api.enums import AccountReason, DeviceType, FindingReason
@@ -13,36 +12,22 @@ from mfa_operator.api.enums import AccountReason, DeviceType, FindingReason
 T = TypeVar("T")
 
 
-class Source(StrEnum):
-    """The AWS answer a fact was read from."""
-
-    CREDENTIAL_REPORT = "CredentialReport"
-    LIST_USERS = "ListUsers"
-    VIRTUAL_DEVICES = "ListVirtualMFADevices"
-    LOGIN_PROFILE = "GetLoginProfile"
-    MFA_DEVICES = "ListMFADevices"
-    TAGS = "ListUserTags"
-    ACCOUNT_SUMMARY = "GetAccountSummary"
-
-
 @dataclass(frozen=True, slots=True)
 class Fact(Generic[T]):
-    """A value, the answer it was read from, and the moment it was true at AWS."""
+    """A value, and the moment it was true at AWS."""
 
     value: T
-    source: Source
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A user's row of the credential report, as far as the check needs it. None: a token that is not understood."""
+    """A user's row of the credential report, as far as the check needs it. None: an invalid token."""
 
     user: str
     created: datetime | None
     password_enabled: bool | None
     mfa_active: bool | None
-    password_last_changed: datetime | None = None
     twice: bool = False
     """The name stood in the report more than once; the more dangerous row is kept."""
 
@@ -85,7 +70,7 @@ class UserFacts:
     devices: Fact[frozenset[DeviceType]] | None = None
     tags: Fact[Mapping[str, str]] | None = None
     failure: FindingReason | None = None
-    """Why a live look at this user gave no answer."""
+    """Why the user could not be read live."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ def recall(
     deadline: datetime | None,
     now: datetime,
 ) -> UserFacts:
-    """Add to this pass's bulk facts what earlier live looks told and nothing has put in doubt since.
+    """Add to this pass's bulk facts the earlier live answers that nothing has put in doubt since.
 
-    `deadline` is when the user's violation becomes Overdue: once it has passed, the user is looked at again.
+    `deadline` is when the user's violation becomes Overdue: once it has passed, the user is read again.
     """
     before = memory.looked_at.get(facts.user.user_id)
     if _lost_virtual_device(facts, before, memory):

@@ -161,7 +161,7 @@ def wants_tags(case: Case) -> bool:
     """Whether the user would violate, and only tags can tell whether an exemption covers them."""
     if case.tags is not None or case.facts.failure:
         return False
-    if any(rule(case) for rule in RULES[:4]):
+    if any(rule(case) for rule in RULES_BEFORE_EXEMPTIONS):
         return False
     found = case.exemptions
     return bool(found) and covering(found, None) is None
@@ -174,7 +174,7 @@ def _no_console_live(case: Case) -> Ruling | None:
     return None
 
 
-def _not_looked_at(case: Case) -> Ruling | None:
+def _not_checked(case: Case) -> Ruling | None:
     if case.facts.failure:
         return UserState.UNKNOWN, case.facts.failure, ""
     if case.needs.scope is UserScope.CONSOLE and case.console is None:
@@ -216,11 +216,14 @@ def _missing(case: Case) -> FindingReason:
     return FindingReason.DEVICE_TYPE_NOT_ALLOWED if has_any else FindingReason.NO_MFA
 
 
-RULES: tuple[Rule, ...] = (_no_console_live, _not_looked_at, _no_console, _compliant, _exempt, _violating)
+RULES_BEFORE_EXEMPTIONS: tuple[Rule, ...] = (_no_console_live, _not_checked, _no_console, _compliant)
+"""Where one of these speaks, the user's tags are not needed."""
+RULES_FOR_VIOLATORS: tuple[Rule, ...] = (_exempt, _violating)
+RULES = RULES_BEFORE_EXEMPTIONS + RULES_FOR_VIOLATORS
 
 
 def _root(root: RootFacts, snapshot: Snapshot, spec: PolicySpec, now: datetime) -> Verdict:
-    """Root is judged by the account's summary; it has no login profile to look at."""
+    """Root is judged by the account's summary; it has no login profile."""
     verdict = Verdict(ROOT_USER, "/", "root", UserState.COMPLIANT, console=root.password)
     nothing_to_protect = root.password is False and root.access_keys is False
     # GovCloud's root cannot sign in: its password is `not_supported` and it has no MFA to enable.

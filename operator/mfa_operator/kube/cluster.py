@@ -40,11 +40,10 @@ from mfa_operator.kube.requests import (
     CallFailed,
     checked,
 )
-from mfa_operator.kube.retry import Backoff
+from mfa_operator.kube.retry import RetryPolicy
 from mfa_operator.reporting.events import EventNote
 
 __all__ = [
-    "Backoff",
     "Cluster",
     "ClusterError",
     "ClusterUnavailable",
@@ -53,6 +52,7 @@ __all__ = [
     "PolicyIdentity",
     "PolicyObject",
     "ReadRefused",
+    "RetryPolicy",
     "StaleData",
     "StoredReport",
     "WriteRefused",
@@ -72,7 +72,7 @@ class Cluster(ClusterReader):
         *,
         reporting_instance: str,
         stopping: threading.Event | None = None,
-        backoff: Backoff | None = None,
+        retry: RetryPolicy | None = None,
         clock: Callable[[], datetime] = utc_moment,
         check_before_write: Callable[[], None] = lambda: None,
     ) -> None:
@@ -82,7 +82,7 @@ class Cluster(ClusterReader):
         something, each retry included; what it raises comes out of the method that writes.
         """
         super().__init__(
-            checked(api, check_before_write), stopping=stopping or threading.Event(), backoff=backoff or Backoff()
+            checked(api, check_before_write), stopping=stopping or threading.Event(), retry=retry or RetryPolicy()
         )
         self._reporting_instance = reporting_instance
         self._clock = clock
@@ -125,9 +125,7 @@ class Cluster(ClusterReader):
 
         try:
             # A report that is deleted between two calls is created again.
-            answer = self._persistence.run(
-                attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID, NOT_FOUND})
-            )
+            answer = self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID, NOT_FOUND}))
         except WriteRefused as error:
             if error.status != TOO_LARGE:
                 raise
@@ -159,7 +157,7 @@ class Cluster(ClusterReader):
                 if error.status != NOT_FOUND:
                     raise
 
-        self._persistence.run(attempt, name=label, write=True, also=frozenset({CONFLICT}))
+        self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT}))
 
     def write_policy_status(self, policy: PolicyAsRead, status: PolicyStatus) -> PolicyIdentity:
         """Replace the whole status of the policy as it was read, and nothing else of it.
@@ -187,7 +185,7 @@ class Cluster(ClusterReader):
             version = ""
             return PolicyIdentity.of(self._calls.replace_status(POLICIES, status_body(meta, status)))
 
-        return self._persistence.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID}))
+        return self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID}))
 
     def emit(self, regarding: PolicyObject, event: EventNote) -> None:
         """Write an Event about the policy. A failure is logged and nothing more: it must not stop a pass."""
@@ -204,7 +202,7 @@ class Cluster(ClusterReader):
 
         try:
             label = f"Event {regarding.ref.namespace}/{name}"
-            self._persistence.run(attempt, name=label, write=True, tries=EVENT_TRIES)
+            self._retrier.run(attempt, name=label, write=True, tries=EVENT_TRIES)
         except ClusterError as error:
             logger.warning("an Event about MfaPolicy %s is lost (%s): %s", regarding.ref, event.reason.value, error)
 
@@ -225,7 +223,7 @@ class Cluster(ClusterReader):
 
 
 def _report_status(body: dict[str, Any]) -> ReportStatus | None:
-    """None where it is not understood: a newer operator's."""
+    """None where it is invalid here: a newer operator's."""
     try:
         return read_report(body).status
     except InvalidObject:

@@ -40,7 +40,7 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
         try:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # ships no types
         except (ConfigException, OSError) as error:
-            raise ConnectionSettingsError(f"the service account of this Pod is of no use: {error}") from error
+            raise ConnectionSettingsError(f"the service account of this Pod cannot be used: {error}") from error
         description = f"the cluster this Pod runs in ({configuration.host})"
     else:
         # Read here: the client reads the variable when it is imported.

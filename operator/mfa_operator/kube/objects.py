@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from mfa_operator.api.conversion import from_dict, to_dict
 from mfa_operator.api.enums import ACCOUNT_LABEL, API_VERSION, GROUP, POLICY_LABEL
-from mfa_operator.api.objects import PolicyRef, known_status, policy_ref, report_name
+from mfa_operator.api.objects import Body, PolicyRef, known_status, policy_ref, report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.api.text import error_text
 from mfa_operator.reporting.events import EventNote
@@ -18,8 +17,6 @@ REPORTING_CONTROLLER = "mfa-operator"
 MAX_NOTE = 1024
 """Bytes of an Event's note that the API server takes."""
 MAX_REPORTING_INSTANCE = 128
-
-Body = Mapping[str, Any]
 
 
 class PolicyObject(Protocol):
@@ -95,7 +92,7 @@ class StoredReport(ObjectMeta):
 
 
 def read_report(body: Body) -> StoredReport:
-    """An MfaReport from its object. Raises InvalidObject where the status is not understood."""
+    """An MfaReport from its object. Raises InvalidObject where the status is invalid."""
     account_id = (body["metadata"].get("labels") or {}).get(ACCOUNT_LABEL, "")
     status = from_dict(ReportStatus, body.get("status") or {"accountId": account_id}, at="status")
     return StoredReport(**asdict(ObjectMeta.of(body)), status=status)

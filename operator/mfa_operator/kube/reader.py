@@ -15,7 +15,7 @@ from mfa_operator.api.objects import PolicyRef, report_name
 from mfa_operator.kube.errors import ClusterUnavailable
 from mfa_operator.kube.objects import StoredReport, read_report
 from mfa_operator.kube.requests import EXPIRED, NOT_FOUND, POLICIES, REPORTS, CallFailed, KubernetesCalls, Resource
-from mfa_operator.kube.retry import Backoff, Persistence
+from mfa_operator.kube.retry import Retrier, RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +29,9 @@ MAX_RESTARTS = 5
 class ClusterReader:
     """Every method raises ClusterError where the API server cannot be read."""
 
-    def __init__(self, api: ApiClient, *, stopping: threading.Event, backoff: Backoff) -> None:
+    def __init__(self, api: ApiClient, *, stopping: threading.Event, retry: RetryPolicy) -> None:
         self._calls = KubernetesCalls(api)
-        self._persistence = Persistence(backoff, stopping)
+        self._retrier = Retrier(retry, stopping)
 
     def get_policy(self, ref: PolicyRef) -> dict[str, Any] | None:
         """The policy as it is now; None where there is none."""
@@ -45,7 +45,7 @@ class ClusterReader:
     def get_report(self, ref: PolicyRef, account_id: str) -> StoredReport | None:
         """The report of the policy's name and the account, whoever owns it; None where there is none.
 
-        Raises InvalidObject where its status is not understood.
+        Raises InvalidObject where its status is invalid.
         """
         body = self._get(REPORTS, ref.namespace, report_name(ref, account_id))
         return None if body is None else read_report(body)
@@ -53,14 +53,14 @@ class ClusterReader:
     def list_reports(self, ref: PolicyRef) -> list[StoredReport]:
         """Every report with the policy's label, whoever owns it.
 
-        One that is not understood is logged and left out: it tells nothing, and a newer operator may need it.
+        An invalid one is logged and left out: nothing can be read from it, and a newer operator may need it.
         """
         return self._reports(ref.namespace, f"{POLICY_LABEL}={ref.name}")
 
     def list_account_reports(self, account_id: str, namespaces: Sequence[str] | None) -> list[StoredReport]:
         """Every report on the account, whichever policy it belongs to, in the namespaces (None: in all).
 
-        One that is not understood is logged and left out.
+        An invalid one is logged and left out.
         """
         label = f"{ACCOUNT_LABEL}={account_id}"
         return [
@@ -89,7 +89,7 @@ class ClusterReader:
 
     def _get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         label = f"{resource.kind} {namespace}/{name}"
-        return self._persistence.run(lambda: self._get_once(resource, namespace, name), name=label)
+        return self._retrier.run(lambda: self._get_once(resource, namespace, name), name=label)
 
     def _list(
         self, resource: Resource, namespace: str | None, *, limit: int, labels: str = ""
@@ -104,14 +104,14 @@ class ClusterReader:
                 return self._calls.page(resource, namespace, labels=labels, limit=limit, token=token)
             except CallFailed as error:
                 if error.status == EXPIRED:
-                    # The server has forgotten the state that this list began with: list anew, skip what was seen.
+                    # The server has forgotten the state that this list began with: list again, skip what was seen.
                     token, restarts = "", restarts + 1
                     if restarts > MAX_RESTARTS:
                         raise ClusterUnavailable(f"{label}: changed faster than they could be read") from error
                 raise
 
         while True:
-            answer = self._persistence.run(page, name=label, also=frozenset({EXPIRED}))
+            answer = self._retrier.run(page, name=label, also=frozenset({EXPIRED}))
             for body in answer["items"]:
                 if body["metadata"]["uid"] not in seen:
                     seen.add(body["metadata"]["uid"])

@@ -1,4 +1,4 @@
-"""Trying again: which failures of a call are worth it, how often, how long to wait, and what it means in the end."""
+"""Retries: which failures of a call are retried, how often, how long to wait, and which error stands at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATER = frozenset({NO_ANSWER, 408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class RetryPolicy:
     """How often and when to try again; times in seconds. Waits double, and each has up to `first` of jitter on top."""
 
     tries: int = 5
@@ -31,13 +31,13 @@ class Backoff:
     """The most that a Retry-After of the server is heeded."""
 
 
-class Persistence:
-    """Tries again what may succeed later, in bounds, with jitter, and no longer once `stopping` is set."""
+class Retrier:
+    """Retries what may succeed later, in bounds, with jitter, and no longer once `stopping` is set."""
 
-    def __init__(self, backoff: Backoff, stopping: threading.Event) -> None:
-        self._backoff, self._stopping = backoff, stopping
-        doubling = tenacity.wait_exponential(multiplier=backoff.first, max=backoff.longest)
-        self._jittered = doubling + tenacity.wait_random(0, backoff.first)
+    def __init__(self, policy: RetryPolicy, stopping: threading.Event) -> None:
+        self._policy, self._stopping = policy, stopping
+        doubling = tenacity.wait_exponential(multiplier=policy.first, max=policy.longest)
+        self._jittered = doubling + tenacity.wait_random(0, policy.first)
 
     def run(
         self,
@@ -48,14 +48,14 @@ class Persistence:
         also: frozenset[int] = frozenset(),
         tries: int | None = None,
     ) -> T:
-        """Call `attempt` until it succeeds or it is of no use. `name`: of the object, for people.
+        """Call `attempt` until it succeeds or no retry can help. `name`: of the object, for people.
 
         `also`: statuses, besides those of LATER, after which the attempt does something else the next time. INVALID
         among them is tried once more and no longer. Raises ClusterError.
         """
         invalid = 0
 
-        def worth_another_try(error: BaseException) -> bool:
+        def should_retry(error: BaseException) -> bool:
             nonlocal invalid
             if not isinstance(error, CallFailed):
                 return False
@@ -69,8 +69,8 @@ class Persistence:
                 )
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth_another_try),
-            stop=tenacity.stop_after_attempt(tries or self._backoff.tries),
+            retry=tenacity.retry_if_exception(should_retry),
+            stop=tenacity.stop_after_attempt(tries or self._policy.tries),
             wait=self._wait,
             before_sleep=lambda state: logger.info("%s: %s; trying again", name, _last(state)),
             sleep=sleep,
@@ -83,7 +83,7 @@ class Persistence:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         asked = getattr(_last(state), "retry_after", 0.0)
-        return self._jittered(state) + min(asked, self._backoff.longest_asked)
+        return self._jittered(state) + min(asked, self._policy.longest_asked)
 
 
 def _last(state: tenacity.RetryCallState) -> BaseException | None:

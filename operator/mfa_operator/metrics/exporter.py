@@ -127,7 +127,7 @@ class Metrics(Collector):
         self._leading = leading
 
     def set_queue(self, overlooked: int, oldest_due: datetime | None) -> None:
-        """How many times so far a policy had no pass to come, and since when the next pass has been due to begin."""
+        """How many times so far a policy had no pass scheduled, and since when the next pass has been due to begin."""
         self._overlooked, self._oldest_due = overlooked, oldest_due
 
     def serve(self, listening: socket.socket) -> MetricsServer:
@@ -152,7 +152,7 @@ class Metrics(Collector):
         yield from known(self._aws_requests.collect(), figures)
         yield CounterMetricFamily(
             "mfa_operator_overlooked_policies",
-            "Policies found with no pass to come though neither suspended nor invalid; their passes go on.",
+            "Policies found without a scheduled pass though neither suspended nor invalid; their passes go on.",
             value=self._overlooked,
         )
         yield gauge(

@@ -18,7 +18,7 @@ RELEASED, NOT_QUARANTINED, FAILED = "released", "was not under quarantine", "fai
 
 
 class Released(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one user; `user` is empty where the account itself could not be looked at."""
+    """What became of one user; `user` is empty where the account itself could not be read."""
 
     user: str = ""
     result: str = FAILED

@@ -16,10 +16,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mfa_operator.api.enums import AccountState, FindingState
+from mfa_operator.api.enums import OPEN_STATES, AccountState, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, PolicyStatus, ReportStatus
 from mfa_operator.api.text import one_line
-from mfa_operator.reporting.account_report import OPEN_STATES
 from mfa_operator.reporting.guidance import problem, ways_out
 from mfa_operator.reporting.wording import account_label
 

@@ -33,7 +33,7 @@ class Audit:
     verdicts: tuple[Verdict, ...]
     report: ReportStatus
     failures: tuple[AwsFailure, ...]
-    """Live looks at single users that failed; the account is audited all the same."""
+    """Lookups of single users that failed; the account is audited all the same."""
 
 
 class Auditor:
@@ -82,7 +82,7 @@ class Auditor:
         snapshot = collector.add_tags(snapshot, ask_tags, failures.append)
         verdicts = evaluate(spec, snapshot, findings, now, checkpoint=self._checkpoint)
         if failures:
-            snapshot = replace(snapshot, notes=(*snapshot.notes, _failed_looks(failures)))
+            snapshot = replace(snapshot, notes=(*snapshot.notes, _failed_lookups(failures)))
         report = account_report(account, snapshot, verdicts, now, previous=findings)
         return Audit(snapshot, tuple(verdicts), report, tuple(failures))
 
@@ -115,7 +115,9 @@ def _deadlines(findings: Iterable[Finding]) -> dict[str, datetime]:
     }
 
 
-def _failed_looks(failures: list[AwsFailure]) -> str:
+def _failed_lookups(failures: list[AwsFailure]) -> str:
     kinds = Counter((failure.operation, failure.code) for failure in failures)
-    told = ", ".join(f"{operation} {code} ({many(count, 'time')})" for (operation, code), count in kinds.most_common(3))
-    return f"some users could not be looked at: {told}"
+    first = ", ".join(
+        f"{operation} {code} ({many(count, 'time')})" for (operation, code), count in kinds.most_common(3)
+    )
+    return f"some users could not be checked: {first}"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from mfa_operator.api.duration import Duration
 
 LONGEST = timedelta(hours=1)
-"""An account that was mended is asked again within this time, or at its next pass where the interval is longer."""
+"""An account that works again is tried within this time, or at its next pass where the interval is longer."""
 
 
 def passes_to_skip(failures: int, interval: timedelta) -> int:

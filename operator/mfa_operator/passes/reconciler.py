@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
-from mfa_operator.api.objects import Policy, PolicyRef, read_policy, requested_at
+from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
@@ -37,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
-
-Body = Mapping[str, Any]
 
 
 class Reconciler:

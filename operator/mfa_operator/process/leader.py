@@ -19,7 +19,7 @@ import kopf
 from kopf._cogs.structs.references import Insights
 from kubernetes.client import ApiClient
 
-from mfa_operator.api.objects import PolicyRef, policy_ref
+from mfa_operator.api.objects import Body, PolicyRef, policy_ref
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_file import AccessFile
@@ -33,7 +33,6 @@ from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import watch
 from mfa_operator.remediation.remediator import OperatorRemediator
 from mfa_operator.scheduling.lease_guard import LeaseGuard
-from mfa_operator.scheduling.queue import Body
 from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mfa_operator.api.enums import (
+    OPEN_STATES,
     ROOT_USER,
-    FindingState,
     RefusalReason,
     RemediationAction,
     RemediationState,
@@ -23,8 +23,6 @@ from mfa_operator.api.enums import (
 from mfa_operator.api.policy import Remediation
 from mfa_operator.api.status import Finding, FindingRemediation
 from mfa_operator.evaluation.verdicts import Verdict
-
-PUBLISHED_STATES = (FindingState.VIOLATING, FindingState.OVERDUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ def _not_permitted(candidate: Candidate) -> RefusalReason | None:
 def _not_published(candidate: Candidate) -> RefusalReason | None:
     """This very violation must stand in a report, with a deadline that has passed: people could read it there."""
     before = candidate.published
-    if before is None or before.state not in PUBLISHED_STATES or before.first_seen != candidate.verdict.first_seen:
+    if before is None or before.state not in OPEN_STATES or before.first_seen != candidate.verdict.first_seen:
         return RefusalReason.NOT_PUBLISHED_YET
     if before.deadline is None or before.deadline > candidate.terms.now:
         return RefusalReason.WITHIN_GRACE
@@ -161,14 +159,14 @@ REFUSALS: tuple[Refusal, ...] = (
 
 _MESSAGES = {
     RefusalReason.REMEDIATION_DISABLED: "switched off, by the policy's action or by the operator's settings",
-    RefusalReason.DRY_RUN: "spec.remediation.dryRun is true: nothing was touched",
+    RefusalReason.DRY_RUN: "spec.remediation.dryRun is true: nothing was changed",
     RefusalReason.NOT_ALLOWED: "the operator's access rules do not allow this action here",
     RefusalReason.NOT_PUBLISHED_YET: "first published in this pass; a later one may act",
     RefusalReason.WITHIN_GRACE: "the deadline has not passed",
     RefusalReason.LIMIT_REACHED: "the limit of this pass was reached; a later pass may act",
     RefusalReason.ROOT: "root is never remediated",
     RefusalReason.OWN_IDENTITY: "the operator itself signs in as this user",
-    RefusalReason.LOOKUP_DENIED: "the user could not be looked at",
+    RefusalReason.LOOKUP_DENIED: "the user could not be checked",
     RefusalReason.EXEMPT: "an exemption covers the user",
     RefusalReason.NO_CONSOLE: "there is no console access to take away",
     RefusalReason.ENROLLING_FORBIDDEN: "under quarantine the user could not enrol MFA",

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from mfa_operator.api.enums import (
+    OPEN_STATES,
     AccountReason,
     AccountState,
     FindingReason,
@@ -30,7 +31,7 @@ from mfa_operator.reporting.wording import shortened
 SHOW_REMOVALS = timedelta(days=30)
 """How long a removal stays in the report, unless the user has console access again before."""
 _DONE = RemediationState.DONE
-OPEN_STATES = (FindingState.VIOLATING, FindingState.OVERDUE)
+
 _FINDING_STATES = {
     UserState.VIOLATING: FindingState.VIOLATING,
     UserState.OVERDUE: FindingState.OVERDUE,
@@ -175,7 +176,7 @@ def _finding(
             # With `users: All` the violation goes on without console access.
             record = removal or record
         elif state is FindingState.UNKNOWN:
-            # Who cannot be looked at now may still turn out to be without console access.
+            # Who cannot be checked now may still turn out to be without console access.
             record = record or removal
     elif record and record.holds_quarantine:
         state, reason = FindingState.REMEDIATED, FindingReason.QUARANTINE_NOT_LIFTED

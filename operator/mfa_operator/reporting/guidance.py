@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from mfa_operator.api.enums import ROOT_USER, FindingReason, FindingState
+from mfa_operator.api.enums import OPEN_STATES, ROOT_USER, FindingReason
 from mfa_operator.api.status import Finding
 from mfa_operator.config.settings import RUNBOOK_BASE_URL
 
@@ -16,10 +16,10 @@ _PROBLEMS: dict[str, str] = {
     FindingReason.DEVICE_TYPE_NOT_ALLOWED: "has MFA, but no device of a type that the policy accepts",
     FindingReason.ROOT_NO_MFA: "is the root user and has no MFA",
     FindingReason.ROOT_NO_HARDWARE_MFA: "is the root user and has no hardware MFA device",
-    FindingReason.LOOKUP_DENIED: "could not be looked at: AWS refused the operator's question",
-    FindingReason.LOOKUP_FAILED: "could not be looked at: AWS gave no answer",
+    FindingReason.LOOKUP_DENIED: "could not be checked: AWS answered AccessDenied",
+    FindingReason.LOOKUP_FAILED: "could not be checked: AWS gave no answer",
     FindingReason.NOT_VISIBLE_YET: "was just created, and IAM does not find it yet",
-    FindingReason.STALE: "was looked at too long ago, and no newer answer could be had",
+    FindingReason.STALE: "was last checked too long ago, and AWS gave no newer answer",
     FindingReason.CONSOLE_ACCESS_REMOVED: "had the login profile removed; access keys, if any, still work",
     FindingReason.QUARANTINE_NOT_LIFTED: "is under a quarantine that is not needed any more, and could not be lifted",
 }
@@ -32,7 +32,7 @@ def problem(finding: Finding) -> str:
 
 def ways_out(finding: Finding, account_id: str, partition: str = "aws") -> tuple[str, ...]:
     """What to do, a line each: enable MFA, or have the login profile removed; empty where nothing is to be done."""
-    if finding.state not in (FindingState.VIOLATING, FindingState.OVERDUE):
+    if finding.state not in OPEN_STATES:
         return ()
     if finding.user == ROOT_USER:
         enable = (

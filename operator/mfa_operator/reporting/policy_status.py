@@ -41,7 +41,7 @@ def summarize(accounts: Sequence[AccountStatus], reports: Mapping[str, Counts]) 
 def ready(spec: PolicySpec, accounts: Sequence[AccountStatus], generation: int, now: datetime) -> Condition:
     """The condition Ready after a pass: True as long as at least one account was audited.
 
-    One closed account must not turn the health check of a GitOps tool red for ever; AccountsAudited tells of it.
+    One closed account must not turn the health check of a GitOps tool red for ever; AccountsAudited shows it.
     """
     failed = [account for account in accounts if account.state is not AccountState.AUDITED]
     status: Literal["True", "False"] = "True"
@@ -79,7 +79,7 @@ def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
 
 
 def compliant(summary: PolicySummary, generation: int, now: datetime) -> Condition:
-    """The condition Compliant after a pass: True only where everybody could be looked at."""
+    """The condition Compliant after a pass: True only where everybody could be checked."""
     open_violations = summary.violating + summary.overdue
     status: Literal["True", "False", "Unknown"] = "True"
     if open_violations:
@@ -94,7 +94,7 @@ def compliant(summary: PolicySummary, generation: int, now: datetime) -> Conditi
         message = f"{summary.accounts_failed} of {many(summary.accounts, 'account')} could not be audited"
     elif summary.unknown:
         status, reason = "Unknown", ConditionReason.NOT_AUDITED
-        message = f"{many(summary.unknown, 'user')} could not be looked at"
+        message = f"{many(summary.unknown, 'user')} could not be checked"
     else:
         reason = ConditionReason.ALL_COMPLIANT
         exempt = f", {summary.exempt} exempt" if summary.exempt else ""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from mfa_operator.api.enums import AccountReason, AccountState, EventReason, FindingReason, FindingState
+from mfa_operator.api.enums import OPEN_STATES, AccountReason, AccountState, EventReason, FindingReason, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, ReportStatus
 from mfa_operator.config.settings import RUNBOOK_BASE_URL
-from mfa_operator.reporting.account_report import OPEN_STATES
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.guidance import in_brief
 from mfa_operator.reporting.wording import account_label, listed, many
@@ -61,7 +60,7 @@ def finding_events(
 
 
 Key = tuple[str, datetime | None]
-"""A violation is one user's, since one moment: a user recreated without MFA violates anew."""
+"""A violation is one user's, since one moment: a user recreated without MFA is a new violation."""
 
 
 def _violations(findings: Iterable[Finding], *, with_unknown: bool = False) -> dict[Key, Finding]:

@@ -30,7 +30,7 @@ class Cause(StrEnum):
     RESTART = "Restart"
     RETRY = "Retry"
     OVERLOOKED = "Overlooked"
-    """A resync found the policy with no pass to come."""
+    """A resync found the policy without a scheduled pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class PassAbandoned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A pass to come."""
+    """A scheduled pass."""
 
     at: datetime
     cause: Cause

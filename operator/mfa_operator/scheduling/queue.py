@@ -9,18 +9,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.duration import Duration
-from mfa_operator.api.objects import PolicyRef, policy_ref, read_policy, requested_at
+from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, requested_at
 from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
 from mfa_operator.scheduling.fair_pool import may_start, next_namespace
 
 logger = logging.getLogger(__name__)
-
-Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class PolicyQueue:
     ) -> None:
         """`forget` is called with each policy that is gone, never while a job of that policy is running."""
         self.overlooked = 0
-        """How many times a list showed a policy that had no pass to come and should have had one."""
+        """How many times a list showed a policy without a scheduled pass that should have had one."""
         self._on_gone = forget
         self._clock = clock
         self._interval_override = interval_override
@@ -92,7 +89,7 @@ class PolicyQueue:
         """Take in a complete list of the policies: what was `known` before it and is not in it is gone.
 
         Of policies in `known` metadata suffices. A watch that lost its place delivers no deletions; this does. It also
-        finds what should not be: a policy with no pass to come though no pass found it suspended or invalid.
+        finds what should not be: a policy without a scheduled pass though no pass found it suspended or invalid.
         """
         found: set[PolicyRef] = set()
         for body in bodies:
@@ -110,7 +107,7 @@ class PolicyQueue:
         ref, metadata = policy_ref(body), body.get("metadata") or {}
         uid, version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
         entry = self._entries.get(ref)
-        # The events of a deleted policy and of one made anew under its name may come interleaved.
+        # The events of a deleted policy and of its successor with the same name may come interleaved.
         if entry and 0 < version < entry.version:
             return
         if event_type == "DELETED":
@@ -150,7 +147,7 @@ class PolicyQueue:
             entry.restore, entry.running = None, True
         return jobs
 
-    def wait(self, free: int = 1) -> float | None:
+    def seconds_until_next(self, free: int = 1) -> float | None:
         """Seconds until the next pass can begin; None where none can, save after an event or the end of a job."""
         running = self._running()
         able = [
@@ -210,7 +207,7 @@ class PolicyQueue:
     def _check_planned(self, entry: _Entry) -> None:
         if entry.due is None and not entry.running and entry.resting != entry.generation:
             self.overlooked += 1
-            logger.error("policy %s had no pass to come; one begins now", entry.ref)
+            logger.error("policy %s had no pass scheduled; one begins now", entry.ref)
             self._plan(entry, Due(self._clock(), Cause.OVERLOOKED))
 
     def _stop(self, job: Job) -> tuple[_Entry | None, Due | None]:

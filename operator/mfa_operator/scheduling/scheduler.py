@@ -17,12 +17,12 @@ from functools import partial
 from typing import Protocol
 
 from mfa_operator.api.conversion import InvalidObject
-from mfa_operator.api.objects import PolicyRef
+from mfa_operator.api.objects import Body, PolicyRef
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
 from mfa_operator.scheduling.fair_pool import EXTRA
-from mfa_operator.scheduling.queue import Body, Job, PolicyQueue
+from mfa_operator.scheduling.queue import Job, PolicyQueue
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Scheduler:
     ) -> None:
         """Take what runs passes, and how. `monotonic` gives seconds that nobody sets back.
 
-        `show_queue` is called at every turn with how many times so far a policy was found that had no pass to come, and
+        `show_queue` is called at every turn with how many times so far a policy was found without a scheduled pass, and
         with when the pass was due that has waited longest to begin.
 
         `stopping` is set when the process stops, so that passes in flight can give up. `interval_override` replaces
@@ -195,7 +195,7 @@ class Scheduler:
     async def _sleep(self) -> None:
         """Until something is noticed, a job ends or the next pass is due; never longer than a turn."""
         seconds = self._settings.turn.total_seconds()
-        if (due_in := self._queue.wait(self._free)) is not None:
+        if (due_in := self._queue.seconds_until_next(self._free)) is not None:
             seconds = min(seconds, due_in)
         try:
             async with asyncio.timeout(seconds):
