@@ -155,7 +155,7 @@ def _without_mfa(variant: Variant) -> dict[str, dict[str, str]]:
         "BoolIfExists" if variant is Variant.CONSOLE_AND_KEYS else "Bool": {
             "aws:MultiFactorAuthPresent": "false",
             # A service acting for the user follows a request of theirs that was judged already. Whether such a request
-            # has the MFA key where an access key signed is not documented: judging it could stop a service that must go on.
+            # has the MFA key where an access key signed is not documented: judging it could stop a service.
             "aws:ViaAWSService": "false",
         }
     }
