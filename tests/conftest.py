@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,6 +12,9 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 # A run in the background has SIGINT ignored, and so would every program that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Programs under test go by it; the parallel run sets it for its workers.
+os.environ.pop("COLUMNS", None)
 
 pytest_plugins = [
     "tests.garbage",

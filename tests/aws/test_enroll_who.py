@@ -84,7 +84,7 @@ def test_what_cannot_work_is_told_before_anything_is_made(
         (["--user", "alïce"], "--user is 'alïce'"),
         (["--user", "alice", "--device-name", "my/phone"], "--device-name is 'my/phone'"),
         (["--user", "alice", "--role-arn", "mfa-operator"], "arn:aws:iam::111122223333:role/mfa-operator"),
-        (["--user", "alice", "--external-id", "x1"], "only with --role-arn"),
+        (["--user", "alice", "--external-id", "x1"], "needs --role-arn"),
         (["--user", "alice", "--role-arn", ROLE, "--external-id", "a b"], "--external-id is 'a b'"),
         (["--role-arn", ROLE], "name the user with --user"),
         (["--user", "alice", "--seed", "--qr-png", "x.png"], "choose one"),

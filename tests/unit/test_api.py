@@ -218,11 +218,9 @@ def test_names_and_the_request_for_a_pass_are_taken_from_the_metadata() -> None:
 @pytest.mark.parametrize(
     "status", [5, {"conditions": [{"type": "Ready"}]}, {"accounts": [{"id": ID, "state": "Gone"}]}]
 )
-def test_a_status_that_is_not_understood_is_an_empty_one_and_is_logged(
-    status: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_invalid_status_is_an_empty_one_and_is_logged(status: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert known_status(body(status=status)) == PolicyStatus()
-    assert "security/console-mfa is not understood" in caplog.text
+    assert "security/console-mfa is invalid" in caplog.text
 
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=365)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,3 @@ def _pages(session: AccountSession, operation: str, question: Callable[..., Any]
         if not more["Marker"] or more == before:
             # Asked for once more, the same page would come for ever.
             raise AwsFailure(operation, "InvalidAnswer", "more is to come, and the answer does not say from where on")
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment else None
