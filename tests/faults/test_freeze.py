@@ -1,35 +1,41 @@
 """A leader that is frozen at a request, and thaws after another has taken over and the world has changed.
 
 SIGSTOP at any request of a pass that acts, two replicas on a real API server. A few points in `make test`, many with
-`make chaos` (MFA_CHAOS_FREEZES). The seed is printed; MFA_CHAOS_SEED repeats it.
+`make chaos` (MFA_CHAOS_FREEZES). The seed is printed; MFA_CHAOS_SEED repeats it, and MFA_CHAOS_POINTS=CreatePolicy,…
+keeps to some requests to AWS.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mfa_operator.api.enums import RemediationAction
-from mfa_sandbox.aws import EmbeddedAws, SandboxUser
+from mfa_sandbox.aws import Account, EmbeddedAws, SandboxUser
 from tests.controlplane import ControlPlane
 from tests.faults.gates import LATE, AwsGate, Breakpoint, KubernetesGate, Replica
 from tests.faults.report_history import ReportHistory, recording
 from tests.fixtures.operator import Policies, StartOperator, eventually
-from tests.fixtures.promises import moved_dates, repeated, write_problems
+from tests.fixtures.promises import finding_on, moved_dates, repeated, write_problems
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
 
 FREEZES = int(os.environ.get("MFA_CHAOS_FREEZES", "0"))
+ONLY = frozenset(filter(None, os.environ.get("MFA_CHAOS_POINTS", "").split(",")))
 SEED = int(os.environ.get("MFA_CHAOS_SEED", str(time.time_ns() % 1_000_000)))
 REMOVE, QUARANTINE = RemediationAction.REMOVE_CONSOLE_ACCESS, RemediationAction.QUARANTINE
 ACCOUNTS = {REMOVE: "111122223333", QUARANTINE: "444455556666"}
@@ -37,27 +43,45 @@ WRITES = {"DeleteLoginProfile": REMOVE, "AttachUserPolicy": QUARANTINE}
 
 AWS_FAULTS = (None, "throttling", "internal", "reset", "executed_answer_lost", "expired_token")
 KUBERNETES_WRITES = ("PUT mfareports/status", "PUT mfapolicies/status", "POST events")
+BOTH = ("AssumeRole", "GenerateCredentialReport", "ListUsers", "GetUser", "ListMFADevices")
 POINTS = {
-    REMOVE: ("ListUsers", "GetUser", "GetLoginProfile", "ListMFADevices", "DeleteLoginProfile"),
-    QUARANTINE: ("ListUsers", "GetUser", "ListMFADevices", "ListEntitiesForPolicy", "AttachUserPolicy"),
+    REMOVE: (*BOTH, "GetLoginProfile", "DeleteLoginProfile"),
+    QUARANTINE: (
+        *BOTH,
+        "ListEntitiesForPolicy",
+        "CreatePolicy",
+        "CreatePolicyVersion",
+        "AttachUserPolicy",
+        "DetachUserPolicy",
+    ),
 }
+UNDER_QUARANTINE = ("CreatePolicyVersion", "DetachUserPolicy")
+"""Requests about a user who is under quarantine already."""
 FEW = [
     (REMOVE, Breakpoint("DeleteLoginProfile", "throttling")),
     (QUARANTINE, Breakpoint("AttachUserPolicy", "reset")),
+    (QUARANTINE, Breakpoint("DetachUserPolicy", "internal")),
     (QUARANTINE, Breakpoint("PUT mfapolicies/status", LATE)),
 ]
-"""A call of either action that is to be sent again, and what the pass found, on its way to the API server."""
+"""Calls of either action that are to be sent again, and what the pass found, on its way to the API server."""
+ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
 def some_points(chance: random.Random) -> Iterator[tuple[RemediationAction, Breakpoint]]:
-    yield from FEW
+    if not ONLY:
+        yield from FEW
+    requests = [(action, name) for action, names in POINTS.items() for name in names if not ONLY or name in ONLY]
+    chance.shuffle(requests)
+    # Each request to AWS comes before any comes again.
+    in_turn = itertools.cycle(requests)
     for _ in range(FREEZES):
-        action = chance.choice([REMOVE, QUARANTINE])
-        if chance.random() < 0.6:
-            yield action, Breakpoint(chance.choice(POINTS[action]), chance.choice(AWS_FAULTS))
+        if ONLY or chance.random() < 0.6:
+            action, name = next(in_turn)
+            yield action, Breakpoint(name, chance.choice(AWS_FAULTS))
         else:
             outcome = chance.choice([None, LATE, 429, 500, "reset", "answer lost"])
-            yield action, Breakpoint(chance.choice(KUBERNETES_WRITES), outcome, chance.randrange(4))
+            name = chance.choice(KUBERNETES_WRITES)
+            yield chance.choice([REMOVE, QUARANTINE]), Breakpoint(name, outcome, chance.randrange(4))
 
 
 @dataclass
@@ -140,9 +164,11 @@ def test_a_frozen_leader_changes_nothing_after_it_thaws(
             leader, waiting = waiting, leader
         for number, (action, point) in enumerate(some_points(chance)):
             where = f"{action} at {point}"
-            arrive = partial(accounts[action].user, f"user-{number}", password=True)
-            broken = freeze_round(policies, action, point, arrive, leader, waiting)
-            sys.stdout.write(f"{where}: {broken or 'held'}\n")
+            story = Round(aws, accounts[action], policies, action, point, f"user-{number}")
+            started = time.monotonic()
+            broken = story.play(leader, waiting)
+            reached = "" if point.reached.is_set() else " (frozen elsewhere)"
+            sys.stdout.write(f"{where}{reached}: {broken or 'held'}, {time.monotonic() - started:.0f} s\n")
             problems += [f"{where}: {problem}" for problem in broken]
             leader, waiting = waiting, pair.start()
         for replica in (leader, waiting):
@@ -152,60 +178,146 @@ def test_a_frozen_leader_changes_nothing_after_it_thaws(
     assert problems == []
 
 
-def freeze_round(
-    policies: Policies,
-    action: RemediationAction,
-    point: Breakpoint,
-    arrive: Callable[[], SandboxUser],
-    leader: Replica,
-    waiting: Replica,
-) -> list[str]:
-    """Freeze the leader at the point, let the other one act and the user enroll, thaw, and say what went wrong.
+@dataclass
+class Round:
+    """One freeze: the leader is led to the point, the other one acts, the world changes, the old leader thaws."""
 
-    `arrive` makes a user who is to be acted on.
-    """
-    leader.armed = point
-    user = arrive()
-    if not point.reached.wait(20):
-        # The point comes only in another state of things; as good a moment as any.
-        leader.armed = None
-        os.kill(leader.process.process.pid, signal.SIGSTOP)
-    eventually(lambda: waiting.leads, "the other takes over")
-    if action is REMOVE:
-        eventually(lambda: not user.has_password, "the new leader has removed the password")
-        user.set_password()
-    else:
-        eventually(lambda: user.attached_policies, "the new leader has put the user under quarantine")
-    user.add_mfa()
-    eventually(lambda: not user.attached_policies, "no quarantine is left")
-    wait_for_passes(waiting)
-    before = policies.status(action.lower())["lastPassTime"]
-    thawed = time.monotonic()
-    point.thawed.set()
-    os.kill(leader.process.process.pid, signal.SIGCONT)
-    eventually(lambda: leader.process.process.poll() is not None, "the old leader ends")
-    broken = [f"sent {change} after it thawed" for change in leader.changes_since(thawed)]
-    if not user.has_password:
-        broken.append("took a password that another user would miss: with MFA, and given after the takeover")
-    if user.attached_policies:
-        broken.append("put a user with MFA under quarantine")
-    if policies.status(action.lower())["lastPassTime"] < before:
-        broken.append("replaced a newer status")
-    if "Traceback" in leader.process.log:
-        broken.append("ended with a traceback")
-    return broken
+    aws: EmbeddedAws
+    account: Account
+    policies: Policies
+    action: RemediationAction
+    point: Breakpoint
+    name: str
+
+    def play(self, leader: Replica, waiting: Replica) -> list[str]:
+        """Say what went wrong."""
+        user = self._lead_to_the_point(leader)
+        if not self.point.reached.wait(20):
+            # The point comes only in another state of things; as good a moment as any.
+            leader.armed = None
+            os.kill(leader.process.process.pid, signal.SIGSTOP)
+        eventually(lambda: waiting.leads, "the other takes over")
+        self._change_the_world(user, waiting)
+        wait_for_passes(waiting)
+        before, versions = self._last_pass(), self._policy_versions()
+        thawed = time.monotonic()
+        self.point.thawed.set()
+        os.kill(leader.process.process.pid, signal.SIGCONT)
+        eventually(lambda: leader.process.process.poll() is not None, "the old leader ends")
+        broken = [f"sent {change} after it thawed" for change in leader.changes_since(thawed)]
+        if not user.has_password:
+            broken.append("took a password that another user would miss: with MFA, and given after the takeover")
+        if user.mfa_serials and user.attached_policies:
+            broken.append("put a user with MFA under quarantine")
+        if not user.mfa_serials and not user.attached_policies:
+            broken.append("lifted the quarantine of a user without MFA")
+        if self._policy_versions() != versions:
+            broken.append("changed the policy of the quarantine once more")
+        if self._last_pass() < before:
+            broken.append("replaced a newer status")
+        if "Traceback" in leader.process.log:
+            broken.append("ended with a traceback")
+        if not user.mfa_serials:
+            user.add_mfa()
+            eventually(lambda: not user.attached_policies, "no quarantine is left")
+        return broken
+
+    def _lead_to_the_point(self, leader: Replica) -> SandboxUser:
+        """Arm the point, and bring about what makes the leader send that request; gives the user it is about."""
+        if self.point.name == "CreatePolicy":
+            self._delete_quarantine_policies()
+        if self.point.name not in UNDER_QUARANTINE:
+            leader.armed = self.point
+            if self.point.name == "AssumeRole":
+                self.account.expire_credentials()
+            elif self.point.name == "GenerateCredentialReport":
+                self.aws.faults.add("GetCredentialReport", "report_expired", account=self.account.id, times=1)
+            return self.account.user(self.name, password=True)
+        user = self.account.user(self.name, password=True)
+        eventually(lambda: user.attached_policies, "the user is under quarantine")
+        leader.armed = self.point
+        if self.point.name == "CreatePolicyVersion":
+            self._edit_quarantine_policy(user)
+        else:
+            user.add_mfa()
+        return user
+
+    def _change_the_world(self, user: SandboxUser, leads_now: Replica) -> None:
+        """After the takeover: so that what the old leader had in mind would be wrong."""
+        if self.point.name == "DetachUserPolicy":
+            eventually(lambda: not user.attached_policies, "the new leader has lifted the quarantine")
+            # The old leader may have lifted it: the new one must have seen the device, or the violation just goes on.
+            wait_for_passes(leads_now)
+            user.remove_mfa()
+            eventually(lambda: user.attached_policies, "the new leader has put the user under quarantine again")
+            return
+        if self.action is REMOVE:
+            eventually(lambda: not user.has_password, "the new leader has removed the password")
+            user.set_password()
+        else:
+            eventually(lambda: user.attached_policies, "the new leader has put the user under quarantine")
+        if self.point.name == "CreatePolicyVersion":
+            eventually(lambda: not self._edited(user), "the new leader has repaired the policy")
+        user.add_mfa()
+        eventually(lambda: not user.attached_policies, "no quarantine is left")
+
+    def _last_pass(self) -> str:
+        return str(self.policies.status(self.action.lower())["lastPassTime"])
+
+    def _policy_versions(self) -> list[str]:
+        with self._admin() as iam:
+            return [
+                f"{policy['Arn']} {version['VersionId']}"
+                for policy in iam.list_policies(Scope="Local")["Policies"]
+                for version in iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]
+            ]
+
+    def _edit_quarantine_policy(self, user: SandboxUser) -> None:
+        [arn] = user.attached_policies
+        with self._admin() as iam:
+            versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
+            for version in versions:
+                if not version["IsDefaultVersion"]:
+                    iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(ANYTHING), SetAsDefault=True)
+
+    def _edited(self, user: SandboxUser) -> bool:
+        [arn] = user.attached_policies
+        with self._admin() as iam:
+            version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+        return document == ANYTHING
+
+    def _delete_quarantine_policies(self) -> None:
+        with self._admin() as iam:
+            for policy in iam.list_policies(Scope="Local")["Policies"]:
+                for version in iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]:
+                    if not version["IsDefaultVersion"]:
+                        iam.delete_policy_version(PolicyArn=policy["Arn"], VersionId=version["VersionId"])
+                iam.delete_policy(PolicyArn=policy["Arn"])
+
+    @contextmanager
+    def _admin(self) -> Iterator[IAMClient]:
+        """IAM as an administrator of the account, past the gates."""
+        with closing(self.aws.iam(self.account.admin_credentials)) as iam:
+            yield iam
 
 
 def broken_promises(history: ReportHistory, action: RemediationAction) -> list[str]:
     history.look()
     problems: list[str] = []
-    removals = []
+    acts = []
     for write in history.writes:
         if WRITES[write.call.operation] is not action:
             continue
         user = write.call.parameters["UserName"]
         until = history.until(write.version)
         problems += write_problems(until, user, write.call.time, action, timedelta(0))
-        record = next((each.remediation for each in until[-1].findings if each.user == user), None)
-        removals.append((user, record.profile_created if record else None))
-    return [*problems, *repeated(removals), *moved_dates(history.all)]
+        finding = finding_on(until[-1], user)
+        record = finding.remediation if finding else None
+        if action is REMOVE:
+            acts.append((user, record.profile_created if record else None))
+        else:
+            # Who loses the device again comes under quarantine again: a violation of its own.
+            acts.append((user, finding.first_seen if finding else None))
+    return [*problems, *repeated(acts), *moved_dates(history.all)]
