@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+
+PAUSE_SECONDS = 0.5
+"""After a connection that cannot be accepted, for want of file descriptors: it is still there, and would be tried again
+at once, for ever."""
+REQUEST_SECONDS = 30
+"""For each part of a request: a client that says nothing must not hold a thread."""
 
 
 class MetricsServer:
@@ -44,7 +51,16 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = address
         self.setup_environ()
 
+    def get_request(self) -> tuple[socket.socket, object]:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(PAUSE_SECONDS)
+            raise
+
 
 class _Handler(WSGIRequestHandler):
+    timeout = REQUEST_SECONDS
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
         """A scrape every few seconds is no news."""

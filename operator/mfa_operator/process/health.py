@@ -7,6 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+ACCEPTS = 4
+"""Connections that asyncio accepts in one go. Where the process has no file descriptor left, it logs each that fails,
+again every second: with its default of 128 that is a thousand tracebacks a second."""
+
 
 class HealthServer:
     """Answers in the scheduler's own loop, so that a loop that hangs answers nobody."""
@@ -21,7 +25,7 @@ class HealthServer:
     async def start(self, listening: socket.socket) -> None:
         """Answer on the socket, which is then the server's to close."""
         await self._runner.setup()
-        await web.SockSite(self._runner, listening).start()
+        await web.SockSite(self._runner, listening, backlog=ACCEPTS).start()
 
     async def close(self) -> None:
         await self._runner.cleanup()
