@@ -82,7 +82,15 @@ class BackgroundServer:
             await self._stopping.wait()
         finally:
             self._loop = self._stopping = None
+            # A connection is known to the server, and a closed one's socket closed, only some turns of the loop later.
+            await _turns()
             await runner.cleanup()
+            await _turns()
+
+
+async def _turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def _make_request(*arguments: Any) -> web.BaseRequest:  # noqa: ANN401  # passed on as aiohttp gives them
