@@ -21,6 +21,7 @@ from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, StoredReport
 from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failures import account_failure
@@ -64,6 +65,7 @@ class PolicyPass:
     def __init__(
         self,
         policy: Policy,
+        accounts: AccountList,
         *,
         cluster: Cluster,
         auditor: Auditor,
@@ -77,6 +79,7 @@ class PolicyPass:
         events: EventSettings,
     ) -> None:
         self.policy = policy
+        self._accounts = accounts
         self._cluster = cluster
         self._auditor = auditor
         self._metrics = metrics
@@ -90,8 +93,8 @@ class PolicyPass:
         self._before = {account.id: account for account in policy.status.accounts}
 
     def run(self, pool: FairPool, width: int) -> list[AccountOutcome]:
-        """Audit every account, at most `width` at a time, in the spec's order. Raises one of PASS_ENDING."""
-        waiting = iter(enumerate(self.policy.spec.accounts))
+        """Audit every account, at most `width` at a time, in the list's order. Raises one of PASS_ENDING."""
+        waiting = iter(enumerate(self._accounts))
         outcomes: dict[int, AccountOutcome] = {}
         # No more than `width` are handed to the shared pool at once: a policy of a thousand accounts must not make the
         # others wait behind all of them.

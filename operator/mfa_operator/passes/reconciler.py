@@ -13,13 +13,14 @@ from functools import partial
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
-from mfa_operator.api.policy import Account, PolicySpec
+from mfa_operator.api.policy import Account
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyAsRead, PolicyIdentity
 from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
@@ -73,7 +74,8 @@ class Reconciler:
         self._chance = chance or random.SystemRandom()
         self._accounts = FairPool(max_concurrent_accounts, name="mfa-account")
         self._lock = threading.Lock()
-        self._specs: dict[PolicyRef, PolicySpec] = {}
+        self._lists: dict[PolicyRef, AccountList] = {}
+        """The accounts of each policy, as its last pass took them."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         self._quarantined: dict[PolicyRef, tuple[PolicyIdentity, dict[str, int]]] = {}
         """Users under quarantine by account, of the policies that have any."""
@@ -102,9 +104,10 @@ class Reconciler:
             return self._refuse(body, ConditionReason.INVALID_SPEC, str(error), now)
         if policy.spec.suspend:
             return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
+        accounts = AccountList.of(policy.spec)
         with self._lock:
-            spec_before = self._specs.get(ref)
-            self._specs[ref] = policy.spec
+            accounts_before = self._lists.get(ref, AccountList())
+            self._lists[ref] = accounts
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
         # What the next status is written over, and nothing else.
         last: PolicyAsRead = policy
@@ -113,6 +116,7 @@ class Reconciler:
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
         one_pass = PolicyPass(
             policy,
+            accounts,
             cluster=self._cluster,
             auditor=self._auditor,
             metrics=self._metrics,
@@ -142,7 +146,7 @@ class Reconciler:
         # First, so that alerts speak the truth whatever becomes of the writes.
         self._show(policy, status, reports, now)
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
-        self._drop_other_reports(policy, spec_before)
+        self._drop_other_reports(policy, accounts, accounts_before)
         self._cluster.write_policy_status(last, status)
         for outcome in outcomes:
             for note in outcome.notes:
@@ -155,7 +159,7 @@ class Reconciler:
         """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""
         policy = read_policy(body)
         with self._lock:
-            self._specs.setdefault(policy.ref, policy.spec)
+            self._lists.setdefault(policy.ref, AccountList.of(policy.spec))
         reports = {
             stored.status.account_id: stored.status
             for stored in self._cluster.list_reports(policy.ref)
@@ -167,18 +171,18 @@ class Reconciler:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
         self._metrics.forget(ref)
         with self._lock:
-            spec = self._specs.pop(ref, None)
+            accounts = self._lists.pop(ref, AccountList())
             self._backoffs.pop(ref, None)
             identity, quarantined = self._quarantined.pop(ref, (None, {}))
         self._prune()
         if identity and quarantined:
             # In a thread: forget is called in the event loop.
-            event = self._quarantines_left(quarantined, "the policy was deleted", spec)
+            event = self._quarantines_left(quarantined, "the policy was deleted", accounts)
             self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event))
 
     def _prune(self) -> None:
         with self._lock:
-            self._auditor.keep_only(account for spec in self._specs.values() for account in spec.accounts)
+            self._auditor.keep_only(account for accounts in self._lists.values() for account in accounts)
 
     def _refuse(self, body: Body, reason: ConditionReason, message: str, now: datetime) -> PassEnd:
         """Say in status why the policy is not audited. What was known stays, and nothing is due until an edit."""
@@ -197,9 +201,9 @@ class Reconciler:
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
 
-    def _drop_other_reports(self, policy: Policy, spec_before: PolicySpec | None) -> None:
-        """Delete the reports of accounts that the policy named once and names no more."""
-        named = {account.id for account in policy.spec.accounts}
+    def _drop_other_reports(self, policy: Policy, accounts: AccountList, before: AccountList) -> None:
+        """Delete the reports of accounts that the policy covered once and covers no more."""
+        named = accounts.by_id()
         for account in policy.status.accounts:
             if account.id not in named:
                 stored = self._cluster.get_report(policy.ref, account.id)
@@ -208,7 +212,7 @@ class Reconciler:
                     if quarantined := stored.status.summary.quarantined:
                         why = f"the policy does not name account {account.id} any more"
                         left = {account.id: quarantined}
-                        self._cluster.emit(policy, self._quarantines_left(left, why, spec_before))
+                        self._cluster.emit(policy, self._quarantines_left(left, why, before))
 
     def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
         figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)
@@ -222,9 +226,9 @@ class Reconciler:
         with self._lock:
             self._quarantined[policy.ref] = PolicyIdentity(policy.ref, policy.uid), quarantined
 
-    def _quarantines_left(self, by_account: Mapping[str, int], why: str, spec: PolicySpec | None) -> EventNote:
-        """`spec`: as it was while it still named the accounts, for the roles; None where this process never saw it."""
-        known = {account.id: account for account in spec.accounts} if spec else {}
+    def _quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:
+        """`accounts`: as they were while these were among them, for the roles; empty where this process never saw it."""
+        known = accounts.by_id()
         commands = [
             release_command(known.get(account_id, Account(id=account_id)), prefix=self._events.command_prefix)
             for account_id in sorted(by_account)
