@@ -227,7 +227,7 @@ class Reconciler:
             self._quarantined[policy.ref] = PolicyIdentity(policy.ref, policy.uid), quarantined
 
     def _quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:
-        """`accounts`: as they were while these were among them, for the roles; empty where this process never saw it."""
+        """`accounts`: as they were while these were among them, for the roles; empty where nobody saw it."""
         known = accounts.by_id()
         commands = [
             release_command(known.get(account_id, Account(id=account_id)), prefix=self._events.command_prefix)
