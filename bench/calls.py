@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import random
@@ -38,7 +37,6 @@ class Row:
 
 def measure() -> list[dict[str, object]]:
     """First and steady passes of accounts of each size, through AssumeRole."""
-    logging.getLogger("stamina").setLevel(logging.ERROR)
     rows = []
     for size in SIZES:
         with EmbeddedAws() as aws, patch.dict(os.environ, aws.environment()):

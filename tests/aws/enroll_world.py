@@ -12,7 +12,6 @@ from typing import Any
 import botocore.loaders
 import pyotp
 import pytest
-import stamina
 from click.testing import CliRunner
 
 from mfa_operator.aws.sessions import Sessions
@@ -109,7 +108,7 @@ def enrolling(aws: EmbeddedAws) -> Iterator[Enrolling]:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
         patch.setattr("botocore.session.create_loader", lambda *_: _LOADER)
-        stack.enter_context(stamina.set_testing(True, attempts=1000, cap=True))
+        patch.setattr("mfa_operator.aws.retry.pause", lambda *_: None)
         patch.setattr("mfa_operator.cli.enroll.check_terminal", lambda **_: None)
 
         def closed_later(**options: Any) -> Sessions:

@@ -19,8 +19,10 @@ from urllib3 import HTTPResponse
 from mfa_operator.api.policy import Account
 from mfa_operator.aws.clients import signed_with
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.sessions import DEFAULT_REGIONS, Identity, Sessions
+from mfa_operator.aws.regions import DEFAULT_REGIONS
+from mfa_operator.aws.sessions import Identity, Sessions
 from mfa_operator.scheduling.due import PassAbandoned
+from mfa_sandbox.aws.server import REGIONS
 from tests.unit.facts import ID
 
 PARTITIONS = {
@@ -162,3 +164,8 @@ def test_nothing_is_asked_once_the_operator_stops(sessions: Any) -> None:
         made.account(Account(id=ID)).open()
     with pytest.raises(PassAbandoned):
         made.account(Account(id=ID)).ask("ListUsers", lambda iam: iam.list_users())
+
+
+def test_the_embedded_aws_lives_in_the_same_regions() -> None:
+    """It imports nothing of the product, so it has a table of its own."""
+    assert REGIONS == DEFAULT_REGIONS

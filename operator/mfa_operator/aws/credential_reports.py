@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-import stamina
-
 from mfa_operator.aws.errors import AwsFailure, Denied, ReportFailed, Throttled
+from mfa_operator.aws.retry import retrying
 from mfa_operator.aws.sessions import AccountSession
 from mfa_operator.evaluation.credential_report import CredentialReport, UnreadableReport, parse
 from mfa_operator.evaluation.sufficiency import REPORT_WINDOW
@@ -59,19 +58,21 @@ def fetch(
 
 
 def _generate(session: AccountSession) -> None:
+    def ask() -> None:
+        answer = session.ask("GenerateCredentialReport", lambda iam: iam.generate_credential_report())
+        if answer["State"] != "COMPLETE":
+            raise _NotReady
+
+    polling = retrying(
+        lambda error: isinstance(error, _NotReady),
+        session.sessions.stopping,
+        tries=POLLS,
+        first=POLL_FIRST,
+        longest=POLL_MAX,
+        jitter=POLL_JITTER,
+    )
     try:
-        for attempt in stamina.retry_context(
-            on=_NotReady,
-            attempts=POLLS,
-            wait_initial=POLL_FIRST,
-            wait_max=POLL_MAX,
-            wait_jitter=POLL_JITTER,
-            timeout=None,
-        ):
-            with attempt:
-                answer = session.ask("GenerateCredentialReport", lambda iam: iam.generate_credential_report())
-                if answer["State"] != "COMPLETE":
-                    raise _NotReady
+        polling(ask)
     except _NotReady as error:
         raise ReportFailed(
             "GenerateCredentialReport", "ReportInProgress", f"the report was not ready after {POLLS} polls"

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import stamina
+import tenacity
 from botocore.exceptions import ClientError
 
 from mfa_operator.aws.enroll_access import Access, describe, no_permission
 from mfa_operator.aws.errors import CALL_ERRORS, AwsFailure, Denied, NotFound, failure
+from mfa_operator.aws.retry import retrying
 from mfa_operator.enroll.terms import NewDevice, NotEnrolled, Person
 
 if TYPE_CHECKING:
@@ -135,17 +136,16 @@ class Enrollment:
     def _enable(self, first: str, second: str) -> bool:
         """Whether AWS took the codes. A device made a moment ago may not be known everywhere: asks again, bounded."""
         try:
-            for attempt in stamina.retry_context(on=_not_settled, attempts=5, timeout=20.0, wait_initial=0.5):
-                with attempt:
-                    self._aws.ask(
-                        "EnableMFADevice",
-                        lambda iam: iam.enable_mfa_device(
-                            UserName=self.user,
-                            SerialNumber=self.serial,
-                            AuthenticationCode1=first,
-                            AuthenticationCode2=second,
-                        ),
-                    )
+            self._again(tries=5, within=20.0)(
+                self._aws.ask,
+                "EnableMFADevice",
+                lambda iam: iam.enable_mfa_device(
+                    UserName=self.user,
+                    SerialNumber=self.serial,
+                    AuthenticationCode1=first,
+                    AuthenticationCode2=second,
+                ),
+            )
         except AwsFailure as error:
             if error.code == "InvalidAuthenticationCode":
                 return False
@@ -153,14 +153,18 @@ class Enrollment:
         self.enabled = True
         return True
 
+    def _again(self, *, tries: int, within: float) -> tenacity.Retrying:
+        stopping = self._aws.sessions.stopping
+        return retrying(_not_settled, stopping, tries=tries, first=0.5, longest=5.0, within=within)
+
     def _clear_up(self, person: Person) -> None:
         """Delete the device, unless it turns out to be enabled: AWS refuses that with DeleteConflict."""
         try:
-            for attempt in stamina.retry_context(on=_not_settled, attempts=4, timeout=10.0, wait_initial=0.5):
-                with attempt:
-                    self._aws.ask(
-                        "DeleteVirtualMFADevice", lambda iam: iam.delete_virtual_mfa_device(SerialNumber=self.serial)
-                    )
+            self._again(tries=4, within=10.0)(
+                self._aws.ask,
+                "DeleteVirtualMFADevice",
+                lambda iam: iam.delete_virtual_mfa_device(SerialNumber=self.serial),
+            )
         except NotFound:
             self._may_exist = False  # never made, or deleted by a request whose answer was lost
         except AwsFailure as error:
@@ -227,7 +231,7 @@ class Enrollment:
         )
 
 
-def _not_settled(error: Exception) -> bool:
+def _not_settled(error: BaseException) -> bool:
     return isinstance(error, AwsFailure) and error.code in _NOT_SETTLED_CODES
 
 

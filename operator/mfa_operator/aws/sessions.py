@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.session
-import stamina
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.parsers import ResponseParserError
@@ -39,6 +38,8 @@ from mfa_operator.aws.errors import (
     expired,
     failure,
 )
+from mfa_operator.aws.regions import DEFAULT_REGIONS
+from mfa_operator.aws.retry import retrying
 from mfa_operator.aws.role_sessions import (
     OPERATOR,
     READING_POLICY,
@@ -59,17 +60,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_REGIONS = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-north-1",
-    "aws-us-gov": "us-gov-west-1",
-    "aws-eusc": "eusc-de-east-1",
-    "aws-iso": "us-iso-east-1",
-    "aws-iso-b": "us-isob-east-1",
-    "aws-iso-e": "eu-isoe-west-1",
-    "aws-iso-f": "us-isof-south-1",
-}
-"""Region to use in a partition where the configured region belongs to another one."""
 REFRESH_BEFORE = timedelta(minutes=5)
 """Credentials are renewed this long before they expire, so that a call under way does not outlive them."""
 ENOUGH_TO_WRITE = timedelta(minutes=1)
@@ -327,11 +317,13 @@ def call(
     try:
         if once:
             return question()
-        for attempt in stamina.retry_context(on=ResponseParserError, attempts=3, wait_initial=0.2, wait_max=2.0):
-            with attempt:
-                return question()
+        again = retrying(_unparsable, stopping, tries=3, first=0.2, longest=2.0)
+        return again(question)
     except CALL_ERRORS as error:
         if wrap:
             raise failure(operation, error) from error
         raise
-    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _unparsable(error: BaseException) -> bool:
+    return isinstance(error, ResponseParserError)

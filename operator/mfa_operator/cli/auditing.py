@@ -23,14 +23,10 @@ MAX_CONCURRENT_ACCOUNTS = 8
 
 def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Auditor:
     """What audits accounts, with the AWS settings of the environment. Raises SettingsError."""
-    import stamina.instrumentation
-
     from mfa_operator.aws.collect import MAX_CONCURRENT_USERS
     from mfa_operator.aws.sessions import Sessions
     from mfa_operator.passes.auditor import Auditor
 
-    # A wait for the credential report is nothing to warn about.
-    stamina.instrumentation.set_on_retry_hooks([])
     return Auditor(Sessions(connections=max_concurrent_accounts * MAX_CONCURRENT_USERS))
 
 

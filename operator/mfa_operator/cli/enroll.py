@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import stamina.instrumentation
 
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
 from mfa_operator.api.policy import EXTERNAL_ID_PATTERN, ROLE_ARN_PATTERN
@@ -151,4 +150,3 @@ def _keep_quiet() -> None:
     """At level DEBUG botocore logs every answer, with the seed in it, and every request, with the codes."""
     for name in ("boto3", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    stamina.instrumentation.set_on_retry_hooks([])  # a retry's log line would land in the middle of the QR code

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-import stamina
+import tenacity
 import urllib3
 from kubernetes.client import ApiClient, ApiException, ApisApi, CustomObjectsApi
 
@@ -27,11 +27,13 @@ class NotListed(Exception):
 
 def wait_until_listed(api: ApiClient, *, patience: float = PATIENCE) -> None:
     """Wait until MfaPolicy is listed, or nobody can tell. Raises NotListed when patience runs out."""
-    for attempt in stamina.retry_context(
-        on=NotListed, attempts=None, timeout=patience, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2
-    ):
-        with attempt:
-            _check(api)
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(NotListed),
+        stop=tenacity.stop_after_delay(patience),
+        wait=tenacity.wait_exponential(multiplier=0.2, max=5.0) + tenacity.wait_random(0, 0.2),
+        reraise=True,
+    )
+    retrying(_check, api)
 
 
 def _check(api: ApiClient) -> None:

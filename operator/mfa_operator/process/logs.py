@@ -22,9 +22,8 @@ MAX_RECORD = 4_000
 MAX_TRACEBACK = 100
 """Lines of a traceback: the last ones, which say what happened."""
 
-SECRETIVE = ("boto3", "botocore", "s3transfer", "urllib3", "kubernetes", "aiohttp", "stamina")
-"""At debug, stamina at warning, these log whole requests, answers or arguments, temporary AWS credentials among them:
-they never may."""
+SECRETIVE = ("boto3", "botocore", "s3transfer", "urllib3", "kubernetes", "aiohttp")
+"""At debug these log whole requests and answers, temporary AWS credentials among them: they never may."""
 
 CHATTY = {
     # A handler's success is a watch event that we log where it leads to something.
@@ -47,7 +46,7 @@ def configure(settings: LogSettings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     for name in SECRETIVE:
-        logging.getLogger(name).setLevel(max(logging.ERROR if name == "stamina" else logging.WARNING, root.level))
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     for name, level in CHATTY.items():
         logging.getLogger(name).setLevel(root.level if settings.level == "debug" else max(level, root.level))
     logging.getLogger("kopf._core.reactor.running").addFilter(_not_about_signals)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import stamina
+import tenacity
 import yaml
 from kubernetes import client, dynamic
 from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
@@ -121,14 +121,21 @@ class Own:
         """Until the API server serves the kinds of the CRDs. Raises SettingsError when that takes over 30 s."""
         extensions = client.ApiextensionsV1Api(self._api)
         names = [crd["metadata"]["name"] for crd in crds()]
+
+        def all_served() -> None:
+            for name in names:
+                status = extensions.read_custom_resource_definition(name).status
+                conditions = (status.conditions if status else None) or []
+                if not any(each.type == "Established" and each.status == "True" for each in conditions):
+                    raise _NotServed(name)
+
         try:
-            for attempt in stamina.retry_context(on=_NotServed, attempts=60, timeout=30, wait_initial=0.1, wait_max=1):
-                with attempt:
-                    for name in names:
-                        status = extensions.read_custom_resource_definition(name).status
-                        conditions = (status.conditions if status else None) or []
-                        if not any(each.type == "Established" and each.status == "True" for each in conditions):
-                            raise _NotServed(name)
+            tenacity.Retrying(
+                retry=tenacity.retry_if_exception_type(_NotServed),
+                stop=tenacity.stop_after_delay(30),
+                wait=tenacity.wait_exponential(multiplier=0.1, max=1),
+                reraise=True,
+            )(all_served)
         except _NotServed as error:
             raise SettingsError(f"the CRD {error} was not established within 30 s") from error
 
