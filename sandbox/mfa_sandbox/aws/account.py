@@ -7,6 +7,7 @@ from typing import Literal
 
 from moto.iam.models import AccessKeyLastUsed, User
 
+from mfa_sandbox.aws.cloudtrail import ROOT_NAME
 from mfa_sandbox.aws.credential_report import CredentialReports, Row
 from mfa_sandbox.aws.permissions import IDENTITY_BASED, Permissions
 from mfa_sandbox.aws.principals import Credentials, Principal, Principals
@@ -102,6 +103,7 @@ class Account(AccountState):
             moto_user.id = unique_id("AIDA")
             moto_user.create_date = created
             handle = SandboxUser(self, moto_user)
+            self.on_change("CreateUser", {"userName": name, "path": path})
             if password:
                 handle.set_password(password_created or created, reset_required=password_reset_required)
             if isinstance(password_last_used, datetime):
@@ -146,6 +148,8 @@ class Account(AccountState):
         """Set the root user anew. `device_name` is the virtual device's, where `mfa` is "virtual"."""
         with self.lock:
             root = self.root_user
+            if root.mfa != mfa:
+                self.on_change("EnableMFADevice" if mfa else "DeactivateMFADevice", {"userName": ROOT_NAME})
             if root.device_serial is not None:
                 self.backend.virtual_mfa_devices.pop(root.device_serial, None)
             root.password, root.mfa, root.access_keys = password, mfa, access_keys

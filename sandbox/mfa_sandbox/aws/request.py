@@ -25,6 +25,8 @@ class Call:
     now: datetime
     region: str = "us-east-1"
     raw: bytes = field(default=b"", repr=False)
+    document: Mapping[str, object] = field(default_factory=dict, repr=False)
+    """The parameters of a service that speaks JSON, with their types."""
 
     @property
     def action(self) -> str:

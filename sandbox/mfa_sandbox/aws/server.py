@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from botocore.client import BaseClient
 from botocore.config import Config
@@ -179,6 +179,7 @@ class EmbeddedAws:
         if self._server is None or self._thread is None or self._front is None:
             return
         self._front.stopping.set()
+        self._front.world.queues.close()
         stopping = threading.Thread(target=self._server.stop, name="embedded-aws-stop", daemon=True)
         stopping.start()
         # A connection wakes the server's select, which else sleeps out its interval before it sees the stop.
@@ -250,6 +251,10 @@ class EmbeddedAws:
         """A client without retries, of the operator or of somebody else. Close it."""
         return cast("STSClient", self._client("sts", credentials))
 
+    def sqs(self, credentials: Credentials | None = None) -> Any:  # noqa: ANN401 - boto3's own
+        """A client without retries, of the operator or of somebody else. Close it."""
+        return self._client("sqs", credentials)
+
     def _client(self, service: str, credentials: Credentials | None) -> BaseClient:
         signed_by = credentials or self.world.operator_credentials
         with EmbeddedAws._class_lock:
@@ -259,7 +264,7 @@ class EmbeddedAws:
                 service,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
-                config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=10),
+                config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30),
                 aws_access_key_id=signed_by.access_key_id,
                 aws_secret_access_key=signed_by.secret_access_key,
                 aws_session_token=signed_by.session_token,

@@ -3,7 +3,7 @@
 import random
 import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -62,6 +62,8 @@ class AccountState:
     boundaries: dict[str, str] = field(default_factory=dict)
     """ARNs of permissions boundaries, by user id; moto knows them of roles only."""
     lock: threading.RLock = field(default_factory=threading.RLock)
+    on_change: Callable[[str, Mapping[str, object]], None] = lambda *_: None
+    """Called with IAM's name of each change made from the outside, and its parameters as CloudTrail has them."""
     backend: IAMBackend = field(init=False)
 
     def __post_init__(self) -> None:

@@ -88,11 +88,13 @@ class SandboxUser:
             else:
                 profile.changed, profile.reset_required = at, reset_required
             self._user.password = PASSWORD_SET
+            self._changed("CreateLoginProfile" if profile is None else "UpdateLoginProfile")
 
     def remove_password(self) -> None:
         with self._account.lock:
             self._account.profiles.pop(self.id, None)
             self._user.password = None
+            self._changed("DeleteLoginProfile")
 
     def used_password(self, at: datetime | None = None) -> None:
         """Sign in: now, if no time is given."""
@@ -107,6 +109,7 @@ class SandboxUser:
             device = MFADevice(serial, "", "")
             device.enable_date = now
             self._user.mfa_devices[serial] = device
+            self._changed("EnableMFADevice", serialNumber=serial)
         return serial
 
     def remove_mfa(self, serial: str | None = None) -> None:
@@ -115,6 +118,7 @@ class SandboxUser:
             for one in [serial] if serial is not None else list(self._user.mfa_devices):
                 del self._user.mfa_devices[one]
                 self._account.backend.virtual_mfa_devices.pop(one, None)
+                self._changed("DeactivateMFADevice", serialNumber=one)
 
     def add_access_key(self, created: datetime | None = None) -> Credentials:
         with self._account.lock:
@@ -131,6 +135,7 @@ class SandboxUser:
     def tag(self, key: str, value: str) -> None:
         with self._account.lock:
             self._account.backend.tag_user(self.name, [{"Key": key, "Value": value}])
+            self._changed("TagUser", tags=[{"key": key, "value": value}])
 
     def set_permissions_boundary(self, document: str) -> str:
         """Put the user under a boundary of this document; gives its ARN."""
@@ -148,6 +153,7 @@ class SandboxUser:
                 backend.create_policy("", "/", ANY_ALLOW, name, [])
             if arn not in self._user.managed_policies:
                 backend.attach_user_policy(arn, self.name)
+                self._changed("AttachUserPolicy", policyArn=arn)
         return arn
 
     def delete(self) -> None:
@@ -164,6 +170,10 @@ class SandboxUser:
                 backend.remove_user_from_group(group.name, self.name)
             backend.delete_user(self.name)
             self._account.forget_user(self._user)
+            self._changed("DeleteUser")
+
+    def _changed(self, operation: str, **parameters: object) -> None:
+        self._account.on_change(operation, {"userName": self.name, **parameters})
 
     def _virtual_device(self, name: str | None, now: datetime) -> str:
         taken = self._account.backend.virtual_mfa_devices

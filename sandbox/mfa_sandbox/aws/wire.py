@@ -67,6 +67,7 @@ class Answer:
     body: bytes
     content_type: str = "text/xml"
     code: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def status_line(self) -> str:

@@ -3,9 +3,12 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from mfa_sandbox.aws.account import Account
+from mfa_sandbox.aws.cloudtrail import IAM_REGIONS, Trail
 from mfa_sandbox.aws.principals import Credentials, Principal, Principals
+from mfa_sandbox.aws.queues import Queue, Queues
 from mfa_sandbox.aws.wire import UNKNOWN_CREDENTIALS, AwsError
 
 HOME_ACCOUNT = "123456789012"
@@ -34,6 +37,8 @@ class World:
         self.check_codes = False
         self.page_limit: int | None = None
         self.principals = Principals()
+        self.queues = Queues(partition)
+        self.trail = Trail()
         self.accounts: dict[str, Account] = {}
         self._lock = threading.Lock()
         self.home = self.account(home_id)
@@ -81,10 +86,18 @@ class World:
                     raise ValueError(f"account {account_id} is there already; use trust() to add a role")
                 return known
             made = Account(account_id, self.partition, home_id=self.home_id, now=self.now, principals=self.principals)
+            made.on_change = partial(self.trail.record_change, made)
             self.accounts[account_id] = made
         if trusted_role is not None:
             made.trust(trusted_role, external_id)
         return made
+
+    def events_queue(self, name: str = "mfa-operator-events", *, visibility_timeout: float = 30.0) -> Queue:
+        """The queue of the home account that IAM's events go to from now on; made if it is not there."""
+        region = IAM_REGIONS[self.partition]
+        queue = self.queues.create(self.home_id, region, name, visibility_timeout=visibility_timeout)
+        self.trail.queue = queue
+        return queue
 
     def caller(self, key_id: str, token: str | None) -> Principal:
         """Who signs with this access key id. Raises InvalidClientTokenId; expiry is `Principals.check_expiry`'s."""
