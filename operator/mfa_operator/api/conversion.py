@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 
+from mfa_operator.api.allowed import field_meant, words_of
 from mfa_operator.api.duration import Duration
 from mfa_operator.api.text import one_line
 
@@ -75,10 +77,10 @@ def from_dict(kind: type[T], value: object, *, at: str = "") -> T:
         if isinstance(error.__cause__, WrongField):
             problem, inner = error.__cause__.problem, f"{inner}.{error.__cause__.field}"
         elif field := _FIELD_ITSELF.fullmatch(problem):
-            problem = "is missing" if field["missing"] else f"unknown field '{field['name']}'"
+            problem = "is missing" if field["missing"] else _unknown(kind, inner, field["name"])
             inner = f"{inner}.{field['name']}"
         else:
-            problem = _explain(problem, inner, value)
+            problem = _explain(problem, inner, value, words_of(kind, inner))
         raise InvalidObject((at + inner).lstrip("."), problem) from error
 
 
@@ -108,7 +110,12 @@ def _split(message: str) -> tuple[str, str]:
     return (message[: place.start()], place["path"].replace("[...]", "")) if place else (message, "")
 
 
-def _explain(problem: str, inner: str, value: object) -> str:
+def _unknown(kind: object, inner: str, name: str) -> str:
+    meant = field_meant(kind, inner, name)
+    return f"unknown field '{name}'" + (f"; did you mean '{meant}'?" if meant else "")
+
+
+def _explain(problem: str, inner: str, value: object, words: Sequence[str]) -> str:
     """The validator's words, with the value that was found and what would have been right."""
     problem = problem.replace("`", "'")
     problem = problem[0].lower() + problem[1:]
@@ -121,6 +128,10 @@ def _explain(problem: str, inner: str, value: object) -> str:
             return problem
     if not isinstance(value, str | int | float | bool):
         return problem
+    if words:
+        return (
+            f"invalid value {shown(value)}; it must be {' or '.join(filter(None, (', '.join(words[:-1]), words[-1])))}"
+        )
     hint = f"; {_HINTS[field]}" if field in _HINTS else ""
     if hint and "matching regex" in problem:
         return f"invalid value {shown(value)}{hint}"
