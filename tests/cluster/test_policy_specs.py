@@ -60,4 +60,4 @@ def test_kubectl_shows_the_words(kubectl: Kubectl) -> None:
     manifest = json.dumps(policy("spec.interval", "15 minutes"))
     refused = kubectl("apply", "-f", "-", input=manifest, check=False)
     assert refused.returncode == 1
-    assert "spec.interval: Invalid value: \"15 minutes\": '15 minutes' is no duration: write " in refused.stderr
+    assert "spec.interval: Invalid value: \"15 minutes\": invalid duration '15 minutes': write " in refused.stderr

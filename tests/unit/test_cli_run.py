@@ -124,6 +124,7 @@ class TestBadInput:
         ("args", "words"),
         [
             (["bogus"], "no such command 'bogus'"),
+            (["rn"], "Did you mean 'run'?"),
             (["run", "--bogus"], "no such option '--bogus'"),
             (["run", "surplus"], "surplus"),
             (["run", "--runbook-base-url", "docs"], "'docs' is not a link: it begins with https://"),

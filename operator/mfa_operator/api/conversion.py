@@ -45,6 +45,12 @@ class WrongField(ValueError):
         self.problem = problem
 
 
+_WRONG_KIND = re.compile(r"expected '(?P<wanted>\w+)', got '(?P<got>\w+)'")
+_COLLECTIONS = {"array": "a list", "object": "a mapping", "null": "nothing"}
+_WANTED = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"} | _COLLECTIONS
+_FOUND = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"} | _COLLECTIONS
+"""The validator's words for the kinds of YAML, as people call them."""
+
 _prepared: set[type[msgspec.Struct]] = set()
 
 
@@ -119,6 +125,10 @@ def _explain(problem: str, inner: str, value: object, words: Sequence[str]) -> s
     """The validator's words, with the value that was found and what would have been right."""
     problem = problem.replace("`", "'")
     problem = problem[0].lower() + problem[1:]
+    wrong_kind = _WRONG_KIND.fullmatch(problem)
+    if wrong_kind:
+        wanted, got = wrong_kind["wanted"], wrong_kind["got"]
+        problem = f"expected {_WANTED.get(wanted, wanted)}, found {_FOUND.get(got, got)}"
     field = ""
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", inner):
         field = key or field
@@ -133,6 +143,9 @@ def _explain(problem: str, inner: str, value: object, words: Sequence[str]) -> s
             f"invalid value {shown(value)}; it must be {' or '.join(filter(None, (', '.join(words[:-1]), words[-1])))}"
         )
     hint = f"; {_HINTS[field]}" if field in _HINTS else ""
+    if wrong_kind:
+        quotes = ": put it in quotes" if wrong_kind["wanted"] == "str" else ""
+        return f"{problem} ({shown(value)}){hint or quotes}"
     if hint and "matching regex" in problem:
         return f"invalid value {shown(value)}{hint}"
     found = "" if repr(value) in problem else f"; found {shown(value)}"
