@@ -20,6 +20,7 @@ BASE: Mapping[str, Any] = {
     "spec": {
         "accounts": [{"id": ACCOUNT, "roleArn": ROLE}],
         "requirement": {},
+        "organization": {"include": {}, "exclude": {}, "accountRole": {}},
         "exemptions": [EXEMPTION],
         "remediation": {},
     },
@@ -32,6 +33,10 @@ EMPTY = "should be at least 1 chars long"
 NO_TEXT = "must be of type string"
 NO_DATE = "must be of type date-time"
 TWICE = "Duplicate value"
+UNIT = "ou-ab12-cdef3456"
+NO_UNIT = f"a unit's is written like {UNIT}, the root's like r-ab12"
+NO_ROLE_NAME = "give the role's name alone, such as mfa-operator, without ARN"
+NO_PATH = "it begins and ends with a slash, like / or /security/"
 ONLY_QUARANTINE = "can be true only with the action QuarantineUntilMfa"
 
 
@@ -93,7 +98,52 @@ REFUSED: Mapping[str, Sequence[tuple[Any, str]]] = {
         ("a", "should be at least 2 chars long"),
         ("x" * 1225, "may not be more than 1224"),
     ],
-    "spec.organization": [(True, "must be of type object")],
+    "spec.organization": [
+        (True, "must be of type object"),
+        ({"externalId": "acme-7f3a"}, "an external id is of use only together with a roleArn"),
+    ],
+    "spec.organization.accounts": [([ACCOUNT], "unknown field")],
+    "spec.organization.roleArn": [
+        ("mfa-operator", "invalid ARN 'mfa-operator': a role's is written like arn:aws:iam::999988887777:role/"),
+        (f"arn:aws:iam::{ACCOUNT}:user/alice", f"invalid ARN 'arn:aws:iam::{ACCOUNT}:user/alice': a role's"),
+    ],
+    "spec.organization.accountRole.name": [
+        ("security/mfa-operator", f"invalid name 'security/mfa-operator': {NO_ROLE_NAME}"),
+        (ROLE, f"invalid name '{ROLE}': {NO_ROLE_NAME}"),
+        ("r" * 65, NO_ROLE_NAME),
+        ("", f"invalid name '': {NO_ROLE_NAME}"),
+    ],
+    "spec.organization.accountRole.path": [
+        ("security", f"invalid path 'security': {NO_PATH}"),
+        ("/security", f"invalid path '/security': {NO_PATH}"),
+        ("", f"invalid path '': {NO_PATH}"),
+        (f"/{'p' * 511}/", "may not be more than 512"),
+    ],
+    "spec.organization.accountRole.externalId": [
+        ("acme 7f3a", "holds letters, digits and the characters _ + = , . @ : / - only"),
+    ],
+    "spec.organization.include.organizationalUnits": [
+        ([], FEW_ITEMS),
+        ([UNIT, UNIT], f"spec.organization.include.organizationalUnits[1]: {TWICE}"),
+        ([f"ou-ab12-{n:08}" for n in range(201)], "must have at most 200 items"),
+        (["/Production"], f"invalid id '/Production': {NO_UNIT}"),
+    ],
+    "spec.organization.include.tags": [
+        ({}, "should have at least 1 properties"),
+        ({"k" * 129: "v"}, "the key of a tag has 1 to 128 characters"),
+    ],
+    "spec.organization.exclude.organizationalUnits": [(["ou-AB12-cdef3456"], f"invalid id 'ou-AB12-cdef3456': {NO_UNIT}")],
+    "spec.organization.exclude.accounts": [
+        ([], FEW_ITEMS),
+        (["payments"], f"'payments' {NO_ID}"),
+        ([ACCOUNT, ACCOUNT], f"spec.organization.exclude.accounts[1]: {TWICE}"),
+    ],
+    "spec.organization.exclude.tags": [({"k": "v" * 257}, "may not be more than 256")],
+    "spec.organization.refreshInterval": [
+        ("hourly", "invalid duration 'hourly': write numbers with the units h, m or s, such as 1h or 30m"),
+        ("4m59s", "'4m59s' is out of range: refreshInterval lies between 5m and 24h"),
+        ("25h", "'25h' is out of range: refreshInterval lies between 5m and 24h"),
+    ],
     "spec.interval": [
         ("15 minutes", "invalid duration '15 minutes': write numbers with the units h, m or s, such as 15m"),
         ("1d", "invalid duration '1d': write numbers with the units h, m or s"),
@@ -183,6 +233,18 @@ ACCEPTED: Mapping[str, Sequence[Any]] = {
     "spec.accounts[0].roleArn": [f"arn:{partition}:iam::{ACCOUNT}:role/mfa-operator" for partition in PARTITIONS]
     + [f"arn:aws:iam::{ACCOUNT}:role/security/{'p' * 490}/Audit+=,.@-_{'r' * 52}"],
     "spec.accounts[0].externalId": ["a1", "Az09_+=,.@:/-", "x" * 1224],
+    "spec.organization": [
+        {},
+        {
+            "roleArn": ROLE,
+            "externalId": "acme-7f3a",
+            "accountRole": {"name": "r" * 64, "path": f"/{'p' * 510}/", "externalId": "acme-7f3a"},
+            "include": {"organizationalUnits": [f"ou-ab12-{n:08}" for n in range(199)] + ["r-ab12"]},
+            "exclude": {"accounts": [f"{n:012}" for n in range(1000)], "tags": {"k" * 128: "v" * 256}},
+        },
+    ],
+    "spec.organization.accountRole.path": ["/", "/security/", "/a/b/"],
+    "spec.organization.refreshInterval": ["5m", "24h", "90m"],
     "spec.interval": ["1m", "60s", "24h", "1h30m", "1.5h", "15m0s"],
     "spec.maxStaleness": ["0s", "0m", "24h"],
     "spec.gracePeriod": ["0s", "8760h", "604800s"],

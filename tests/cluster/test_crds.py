@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "requirement": {"users": "Console", "root": "Ignore", "deviceTypes": ["Virtual", "SecurityKey", "HardwareToken"]},
     "remediation": {"action": "None", "dryRun": True, "maxPerPass": 5, "maxPercent": 10, "quarantineAccessKeys": False},
 }
+ORGANIZATION = {"accountRole": {"name": "mfa-operator", "path": "/"}, "refreshInterval": "1h"}
 
 
 def schema(plural: str) -> dict[str, Any]:
@@ -173,13 +174,20 @@ class TestDefaults:
 
     @pytest.mark.parametrize(
         ("parent", "given"),
-        [("requirement", {"users": "All"}), ("remediation", {"dryRun": False}), ("remediation", {})],
+        [
+            ("requirement", {"users": "All"}),
+            ("remediation", {"dryRun": False}),
+            ("remediation", {}),
+            ("organization", {}),
+            ("organization", {"refreshInterval": "5m"}),
+        ],
     )
     def test_fill_in_what_a_parent_leaves_out(
         self, kubectl: Kubectl, namespace: str, parent: str, given: dict[str, Any]
     ) -> None:
         create(kubectl, namespace, bad_specs.policy(f"spec.{parent}", given))
-        assert get(kubectl, namespace, "mfap/a-policy")["spec"][parent] == {**DEFAULTS[parent], **given}
+        defaults = ORGANIZATION if parent == "organization" else DEFAULTS[parent]
+        assert get(kubectl, namespace, "mfap/a-policy")["spec"][parent] == {**defaults, **given}
 
 
 class TestReading:

@@ -109,6 +109,10 @@ def account(**fields: Any) -> dict[str, Any]:
     return {"accounts": [{"id": ID} | fields]}
 
 
+def organization(**fields: Any) -> dict[str, Any]:
+    return {"organization": fields}
+
+
 def exempt(**fields: Any) -> dict[str, Any]:
     return {"exemptions": [{"users": ["a"], "reason": "x"} | fields]}
 
@@ -177,6 +181,33 @@ def exempt(**fields: Any) -> dict[str, Any]:
             "needs action QuarantineUntilMfa",
         ),
         ({"requirement": None}, "spec.requirement", "expected a mapping, found nothing"),
+        ({"organization": None, "accounts": []}, "spec.accounts", "length >= 1"),
+        (organization(externalId="acme"), "spec.organization.externalId", "of use only with roleArn"),
+        (organization(roleArn="lister"), "spec.organization.roleArn", "a role is written like arn:aws:iam::"),
+        (
+            organization(accountRole={"name": "security/mfa"}),
+            "spec.organization.accountRole.name",
+            "invalid name 'security/mfa': give the role's name alone, such as mfa-operator, without ARN; its path",
+        ),
+        (
+            organization(accountRole={"path": "security"}),
+            "spec.organization.accountRole.path",
+            "invalid path 'security': it begins and ends with a slash, like / or /security/",
+        ),
+        (organization(accountRoleName="x"), "spec.organization.accountRoleName", "unknown field"),
+        (
+            organization(include={"organizationalUnits": ["/Production"]}),
+            "spec.organization.include.organizationalUnits[0]",
+            "invalid value '/Production'; a unit's id is written like ou-ab12-cdef3456, the root's like r-ab12",
+        ),
+        (
+            organization(exclude={"organizationalUnits": ["r-ab12", "r-ab12"]}),
+            "spec.organization.exclude.organizationalUnits",
+            "r-ab12 is here twice",
+        ),
+        (organization(exclude={"accounts": ["1"]}), "spec.organization.exclude.accounts[0]", "12 digits"),
+        (organization(include={"tags": {"": "x"}}), "spec.organization.include.tags", "1 to 128 characters"),
+        (organization(refreshInterval="1m"), "spec.organization.refreshInterval", "is 1m; it must be from 5m to 24h"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_field(fields: dict[str, Any], path: str, words: str) -> None:

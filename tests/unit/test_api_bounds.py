@@ -25,6 +25,7 @@ CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 CRD = yaml.safe_load((CRDS / "mfapolicies.yaml").read_text(encoding="utf-8"))
 SPEC: Mapping[str, Any] = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 ROLE = f"arn:aws:iam::{ID}:role/mfa-operator"
+UNIT = "ou-ab12-cdef3456"
 
 # A good value of every field, from which one thing is changed at a time.
 GOOD: dict[str, Any] = {
@@ -34,6 +35,14 @@ GOOD: dict[str, Any] = {
         {"users": ["a"], "accounts": [ID], "tags": {"a": "b"}, "reason": "x", "expires": "2027-06-30T00:00:00Z"}
     ],
     "remediation": {"action": "QuarantineUntilMfa", "maxPerPass": 5, "maxPercent": 10},
+    "organization": {
+        "roleArn": ROLE,
+        "externalId": "acme",
+        "accountRole": {"name": "audit", "path": "/security/", "externalId": "acme"},
+        "include": {"organizationalUnits": [UNIT], "tags": {"a": "b"}},
+        "exclude": {"organizationalUnits": [UNIT], "accounts": [ID], "tags": {"a": "b"}},
+        "refreshInterval": "1h",
+    },
 }
 Path_ = tuple[str | int, ...]
 
@@ -85,6 +94,8 @@ def several(path: Path_, count: int) -> list[Any]:
             return [f"{number:012}" for number in range(count)]
         case "deviceTypes":
             return ["Virtual", "SecurityKey", "HardwareToken", "Sms", "Other"][:count]
+        case "organizationalUnits":
+            return [f"ou-ab12-{number:08}" for number in range(count)]
         case "exemptions":
             return [{"users": ["a"], "reason": "x"}] * count
         case _:
@@ -133,7 +144,7 @@ def _values(path: Path_, schema: Mapping[str, Any]) -> Iterator[Probe]:
     yield "type", path, wrong, False
 
 
-PROBES = [probe for probe in probes() if probe[1] and probe[1][0] != "organization"]
+PROBES = [probe for probe in probes() if probe[1]]
 
 
 def test_the_good_spec_is_good_and_every_kind_of_bound_is_probed() -> None:
@@ -163,19 +174,24 @@ def test_the_models_fields_and_what_must_be_there_are_the_schemas() -> None:
 
     compare(PolicySpec, SPEC)
     good = spec(**GOOD)
+    assert good.organization
     for inner, path in (
         (good.accounts[0], ("accounts", 0)),
         (good.exemptions[0], ("exemptions", 0)),
         (good.requirement, ("requirement",)),
         (good.remediation, ("remediation",)),
+        (good.organization, ("organization",)),
+        (good.organization.account_role, ("organization", "accountRole")),
+        (good.organization.include, ("organization", "include")),
+        (good.organization.exclude, ("organization", "exclude")),
     ):
         compare(type(inner), FIELDS[path])
 
 
 def test_the_defaults_are_the_schemas() -> None:
-    written = to_dict(spec())
+    written = to_dict(spec(organization={}))
     defaults = {path: schema["default"] for path, schema in FIELDS.items() if schema.get("default", {}) != {}}
-    assert len(defaults) == 12
+    assert len(defaults) == 15
     for path, default in defaults.items():
         value = written
         for key in path:
@@ -222,16 +238,57 @@ def test_role_arns_are_what_the_rule_says(text: str) -> None:
         assert taken({"accounts": [{"id": account, "roleArn": text}]}) is allowed
 
 
-@given(like("accounts", 0, "externalId"))
+EXTERNAL_IDS: list[Path_] = [
+    ("accounts", 0, "externalId"),
+    ("organization", "externalId"),
+    ("organization", "accountRole", "externalId"),
+]
+
+
+@pytest.mark.parametrize("path", EXTERNAL_IDS, ids=str)
+@given(st.data())
 @example("acme\n")
 @example("ächme")
-def test_external_ids_are_what_the_rule_says(text: str) -> None:
-    allowed = 2 <= len(text) <= 1224 and all(rule.match(text) for rule in rules("accounts", 0, "externalId"))
-    assert taken(changed(("accounts", 0, "externalId"), text)) is allowed
+def test_external_ids_are_what_the_rule_says(path: Path_, data: st.DataObject | str) -> None:
+    text = data if isinstance(data, str) else data.draw(like(*path))
+    allowed = 2 <= len(text) <= 1224 and all(rule.match(text) for rule in rules(*path))
+    assert taken(changed(path, text)) is allowed
+
+
+ORGANIZATION: list[Path_] = [
+    ("organization", "roleArn"),
+    ("organization", "accountRole", "name"),
+    ("organization", "accountRole", "path"),
+    ("organization", "include", "organizationalUnits", 0),
+    ("organization", "exclude", "organizationalUnits", 0),
+    ("organization", "exclude", "accounts", 0),
+]
+
+
+@pytest.mark.parametrize("path", ORGANIZATION, ids=str)
+@given(st.data())
+@example(ID + "\n")
+@example(ROLE + "\n")
+@example(UNIT + "\n")
+@example("/")
+@example("//")
+@example("/a")
+@example("/a/\n")
+@example("a" * 65)
+@example(f"/{'p' * 511}/")
+def test_what_names_an_organization_is_what_the_rule_says(path: Path_, data: st.DataObject | str) -> None:
+    text = data if isinstance(data, str) else data.draw(like(*path))
+    allowed = len(text) <= FIELDS[path]["maxLength"] and all(rule.match(text) for rule in rules(*path))
+    assert taken(changed(path, text)) is allowed
 
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-LIMITS = {"interval": (60, 86400), "maxStaleness": (0, 86400), "gracePeriod": (0, 8760 * 3600)}
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "interval": (60, 86400),
+    "maxStaleness": (0, 86400),
+    "gracePeriod": (0, 8760 * 3600),
+    "organization.refreshInterval": (300, 86400),
+}
 
 
 PARTS = st.builds(
@@ -242,6 +299,8 @@ NEAR = (
     "1m",
     "24h",
     "24h0.001s",
+    "4m59s",
+    "5m",
     "8760h",
     "8760h1s",
     "0s",
@@ -259,17 +318,18 @@ NEAR = (
 @pytest.mark.parametrize("field", LIMITS)
 @pytest.mark.parametrize("text", NEAR)
 def test_durations_near_a_bound_are_what_the_rule_says(field: str, text: str) -> None:
-    assert taken(GOOD | {field: text}) is _by_the_rule(field, text)
+    assert taken(changed(tuple(field.split(".")), text)) is _by_the_rule(field, text)
 
 
 @given(st.sampled_from(sorted(LIMITS)), st.lists(PARTS, max_size=4).map("".join) | st.text("0159.hmsd ", max_size=6))
 def test_durations_are_what_the_rule_says(field: str, text: str) -> None:
-    assert taken(GOOD | {field: text}) is _by_the_rule(field, text)
+    assert taken(changed(tuple(field.split(".")), text)) is _by_the_rule(field, text)
 
 
 def _by_the_rule(field: str, text: str) -> bool:
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([hms])", text)
     length = sum(float(number) * UNITS[unit] for number, unit in parts)
     low, high = LIMITS[field]
-    shaped = len(text) <= FIELDS[field,]["maxLength"] and all(rule.match(text) for rule in rules(field))
+    path = tuple(field.split("."))
+    shaped = len(text) <= FIELDS[path]["maxLength"] and all(rule.match(text) for rule in rules(*path))
     return shaped and low <= length <= high

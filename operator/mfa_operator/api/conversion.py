@@ -106,6 +106,7 @@ _HINTS = {
     "accounts": "an account id is 12 digits, in quotes",
     "roleArn": "a role is written like arn:aws:iam::111122223333:role/mfa-operator",
     "expires": "a time is written like 2027-06-30T00:00:00Z",
+    "organizationalUnits": "a unit's id is written like ou-ab12-cdef3456, the root's like r-ab12",
     "externalId": "an external id has 2 to 1224 letters, digits or _+=,.@:/-",
 }
 

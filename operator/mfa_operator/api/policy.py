@@ -5,10 +5,8 @@ The field names and bounds are those of deploy/crds/mfapolicies.yaml; a test hol
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -16,46 +14,34 @@ from msgspec import Meta
 from mfa_operator.api.conversion import WrongField, prepare
 from mfa_operator.api.duration import Duration, hours, minutes
 from mfa_operator.api.enums import DeviceType, RemediationAction, RootRequirement, UserScope
+from mfa_operator.api.fields import (
+    AccountId,
+    ExternalId,
+    Model,
+    RoleArn,
+    Tags,
+    check_each_once,
+    check_tags,
+    check_within,
+)
+from mfa_operator.api.organization import Organization
 
-AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}\Z", description="an AWS account id: 12 digits, in quotes")]
 UserGlob = Annotated[str, Meta(min_length=1, max_length=512)]
 AwareDatetime = Annotated[datetime, Meta(tz=True)]
-TagValue = Annotated[str, Meta(max_length=256)]
 
-# \Z: to Python a `$` also matches before a line break at the end, to the API server it does not.
-ROLE_ARN_PATTERN = (
-    r"^arn:aws(-cn|-us-gov|-eusc|-iso(-[bef])?)?:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}\Z"
-)
-EXTERNAL_ID_PATTERN = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}\Z"
-MAX_TAG_KEY = 128
 MIN_INTERVAL, DEFAULT_INTERVAL, MAX_INTERVAL = minutes(1), minutes(15), hours(24)
 MAX_STALENESS, MAX_GRACE = hours(24), hours(8760)
 
 
-def _each_once(field: str, values: Iterable[str]) -> None:
-    twice = [value for value, count in Counter(values).items() if count > 1]
-    if twice:
-        raise WrongField(field, f"{twice[0]} is here twice")
-
-
-def _within(field: str, value: Duration, low: Duration, high: Duration) -> None:
-    if not low <= value <= high:
-        raise WrongField(field, f"is {value}; it must be from {low} to {high}")
-
-
-class _Model(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Base of the spec's models: unknown fields are an error, never dropped."""
-
-
-class Account(_Model, frozen=True):
+class Account(Model, frozen=True):
     """One AWS account to audit."""
 
     id: AccountId
     name: Annotated[str, Meta(min_length=1, max_length=64)] = ""
     """What people see; the id where empty."""
-    role_arn: Annotated[str, Meta(pattern=ROLE_ARN_PATTERN, max_length=700)] | None = None
+    role_arn: RoleArn | None = None
     """Role to assume; None audits with the operator's own credentials."""
-    external_id: Annotated[str, Meta(pattern=EXTERNAL_ID_PATTERN)] | None = None
+    external_id: ExternalId | None = None
 
     @property
     def partition(self) -> str | None:
@@ -69,7 +55,7 @@ class Account(_Model, frozen=True):
             raise WrongField("externalId", "is of use only with roleArn")
 
 
-class Requirement(_Model, frozen=True):
+class Requirement(Model, frozen=True):
     """What is asked of users and root."""
 
     users: UserScope = UserScope.CONSOLE
@@ -86,29 +72,28 @@ class Requirement(_Model, frozen=True):
         return frozenset(self.device_types)
 
     def __post_init__(self) -> None:
-        _each_once("deviceTypes", self.device_types)
+        check_each_once("deviceTypes", self.device_types)
 
 
-class Exemption(_Model, frozen=True):
+class Exemption(Model, frozen=True):
     """Users who may go without MFA, why, and until when."""
 
     users: Annotated[tuple[UserGlob, ...], Meta(min_length=1, max_length=50)]
     reason: Annotated[str, Meta(min_length=1, max_length=256)]
     accounts: Annotated[tuple[AccountId, ...], Meta(min_length=1, max_length=1000)] = ()
-    tags: Annotated[Mapping[str, TagValue], Meta(min_length=1, max_length=50)] = msgspec.field(default_factory=dict)
+    tags: Tags = msgspec.field(default_factory=dict)
     expires: AwareDatetime | None = None
 
     def __post_init__(self) -> None:
-        _each_once("users", self.users)
-        _each_once("accounts", self.accounts)
-        if any(not 1 <= len(key) <= MAX_TAG_KEY for key in self.tags):
-            raise WrongField("tags", f"the key of a tag has 1 to {MAX_TAG_KEY} characters")
+        check_each_once("users", self.users)
+        check_each_once("accounts", self.accounts)
+        check_tags(self.tags)
 
     def active(self, now: datetime) -> bool:
         return self.expires is None or now < self.expires
 
 
-class Remediation(_Model, frozen=True):
+class Remediation(Model, frozen=True):
     """What may be done about Overdue users, and how much of it."""
 
     action: RemediationAction = RemediationAction.NONE
@@ -124,13 +109,13 @@ class Remediation(_Model, frozen=True):
             raise WrongField("quarantineAccessKeys", "needs action QuarantineUntilMfa")
 
 
-class PolicySpec(_Model, frozen=True):
+class PolicySpec(Model, frozen=True):
     """MfaPolicy.spec."""
 
     suspend: bool = False
     interval: Duration = DEFAULT_INTERVAL
     accounts: Annotated[tuple[Account, ...], Meta(min_length=1, max_length=1000)] = ()
-    organization: Mapping[str, Any] | None = None
+    organization: Organization | None = None
     requirement: Requirement = Requirement()
     max_staleness: Duration = hours(4)
     grace_period: Duration = hours(168)
@@ -139,11 +124,11 @@ class PolicySpec(_Model, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.accounts and self.organization is None:
-            raise WrongField("accounts", "nothing to audit: name the accounts here")
-        _within("interval", self.interval, MIN_INTERVAL, MAX_INTERVAL)
-        _within("maxStaleness", self.max_staleness, hours(0), MAX_STALENESS)
-        _within("gracePeriod", self.grace_period, hours(0), MAX_GRACE)
-        _each_once("accounts", (account.id for account in self.accounts))
+            raise WrongField("accounts", "nothing to audit: give accounts, organization, or both")
+        check_within("interval", self.interval, MIN_INTERVAL, MAX_INTERVAL)
+        check_within("maxStaleness", self.max_staleness, hours(0), MAX_STALENESS)
+        check_within("gracePeriod", self.grace_period, hours(0), MAX_GRACE)
+        check_each_once("accounts", (account.id for account in self.accounts))
 
 
 prepare(PolicySpec, Account, Requirement, Exemption, Remediation)

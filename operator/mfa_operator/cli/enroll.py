@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
-from mfa_operator.api.policy import EXTERNAL_ID_PATTERN, ROLE_ARN_PATTERN
+from mfa_operator.api.fields import EXTERNAL_ID_PATTERN, ROLE_ARN_PATTERN
 from mfa_operator.cli.program import BAD_INPUT
 from mfa_operator.enroll.interrupts import Interrupted, Interrupts
 from mfa_operator.enroll.sitting import Sitting, check_terminal
