@@ -45,10 +45,8 @@ class AccountRole(Model, frozen=True):
 
     def __post_init__(self) -> None:
         if not _ROLE_NAME.fullmatch(self.name):
-            problem = (
-                "is no name of an IAM role, such as mfa-operator: the name alone, without ARN; the path goes to path"
-            )
-            raise WrongField("name", f"{shown(self.name)} {problem}")
+            problem = "give the role's name alone, such as mfa-operator, without ARN; its path goes to path"
+            raise WrongField("name", f"invalid name {shown(self.name)}: {problem}")
         if not _PATH.fullmatch(self.path):
             problem = "it begins and ends with a slash, like / or /security/"
             raise WrongField("path", f"invalid path {shown(self.path)}: {problem}")
