@@ -132,7 +132,7 @@ REFUSED: Mapping[str, Sequence[tuple[Any, str]]] = {
         ({}, "should have at least 1 properties"),
         ({"k" * 129: "v"}, "the key of a tag has 1 to 128 characters"),
     ],
-    "spec.organization.exclude.organizationalUnits": [(["ou-AB12-cdef3456"], f"invalid id 'ou-AB12-cdef3456': {NO_UNIT}")],
+    "spec.organization.exclude.organizationalUnits": [(["ou-AB12-cdef3456"], f"'ou-AB12-cdef3456': {NO_UNIT}")],
     "spec.organization.exclude.accounts": [
         ([], FEW_ITEMS),
         (["payments"], f"'payments' {NO_ID}"),
