@@ -12,6 +12,7 @@ from mfa_operator.api.conversion import from_dict, to_dict
 from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
+from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -36,7 +37,8 @@ def audited(account: AccountStatus, *others: AccountStatus, generation: int = 1,
     spec = from_dict(PolicySpec, {"accounts": [{"id": ID}]})
     report = ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(**counts), findings=())
     due = NOW + timedelta(minutes=15)
-    return policy_status(spec, generation, [account, *others], {ID: report}, PolicyStatus(), NOW, due)
+    results = [AccountResult.of(account, report), *(AccountResult(status=other) for other in others)]
+    return policy_status(spec, generation, results, PolicyStatus(), NOW, due)
 
 
 def not_audited(reason: ConditionReason) -> PolicyStatus:

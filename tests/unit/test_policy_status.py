@@ -17,7 +17,16 @@ from mfa_operator.api.enums import (
     FindingReason,
     FindingState,
 )
-from mfa_operator.api.status import AccountStatus, Condition, Counts, PolicyStatus, PolicySummary, ReportStatus
+from mfa_operator.api.status import (
+    AccountStatus,
+    Condition,
+    Counts,
+    PolicyFinding,
+    PolicyStatus,
+    PolicySummary,
+    ReportStatus,
+)
+from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.policy_status import (
     accounts_audited,
     compliant,
@@ -26,7 +35,6 @@ from mfa_operator.reporting.policy_status import (
     policy_status,
     ready,
     summarize,
-    worst_findings,
 )
 from tests.unit.crd_schema import problems
 from tests.unit.facts import DAY, HOUR, ID, NOW, finding, spec
@@ -39,11 +47,18 @@ NOT_ALLOWED = AccountStatus(id=OTHER, state=AccountState.FAILED, reason=AccountR
 
 
 def test_totals_are_the_sums_and_a_failed_account_counts_with_what_was_last_known() -> None:
-    reports = {
-        ID: Counts(users=5, console_users=4, compliant=1, violating=1, overdue=1, exempt=1, unknown=1),
-        OTHER: Counts(users=10, console_users=9, compliant=8, violating=1, quarantined=1, remediated=2),
-    }
-    assert summarize([AUDITED, FAILED, DENIED], reports) == PolicySummary(
+    results = [
+        AccountResult(
+            status=AUDITED,
+            counts=Counts(users=5, console_users=4, compliant=1, violating=1, overdue=1, exempt=1, unknown=1),
+        ),
+        AccountResult(
+            status=FAILED,
+            counts=Counts(users=10, console_users=9, compliant=8, violating=1, quarantined=1, remediated=2),
+        ),
+        AccountResult(status=DENIED),
+    ]
+    assert summarize(results) == PolicySummary(
         accounts=3,
         accounts_failed=2,
         users=15,
@@ -56,7 +71,7 @@ def test_totals_are_the_sums_and_a_failed_account_counts_with_what_was_last_know
         quarantined=1,
         remediated=2,
     )
-    assert summarize([], {}) == PolicySummary()
+    assert summarize([]) == PolicySummary()
 
 
 @pytest.mark.parametrize(
@@ -139,6 +154,11 @@ def test_compliant_is_true_only_where_everybody_was_looked_at(
     assert words in condition.message
 
 
+def worst_of(*reports: ReportStatus) -> tuple[PolicyFinding, ...]:
+    accounts = {report.account_id: msgspec.structs.replace(AUDITED, id=report.account_id) for report in reports}
+    return pass_over({report.account_id: report for report in reports}, accounts=list(accounts.values())).findings
+
+
 def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
     first = ReportStatus(
         account_id=OTHER,
@@ -159,18 +179,20 @@ def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
             finding("removed", FindingState.REMEDIATED, FindingReason.CONSOLE_ACCESS_REMOVED),
         ),
     )
-    found = worst_findings([first, second])
+    found = worst_of(first, second)
     assert [one.user for one in found] == [
         *("overdue-older", "overdue", "a", "b", "young", "unknown-old", "unknown", "exempt", "removed"),
     ]
     overdue = found[1]
     assert (overdue.account_id, overdue.first_seen, overdue.deadline) == (OTHER, NOW - 9 * DAY, NOW - 2 * DAY)
-    assert found == worst_findings([second, first])
+    assert found == worst_of(second, first)
 
 
 def pass_over(reports: Mapping[str, ReportStatus], before: PolicyStatus | None = None, **fields: Any) -> PolicyStatus:
-    usual: dict[str, Any] = {"accounts": [AUDITED], "now": NOW, "next_pass": NOW + HOUR, "generation": 3}
-    return policy_status(spec(), reports=reports, before=before or PolicyStatus(), **(usual | fields))
+    accounts: list[AccountStatus] = fields.pop("accounts", [AUDITED])
+    results = [AccountResult.of(account, reports.get(account.id)) for account in accounts]
+    usual: dict[str, Any] = {"now": NOW, "next_pass": NOW + HOUR, "generation": 3}
+    return policy_status(spec(), results=results, before=before or PolicyStatus(), **(usual | fields))
 
 
 def test_the_status_holds_the_first_50_findings_and_the_number_of_all() -> None:

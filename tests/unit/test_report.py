@@ -15,9 +15,10 @@ from mfa_operator.reporting.account_report import (
     account_report,
     account_status,
     failed_account,
-    policy_figures,
     unchanged,
 )
+from mfa_operator.reporting.account_result import AccountResult
+from mfa_operator.reporting.figures import policy_figures
 from tests.unit.crd_schema import problems
 from tests.unit.facts import (
     CREATED,
@@ -168,15 +169,10 @@ def test_the_figures_are_the_last_known_and_name_nobody_unless_told_to() -> None
             finding("dave", FindingState.UNKNOWN, first_seen=NOW - 8 * DAY),
         ),
     )
-    status = PolicyStatus(
-        last_pass_time=NOW,
-        accounts=(
-            AccountStatus(id=ID, state=AccountState.DENIED, last_success_time=NOW - HOUR),
-            AccountStatus(id="444455556666", state=AccountState.AUDITED),
-        ),
-    )
+    denied = AccountStatus(id=ID, state=AccountState.DENIED, last_success_time=NOW - HOUR)
+    never = AccountResult(status=AccountStatus(id="444455556666", state=AccountState.AUDITED))
     policy = spec(interval="20m", exemptions=[{"users": ["a"], "reason": "x", "expires": "2026-03-03T12:00:00Z"}])
-    figures = policy_figures(policy, status, {ID: report}, NOW, with_users=False)
+    figures = policy_figures(policy, NOW, [AccountResult.of(denied, report), never], NOW)
     known = figures.accounts[ID]
     assert (known.up, known.counts, known.last_success) == (False, Counts(users=9), NOW - HOUR)
     assert (known.credential_report_time, known.oldest_violation) == (REPORTED, NOW - 5 * DAY)
@@ -185,5 +181,5 @@ def test_the_figures_are_the_last_known_and_name_nobody_unless_told_to() -> None
     assert figures.next_exemption_expiry == NOW + DAY
     new = figures.accounts["444455556666"]
     assert (new.up, new.counts, new.oldest_violation) == (True, None, None)
-    named = policy_figures(policy, status, {ID: report}, NOW, with_users=True)
+    named = policy_figures(policy, NOW, [AccountResult.of(denied, report, with_users=True)], NOW)
     assert named.accounts[ID].violations == (("alice", "NoMfa"), ("bob", "NoMfa"))

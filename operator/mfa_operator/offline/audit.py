@@ -15,6 +15,7 @@ from mfa_operator.offline.policy_files import Previous
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.reporting.account_report import account_status
+from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.policy_status import not_audited_status, policy_status
 
 COMPLIANT, VIOLATIONS, NOT_AUDITED, BAD_INPUT = range(4)
@@ -92,9 +93,8 @@ def _result(policy: Policy, outcomes: Sequence[tuple[AccountStatus, Audit | None
         )
         return PolicyResult(policy, status, {})
     audits = {account.id: audit for account, audit in outcomes if audit}
-    reports = {account_id: audit.report for account_id, audit in audits.items()}
-    accounts = [account for account, _ in outcomes]
-    status = policy_status(policy.spec, 0, accounts, reports, PolicyStatus(), now, None)
+    results = [AccountResult.of(account, audit.report if audit else None) for account, audit in outcomes]
+    status = policy_status(policy.spec, 0, results, PolicyStatus(), now, None)
     return PolicyResult(policy, status, audits)
 
 

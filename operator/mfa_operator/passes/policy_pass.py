@@ -26,6 +26,7 @@ from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
+from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import restart_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import account_events, finding_events
@@ -42,9 +43,7 @@ PASS_ENDING = (PassAbandoned, ObjectGone, ClusterUnavailable)
 class AccountOutcome:
     """What a pass knows of one account at its end."""
 
-    status: AccountStatus
-    report: ReportStatus | None
-    """The last known report, of this pass or an earlier one; None where the account was never audited."""
+    result: AccountResult
     notes: Sequence[EventNote] = ()
     """Events to be written once `status` is: the next pass compares with what stands there, and would repeat them."""
 
@@ -77,7 +76,9 @@ class PolicyPass:
         fresh: bool,
         interval_override: timedelta | None,
         events: EventSettings,
+        with_users: bool = False,
     ) -> None:
+        """`with_users`: results keep the names of all violators, for the info gauge."""
         self.policy = policy
         self._accounts = accounts
         self._cluster = cluster
@@ -90,6 +91,7 @@ class PolicyPass:
         self._fresh = fresh
         self._events = events
         self._interval_override = interval_override
+        self._with_users = with_users
         self._before = {account.id: account for account in policy.status.accounts}
 
     def run(self, pool: FairPool, width: int) -> list[AccountOutcome]:
@@ -125,7 +127,7 @@ class PolicyPass:
             if not self._access.allows(self.policy.ref.namespace, account):
                 return self._not_allowed(account, before, known)
             if before and not self._fresh and self._backoff.skips(account.id):
-                return AccountOutcome(before, known)
+                return AccountOutcome(self._result(before, known))
             audit = self._auditor.audit(
                 self.policy.spec, account, known, self._now, fresh=self._fresh, interval=self._interval_override
             )
@@ -138,7 +140,10 @@ class PolicyPass:
         for failure in audit.failures:
             self._count(account, failure.error_reason)
         status = account_status(account, report, audit.snapshot, self._now)
-        return AccountOutcome(status, report, account_events(before, status))
+        return AccountOutcome(self._result(status, report), account_events(before, status))
+
+    def _result(self, status: AccountStatus, report: ReportStatus | None) -> AccountResult:
+        return AccountResult.of(status, report, with_users=self._with_users)
 
     def _stored(self, account: Account) -> StoredReport | None:
         stored = self._cluster.get_report(self.policy.ref, account.id)
@@ -167,7 +172,7 @@ class PolicyPass:
             message=f"the operator's access rules do not let namespace {self.policy.ref.namespace} audit account "
             f"{account.id} {'through ' + account.role_arn if account.role_arn else 'with its own credentials'}",
         )
-        return AccountOutcome(status, known, account_events(before, status))
+        return AccountOutcome(self._result(status, known), account_events(before, status))
 
     def _failed(
         self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
@@ -185,7 +190,7 @@ class PolicyPass:
         self._count(account, failure.counted)
         self._backoff.failed(account.id, self.policy.spec.interval)
         status = failure.status(account, before)
-        return AccountOutcome(status, stored.status if stored else None, account_events(before, status))
+        return AccountOutcome(self._result(status, stored.status if stored else None), account_events(before, status))
 
     def _count(self, account: Account, reason: ErrorReason) -> None:
         self._metrics.count_error(self.policy.ref, account.id, reason)

@@ -6,7 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,7 +15,7 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
 from mfa_operator.api.policy import Account
-from mfa_operator.api.status import PolicyStatus, ReportStatus
+from mfa_operator.api.status import PolicyStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
@@ -24,10 +25,10 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
-from mfa_operator.reporting.account_report import policy_figures
+from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
-from mfa_operator.reporting.figures import Serving
+from mfa_operator.reporting.figures import Serving, policy_figures
 from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
@@ -37,6 +38,20 @@ logger = logging.getLogger(__name__)
 
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPolicy:
+    """What is last known of one policy's accounts, between its passes."""
+
+    uid: str
+    results: Mapping[str, AccountResult]
+    """By account id."""
+
+    def quarantined(self) -> dict[str, int]:
+        """Users under quarantine by account, of the accounts that have any."""
+        counts = {account_id: result.counts for account_id, result in self.results.items()}
+        return {account_id: each.quarantined for account_id, each in counts.items() if each and each.quarantined}
 
 
 class Reconciler:
@@ -77,8 +92,7 @@ class Reconciler:
         self._lists: dict[PolicyRef, AccountList] = {}
         """The accounts of each policy, as its last pass took them."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
-        self._quarantined: dict[PolicyRef, tuple[PolicyIdentity, dict[str, int]]] = {}
-        """Users under quarantine by account, of the policies that have any."""
+        self._known: dict[PolicyRef, KnownPolicy] = {}
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
@@ -127,16 +141,16 @@ class Reconciler:
             fresh=fresh and cause != Cause.CREATED,
             interval_override=self._interval_override,
             events=self._events,
+            with_users=self._user_violation_info,
         )
         outcomes = one_pass.run(self._accounts, self._width)
-        reports = {outcome.status.id: outcome.report for outcome in outcomes if outcome.report}
+        results = [outcome.result for outcome in outcomes]
         due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
         status = policy_status(
             policy.spec,
             policy.generation,
-            [outcome.status for outcome in outcomes],
-            reports,
+            results,
             policy.status,
             now,
             due,
@@ -144,7 +158,7 @@ class Reconciler:
             policy.requested_at if fresh else policy.status.last_handled_requested_at,
         )
         # First, so that alerts speak the truth whatever becomes of the writes.
-        self._show(policy, status, reports, now)
+        self._show(policy, status, results, now)
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
         self._drop_other_reports(policy, accounts, accounts_before)
         self._cluster.write_policy_status(last, status)
@@ -165,7 +179,11 @@ class Reconciler:
             for stored in self._cluster.list_reports(policy.ref)
             if stored.owner_uid == policy.uid
         }
-        self._show(policy, policy.status, reports, self._clock())
+        results = [
+            AccountResult.of(status, reports.get(status.id), with_users=self._user_violation_info)
+            for status in policy.status.accounts
+        ]
+        self._show(policy, policy.status, results, self._clock())
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
@@ -173,11 +191,12 @@ class Reconciler:
         with self._lock:
             accounts = self._lists.pop(ref, AccountList())
             self._backoffs.pop(ref, None)
-            identity, quarantined = self._quarantined.pop(ref, (None, {}))
+            known = self._known.pop(ref, None)
         self._prune()
-        if identity and quarantined:
+        if known and (quarantined := known.quarantined()):
             # In a thread: forget is called in the event loop.
             event = self._quarantines_left(quarantined, "the policy was deleted", accounts)
+            identity = PolicyIdentity(ref, known.uid)
             self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event))
 
     def _prune(self) -> None:
@@ -214,17 +233,12 @@ class Reconciler:
                         left = {account.id: quarantined}
                         self._cluster.emit(policy, self._quarantines_left(left, why, before))
 
-    def _show(self, policy: Policy, status: PolicyStatus, reports: Mapping[str, ReportStatus], now: datetime) -> None:
-        figures = policy_figures(policy.spec, status, reports, now, with_users=self._user_violation_info)
-        self._metrics.set_policy(policy.ref, figures)
+    def _show(self, policy: Policy, status: PolicyStatus, results: Sequence[AccountResult], now: datetime) -> None:
+        """Remember the last known of each account, and have the metrics say it."""
+        self._metrics.set_policy(policy.ref, policy_figures(policy.spec, status.last_pass_time, results, now))
         self._metrics.set_serving(policy.ref, Serving.of(status, suspended=policy.spec.suspend))
-        quarantined = {
-            account_id: report.summary.quarantined
-            for account_id, report in reports.items()
-            if report.summary.quarantined
-        }
         with self._lock:
-            self._quarantined[policy.ref] = PolicyIdentity(policy.ref, policy.uid), quarantined
+            self._known[policy.ref] = KnownPolicy(policy.uid, {result.status.id: result for result in results})
 
     def _quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:
         """`accounts`: as they were while these were among them, for the roles; empty where nobody saw it."""

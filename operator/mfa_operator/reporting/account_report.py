@@ -10,7 +10,6 @@ from types import MappingProxyType
 import msgspec
 
 from mfa_operator.api.enums import (
-    OPEN_STATES,
     AccountReason,
     AccountState,
     FindingReason,
@@ -18,13 +17,11 @@ from mfa_operator.api.enums import (
     RemediationState,
     UserState,
 )
-from mfa_operator.api.policy import Account, PolicySpec
-from mfa_operator.api.status import AccountStatus, Counts, Finding, FindingRemediation, PolicyStatus, ReportStatus
+from mfa_operator.api.policy import Account
+from mfa_operator.api.status import AccountStatus, Counts, Finding, FindingRemediation, ReportStatus
 from mfa_operator.api.text import one_line
-from mfa_operator.evaluation.exemptions import next_expiry
 from mfa_operator.evaluation.facts import Snapshot
 from mfa_operator.evaluation.verdicts import Verdict
-from mfa_operator.reporting.figures import AccountFigures, PolicyFigures
 from mfa_operator.reporting.report_size import fitted
 from mfa_operator.reporting.wording import shortened
 
@@ -107,36 +104,6 @@ def failed_account(
         state=AccountState.DENIED if denied else AccountState.FAILED,
         reason=reason,
         message=shortened(message),
-    )
-
-
-def policy_figures(
-    spec: PolicySpec,
-    status: PolicyStatus,
-    reports: Mapping[str, ReportStatus],
-    now: datetime,
-    *,
-    with_users: bool,
-) -> PolicyFigures:
-    """The numbers for metrics; `with_users` names the violators, which is personal data and cardinality."""
-    accounts = {}
-    for account in status.accounts:
-        report = reports.get(account.id)
-        open_findings = [finding for finding in report.findings if finding.state in OPEN_STATES] if report else []
-        accounts[account.id] = AccountFigures(
-            name=account.name or account.id,
-            up=account.state is AccountState.AUDITED,
-            counts=report.summary if report else None,
-            last_success=account.last_success_time,
-            credential_report_time=report.credential_report_time if report else None,
-            oldest_violation=min((finding.first_seen for finding in open_findings if finding.first_seen), default=None),
-            violations=tuple((finding.user, finding.reason) for finding in open_findings) if with_users else (),
-        )
-    return PolicyFigures(
-        interval=spec.interval.delta,
-        last_pass=status.last_pass_time,
-        next_exemption_expiry=next_expiry(spec, now),
-        accounts=accounts,
     )
 
 

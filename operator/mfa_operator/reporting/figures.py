@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mfa_operator.api.enums import ConditionType
+from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Counts, PolicyStatus
+from mfa_operator.evaluation.exemptions import next_expiry
+from mfa_operator.reporting.account_result import AccountResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,19 @@ class AccountFigures:
     """firstSeen of the oldest open violation."""
     violations: tuple[tuple[str, str], ...] = ()
     """(user, reason) of open violations, for the info gauge; empty where it is off."""
+
+    @classmethod
+    def of(cls, result: AccountResult) -> AccountFigures:
+        status = result.status
+        return cls(
+            name=status.name or status.id,
+            up=result.audited,
+            counts=result.counts,
+            last_success=status.last_success_time,
+            credential_report_time=result.credential_report_time,
+            oldest_violation=result.oldest_violation,
+            violations=result.violations,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +67,15 @@ class PolicyFigures:
     last_pass: datetime | None
     next_exemption_expiry: datetime | None
     accounts: Mapping[str, AccountFigures]
+
+
+def policy_figures(
+    spec: PolicySpec, last_pass: datetime | None, results: Iterable[AccountResult], now: datetime
+) -> PolicyFigures:
+    """The numbers for metrics from what is last known of each account."""
+    return PolicyFigures(
+        interval=spec.interval.delta,
+        last_pass=last_pass,
+        next_exemption_expiry=next_expiry(spec, now),
+        accounts={result.status.id: AccountFigures.of(result) for result in results},
+    )

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from itertools import chain
 from typing import Literal
 
 import msgspec
 
-from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason, ConditionType, FindingState
+from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason, ConditionType
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import (
     MAX_REQUESTED_AT,
-    MAX_STATUS_FINDINGS,
     AccountStatus,
     Condition,
     Counts,
-    PolicyFinding,
     PolicyStatus,
     PolicySummary,
-    ReportStatus,
 )
+from mfa_operator.reporting.account_result import AccountResult, worst
 from mfa_operator.reporting.status_size import fitted
 from mfa_operator.reporting.wording import many, shortened
 
 
-def summarize(accounts: Sequence[AccountStatus], reports: Mapping[str, Counts]) -> PolicySummary:
-    """Counts over all accounts; `reports` holds the last known counts by account id."""
-    totals: Counter[str] = Counter()
-    for counts in reports.values():
-        totals.update(msgspec.structs.asdict(counts))
+def summarize(results: Collection[AccountResult]) -> PolicySummary:
+    """Counts over all accounts; a failed one counts with what was last known of it."""
+    known = [result.counts for result in results if result.counts]
     return PolicySummary(
-        **totals,
-        accounts=len(accounts),
-        accounts_failed=sum(account.state is not AccountState.AUDITED for account in accounts),
+        **{field: sum(getattr(counts, field) for counts in known) for field in Counts.__struct_fields__},
+        accounts=len(results),
+        accounts_failed=sum(not result.audited for result in results),
     )
 
 
@@ -105,19 +101,18 @@ def compliant(summary: PolicySummary, generation: int, now: datetime) -> Conditi
 def policy_status(
     spec: PolicySpec,
     generation: int,
-    accounts: Sequence[AccountStatus],
-    reports: Mapping[str, ReportStatus],
+    results: Sequence[AccountResult],
     before: PolicyStatus,
     now: datetime,
     next_pass: datetime | None,
     requested_at: str = "",
 ) -> PolicyStatus:
-    """MfaPolicy.status after a pass over `accounts`; `reports` are the last known, by account id.
+    """MfaPolicy.status after a pass, from the last known of each account.
 
     `requested_at`: value of the annotation that the pass served.
     """
-    summary = summarize(accounts, {account_id: report.summary for account_id, report in reports.items()})
-    findings = worst_findings(reports.values())
+    accounts = tuple(result.status for result in results)
+    summary = summarize(results)
     conditions = (
         ready(spec, accounts, generation, now),
         compliant(summary, generation, now),
@@ -129,11 +124,11 @@ def policy_status(
         next_pass_time=next_pass,
         conditions=_since(conditions, before),
         summary=summary,
-        accounts=tuple(accounts),
+        accounts=accounts,
         accounts_total=len(accounts),
         last_handled_requested_at=requested_at[:MAX_REQUESTED_AT],
-        findings=findings[:MAX_STATUS_FINDINGS],
-        findings_total=sum(len(report.findings) for report in reports.values()),
+        findings=worst(chain.from_iterable(result.findings for result in results)),
+        findings_total=sum(result.findings_total for result in results),
     )
     return fitted(status)
 
@@ -188,38 +183,6 @@ def not_audited_status(
         next_pass_time=None,
         conditions=_since(conditions, before),
         last_handled_requested_at=requested_at[:MAX_REQUESTED_AT],
-    )
-
-
-def worst_findings(reports: Iterable[ReportStatus]) -> tuple[PolicyFinding, ...]:
-    """All findings, Overdue first, then Violating and the rest, the oldest first among equals."""
-    ranks = {
-        state: rank for rank, state in enumerate((FindingState.OVERDUE, FindingState.VIOLATING, FindingState.UNKNOWN))
-    }
-    ordered = sorted(
-        (
-            (
-                ranks.get(finding.state, len(ranks)),
-                finding.first_seen is None,
-                finding.first_seen,
-                report.account_id,
-                finding,
-            )
-            for report in reports
-            for finding in report.findings
-        ),
-        key=lambda entry: (entry[0], entry[1], entry[2] or datetime.max.replace(tzinfo=UTC), entry[3], entry[4].user),
-    )
-    return tuple(
-        PolicyFinding(
-            account_id=account_id,
-            user=finding.user,
-            state=finding.state,
-            reason=finding.reason,
-            first_seen=finding.first_seen,
-            deadline=finding.deadline,
-        )
-        for *_, account_id, finding in ordered
     )
 
 
