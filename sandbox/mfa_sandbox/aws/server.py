@@ -21,6 +21,7 @@ from moto.core.base_backend import BackendDict
 from mfa_sandbox.aws.calls import CallLog
 from mfa_sandbox.aws.faults import Faults
 from mfa_sandbox.aws.front import Front
+from mfa_sandbox.aws.operations.organizations import REGIONS as ORGANIZATIONS_REGIONS
 from mfa_sandbox.aws.principals import Credentials
 from mfa_sandbox.aws.wire import DropConnectionError
 from mfa_sandbox.aws.world import HOME_ACCOUNT, World
@@ -255,14 +256,21 @@ class EmbeddedAws:
         """A client without retries, of the operator or of somebody else. Close it."""
         return self._client("sqs", credentials)
 
-    def _client(self, service: str, credentials: Credentials | None) -> BaseClient:
+    def organizations(
+        self, credentials: Credentials | None = None, *, region: str | None = None
+    ) -> Any:  # noqa: ANN401 - boto3's own
+        """A client without retries, of the operator or of somebody else, for the region where the partition has
+        Organizations if none is given. Close it."""
+        return self._client("organizations", credentials, region or ORGANIZATIONS_REGIONS[self._partition])
+
+    def _client(self, service: str, credentials: Credentials | None, region: str | None = None) -> BaseClient:
         signed_by = credentials or self.world.operator_credentials
         with EmbeddedAws._class_lock:
             if EmbeddedAws._session is None:
                 EmbeddedAws._session = BotocoreSession()
             return EmbeddedAws._session.create_client(
                 service,
-                region_name=self.region,
+                region_name=region or self.region,
                 endpoint_url=self.endpoint_url,
                 config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30),
                 aws_access_key_id=signed_by.access_key_id,

@@ -46,12 +46,16 @@ EXPIRED_CREDENTIALS = "The security token included in the request is expired"
 
 
 class AwsError(Exception):
-    """An error that AWS answers: `code` as clients see it, with the HTTP status that belongs to it."""
+    """An error that AWS answers: `code` as clients see it, with the HTTP status that belongs to it.
 
-    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+    `reason` is the member Reason that some errors of the JSON services have.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int | None = None, reason: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.reason = reason
         self.status = status if status is not None else STATUS_OF_CODE.get(code, 400)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from mfa_sandbox.aws.account import Account
 from mfa_sandbox.aws.cloudtrail import IAM_REGIONS, Trail
+from mfa_sandbox.aws.organization import Organization
 from mfa_sandbox.aws.principals import Credentials, Principal, Principals
 from mfa_sandbox.aws.queues import Queue, Queues
 from mfa_sandbox.aws.wire import UNKNOWN_CREDENTIALS, AwsError
@@ -40,6 +41,7 @@ class World:
         self.queues = Queues(partition)
         self.trail = Trail()
         self.accounts: dict[str, Account] = {}
+        self.organizations: list[Organization] = []
         self._lock = threading.Lock()
         self.home = self.account(home_id)
         """The account that the operator's own credentials belong to."""
@@ -87,6 +89,9 @@ class World:
                 return known
             made = Account(account_id, self.partition, home_id=self.home_id, now=self.now, principals=self.principals)
             made.on_change = partial(self.trail.record_change, made)
+            organization = self.organization_of(account_id)
+            if organization is not None:
+                made.suspended = organization.members[account_id].state != "ACTIVE"
             self.accounts[account_id] = made
         if trusted_role is not None:
             made.trust(trusted_role, external_id)
@@ -98,6 +103,20 @@ class World:
         queue = self.queues.create(self.home_id, region, name, visibility_timeout=visibility_timeout)
         self.trail.queue = queue
         return queue
+
+    def create_organization(self, management_id: str | None = None) -> Organization:
+        """A new organization of the management account alone: the home account, if none is named.
+
+        Raises ValueError where that account is in an organization.
+        """
+        management = self.account(management_id or self.home_id)
+        made = Organization(self, management.id)
+        self.organizations.append(made)
+        return made
+
+    def organization_of(self, account_id: str) -> Organization | None:
+        """The organization that the account is in."""
+        return next((one for one in list(self.organizations) if account_id in one.members), None)
 
     def caller(self, key_id: str, token: str | None) -> Principal:
         """Who signs with this access key id. Raises InvalidClientTokenId; expiry is `Principals.check_expiry`'s."""
