@@ -1,4 +1,4 @@
-"""AWS's JSON protocols as Organizations (1.1) and SQS (1.0) speak them: X-Amz-Target names the operation, bodies are JSON."""
+"""AWS's JSON protocols, as Organizations (1.1) and SQS (1.0) speak them: X-Amz-Target names the operation."""
 
 import json
 from collections.abc import Mapping

@@ -256,9 +256,7 @@ class EmbeddedAws:
         """A client without retries, of the operator or of somebody else. Close it."""
         return self._client("sqs", credentials)
 
-    def organizations(
-        self, credentials: Credentials | None = None, *, region: str | None = None
-    ) -> Any:  # noqa: ANN401 - boto3's own
+    def organizations(self, credentials: Credentials | None = None, *, region: str | None = None) -> Any:  # noqa: ANN401 - boto3's own
         """A client without retries, of the operator or of somebody else, for the region where the partition has
         Organizations if none is given. Close it."""
         return self._client("organizations", credentials, region or ORGANIZATIONS_REGIONS[self._partition])
