@@ -23,7 +23,7 @@ from mfa_operator.aws.sessions import Sessions, _botocore_session
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.credential_report import Row
-from tests.fixtures.remediation_harness import without_pauses
+from tests.fixtures.remediation_harness import HastyTime, without_pauses
 from tests.unit.fake_iam import Clock
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -54,6 +54,7 @@ class Auditing:
         self.sessions = Sessions(session=session, config=config, count_request=self._count)
         self.auditor = Auditor(self.sessions)
         self.reports: dict[str, ReportStatus] = {}
+        self.hasty: HastyTime
 
     def _count(self, service: str, operation: str, code: str) -> None:
         self.counted[service, operation, code] += 1
@@ -100,8 +101,9 @@ class Auditing:
 def auditing(aws: EmbeddedAws, **options: Any) -> Iterator[Auditing]:
     """An operator on the embedded AWS."""
     clock = Clock()
-    with without_pauses(aws, clock):
+    with without_pauses(aws, clock) as hasty:
         made = Auditing(aws, clock, **options)
+        made.hasty = hasty
         try:
             yield made
         finally:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import urllib3
 
-from mfa_operator.aws.clients import changes_something
+from mfa_operator.aws.operations import changes_something
 from mfa_operator.kube.requests import CONFLICT
 from mfa_sandbox.aws import EmbeddedAws
 from tests.fixtures.api_proxy import ApiProxy, Outcome

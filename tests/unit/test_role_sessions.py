@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.aws.clients import changes_something
+from mfa_operator.aws.operations import changes_something
 from mfa_operator.aws.quarantine_document import Variant, policy_arn
 from mfa_operator.aws.role_sessions import MAX_NAME, READING_POLICY, session_name, writing_policy
 from tests.unit import iam_lint

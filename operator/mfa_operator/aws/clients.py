@@ -22,6 +22,8 @@ from botocore.credentials import Credentials
 from botocore.parsers import ResponseParserError
 
 from mfa_operator import __version__
+from mfa_operator.aws.operations import changes_something
+from mfa_operator.aws.pacing import Pacing
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -36,18 +38,10 @@ CLIENT_CONFIG = Config(
     user_agent_extra=f"mfa-operator/{__version__}",
 )
 
-READS = ("Get", "List", "Generate", "Simulate", "Describe", "AssumeRole")
-"""How the names of operations begin that change nothing anybody has to decide about."""
-
 RequestCounter = Callable[[str, str, str], None]
 """Called with service, operation and code (HTTP status, or AWS's error code) for every answer that arrives."""
 
 _signed_with: ContextVar[Credentials | None] = ContextVar("signed_with", default=None)
-
-
-def changes_something(operation: str) -> bool:
-    """Whether an operation of AWS is a write. What is not known to be a read is one."""
-    return not operation.startswith(READS)
 
 
 @contextmanager
@@ -71,6 +65,7 @@ class Clients:
         *,
         check_before_write: Callable[[], None],
         retry_writes: bool,
+        pacing: Pacing,
     ) -> None:
         """`check_before_write` is called before each write request goes out, and raises where it must not."""
         self._session = session
@@ -78,6 +73,7 @@ class Clients:
         self._write_config = config if retry_writes else config.merge(_once(config))
         self._count_request = count_request
         self._check_before_write = check_before_write
+        self._pacing = pacing
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, bool, bool], Any] = {}
 
@@ -107,6 +103,8 @@ class Clients:
                 client.meta.events.register(f"before-send.{service}", before_send)
                 client.meta.events.register(f"before-parse.{service}", _refuse_other_answers)
                 client.meta.events.register(f"response-received.{service}", self._count)
+                if service == "iam":
+                    self._pacing.attach(client)
                 if not own:
                     client.meta.events.register(f"before-sign.{service}", _sign)
                 self._made[key] = client

@@ -26,7 +26,6 @@ from mfa_operator.aws.clients import (
     CONNECTIONS,
     Clients,
     RequestCounter,
-    changes_something,
     signed_with,
 )
 from mfa_operator.aws.errors import (
@@ -34,10 +33,13 @@ from mfa_operator.aws.errors import (
     AwsFailure,
     Denied,
     RoleDenied,
+    Throttled,
     WrongAccount,
     expired,
     failure,
 )
+from mfa_operator.aws.operations import changes_something
+from mfa_operator.aws.pacing import Pacing, asking
 from mfa_operator.aws.regions import DEFAULT_REGIONS
 from mfa_operator.aws.retry import retrying
 from mfa_operator.aws.role_sessions import (
@@ -49,6 +51,7 @@ from mfa_operator.aws.role_sessions import (
     session_name,
     writing_policy,
 )
+from mfa_operator.clock import seconds_since_boot
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.lease_guard import LeaseGuard
@@ -111,6 +114,7 @@ class Sessions:
         self.limit_sessions = limit_sessions
         self.stopping = stopping or threading.Event()
         self.retry_writes = retry_writes
+        self.pacing = Pacing(self.stopping)
         self._session = session or _session_of_the_environment()
         self.clients = Clients(
             self._session,
@@ -118,6 +122,7 @@ class Sessions:
             count_request,
             check_before_write=(guard or LeaseGuard()).check_still_leading,
             retry_writes=retry_writes,
+            pacing=self.pacing,
         )
         self._lock = threading.Lock()
         self._own: dict[str, Identity] = {}
@@ -207,9 +212,21 @@ class AccountSession:
     def ask(self, operation: str, question: Callable[[IAMClient], T]) -> T:
         """One IAM call. Raises AwsFailure, and PassAbandoned where the operator stops or no longer leads.
 
-        A read is repeated where that may help, and once with new credentials where these have expired. A write goes out
-        once, whatever comes of it: who wants it repeated has to make sure first that it is still right.
+        A read is repeated where that may help: in its turn where AWS throttles, and once with new credentials where
+        these have expired. A write goes out once, whatever comes of it: who wants it repeated has to make sure first
+        that it is still right.
         """
+        begun = seconds_since_boot()
+        while True:
+            try:
+                return self._ask(operation, question)
+            except Throttled as error:
+                # AssumeRole and others may be throttled on the way: by another limit than the account's.
+                own = error.operation == operation and not changes_something(operation)
+                if not (own and self.sessions.pacing.worth_another_try(self.account.id, operation, begun)):
+                    raise
+
+    def _ask(self, operation: str, question: Callable[[IAMClient], T]) -> T:
         used: RoleCredentials | None = None
         writes = changes_something(operation)
         once = writes and not self.sessions.retry_writes
@@ -242,9 +259,10 @@ class AccountSession:
     def _client(self, service: str, credentials: RoleCredentials | None, *, writes: bool = False) -> Iterator[Any]:
         region = self.sessions.region(self.partition)
         if credentials is None:
-            yield self.sessions.clients.own(service, region, writes=writes)
+            with asking(self.account.id):
+                yield self.sessions.clients.own(service, region, writes=writes)
             return
-        with signed_with(credentials.signing):
+        with asking(self.account.id), signed_with(credentials.signing):
             yield self.sessions.clients.of_accounts(service, region, writes=writes)
 
     def _role(self, *, writes: bool) -> RoleSession | None:

@@ -2,7 +2,9 @@
 
 import itertools
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mfa_sandbox.aws.permissions import not_allowed
@@ -108,11 +110,38 @@ class Fault:
                 raise AwsError(*_MESSAGES[self.kind])
 
 
+@dataclass(slots=True)
+class RateLimit:
+    """IAM's limit of one account: a bucket of `burst` requests that fills up by `per_second`. `throttled` counts."""
+
+    per_second: float
+    burst: float
+    seconds: Callable[[], float]
+    throttled: int = 0
+    _left: float = field(init=False)
+    _at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._left, self._at = self.burst, self.seconds()
+
+    def exceeded(self) -> bool:
+        """Whether a request comes too soon; a throttled one takes nothing from the bucket."""
+        now = self.seconds()
+        self._left = min(self._left + max(now - self._at, 0.0) * self.per_second, self.burst)
+        self._at = max(now, self._at)
+        if self._left < 1:
+            self.throttled += 1
+            return True
+        self._left -= 1
+        return False
+
+
 class Faults:
-    """The rules in force; of those that match a call the oldest acts."""
+    """The rules in force; of those that match a call the oldest acts. Beside them, limits of accounts."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._limits: dict[str, RateLimit] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -133,6 +162,21 @@ class Faults:
             self._faults.append(fault)
         return fault
 
+    def limit(
+        self, account: str, per_second: float, *, burst: float = 5.0, seconds: Callable[[], float] = time.monotonic
+    ) -> RateLimit:
+        """Answer calls of IAM beyond this rate with Throttling, as IAM does: by account, whoever asks."""
+        with self._lock:
+            self._limits[account] = RateLimit(per_second, burst, seconds)
+            return self._limits[account]
+
+    def check_limit(self, call: Call) -> None:
+        """Raises AwsError where the account's limit is exceeded."""
+        with self._lock:
+            limit = self._limits.get(call.subject_account) if call.service == "iam" else None
+            if limit and limit.exceeded():
+                raise AwsError(*_MESSAGES[FaultKind.THROTTLING])
+
     def remove(self, fault_id: int) -> bool:
         """Take a rule back; says whether it was there."""
         with self._lock:
@@ -143,6 +187,7 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
+            self._limits.clear()
 
     def all(self) -> list[Fault]:
         with self._lock:

@@ -129,6 +129,7 @@ class Front:
             page = fault.raise_before(call)
             if page is not None:
                 return page
+        self.faults.check_limit(call)
         world.principals.check_expiry(scope["key"])
         if not principal.unrestricted:
             if call.account.suspended:
