@@ -96,6 +96,7 @@ class TestPlan:
 
         first = run("plan", "-f", policy, "--config", rules, "-o", "json")
         assert first.returncode == 1
+        assert first.stderr == ""
         assert reasons(first) == {"alice": "NotPublishedYet", "bob": "NotPublishedYet", "sealed": "Exempt"}
 
         previous = audited(run, policy, tmp_path)
@@ -112,7 +113,9 @@ class TestPlan:
     ) -> None:
         account.user("alice", password=True)
         previous = audited(run, policy, tmp_path)
-        assert reasons(run("plan", "-f", policy, "--previous", previous, "-o", "json")) == {"alice": "NotAllowed"}
+        done = run("plan", "-f", policy, "--previous", previous, "-o", "json")
+        assert reasons(done) == {"alice": "NotAllowed"}
+        assert "no access rules were applied" in done.stderr
 
     def test_nobody_violates_is_status_0_and_a_dry_run_is_named(
         self, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path

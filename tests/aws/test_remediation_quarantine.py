@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ class TestPut:
         held.run()
         assert held.report(account) == before
         assert held.written() == ["CreatePolicy", "AttachUserPolicy"]
-        assert len(held.events(EventReason.QUARANTINED)) == 1
+        [event] = held.events(EventReason.QUARANTINED)
+        assert re.search(r" \(MfaPolicy [a-z]+/[a-z]+, violating since \S+Z, deadline \S+Z\)$", event)
 
     def test_no_room_for_an_eleventh_policy(
         self, ready: RemediationHarness, account: Account, alice: SandboxUser

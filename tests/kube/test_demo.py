@@ -94,6 +94,20 @@ def test_on_a_terminal_it_counts_down_serves_metrics_and_ends_on_ctrl_c(environm
         child.close(force=True)
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_it_and_leave_nothing(environment: dict[str, str], tmp_path: Path, ending: signal.Signals) -> None:
+    running = subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    with running.stdout:
+        while not running.stdout.readline().startswith("Kubernetes:"):
+            assert running.poll() is None
+        assert list(tmp_path.iterdir()), "the demo's folder is there"
+        running.send_signal(ending)
+        running.stdout.read()
+        assert running.wait(30) == 128 + ending
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_taken_port_is_one_message_and_status_3(environment: dict[str, str]) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     with server:

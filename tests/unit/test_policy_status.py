@@ -275,6 +275,24 @@ def test_a_suspended_policy_keeps_what_was_known() -> None:
     assert "nothing was audited yet" in never[ConditionType.COMPLIANT].message
 
 
+def test_a_suspended_policy_says_who_is_still_under_quarantine() -> None:
+    reports = {ID: ReportStatus(account_id=ID, summary=Counts(users=3, overdue=2, quarantined=2))}
+    suspended = not_audited_status(pass_over(reports), 4, ConditionReason.SUSPENDED, "no audits", NOW)
+    message = conditions_of(suspended)[ConditionType.READY].message
+    assert message == "no audits; 2 users are still under quarantine"
+
+
+def test_without_a_cluster_nothing_is_said_of_one() -> None:
+    """`audit` shows these messages to people who may have no cluster."""
+    report = ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))
+    status = policy_status(spec(), 0, [AccountResult(status=AUDITED, counts=report.summary)], PolicyStatus(), NOW, None)
+    assert [condition.message for condition in status.conditions] == [
+        "1 account audited",
+        "1 user without the required MFA: enable MFA, or remove the login profile",
+        "1 account audited",
+    ]
+
+
 def test_only_an_invalid_spec_is_stalled() -> None:
     """kstatus calls Stalled failed at once: nothing but an edit helps."""
     before = pass_over({})

@@ -35,6 +35,11 @@ without either, everything is NotPublishedYet.
 """
 
 
+WITHOUT_RULES = (
+    "no access rules were applied, and without rules nothing is ever remediated; give the operator's with --config FILE"
+)
+
+
 @click.command("plan", epilog=EPILOG)
 @options.policy_files(required=False)
 @click.option(
@@ -79,6 +84,8 @@ def command(
         raise click.UsageError("with --policy the cluster says what was published; leave --previous out.")
     policies = [load_policy(path) for path in files]
     access = AccessFile(config).current()
+    if config is None:
+        click.echo(f"mfa-operator: {WITHOUT_RULES}", err=True)
     earlier: Previous = load_previous(previous) if previous else {}
 
     from mfa_operator.offline.audit import exit_status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.enums import EventReason, RemediationAction, RemediationState
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.aws.errors import AwsFailure
@@ -59,7 +60,7 @@ class Publisher:
         before = self._inputs.record_before(user)
         match outcome:
             case Done(action=action, message=message, result=result):
-                self.emit_event(_DONE_EVENTS[action], message, user)
+                self.emit_event(_DONE_EVENTS[action], self._with_cause(message, user), user)
                 self.count(action, result)
             case ProfileReplaced(action=action):
                 note = f"{OBSERVED}; there is a new login profile since"
@@ -84,6 +85,16 @@ class Publisher:
         label = account_label(self._account.id, self._account.name)
         note = f"{user} in {label}: {message}" if user else f"{label}: {message}"
         self._cluster.emit(self._policy, EventNote(reason, "Remediate", note))
+
+    def _with_cause(self, message: str, user: str) -> str:
+        """The same, with the policy that asks for the action, and since when the user violates it."""
+        finding = self._inputs.published.get(user)
+        times = (
+            f", violating since {rfc3339(finding.first_seen)}, deadline {rfc3339(finding.deadline)}"
+            if finding and finding.first_seen and finding.deadline
+            else ""
+        )
+        return f"{message} (MfaPolicy {self._policy.ref}{times})"
 
     def count(self, action: RemediationAction, result: str) -> None:
         self._metrics.count_remediation(self._policy.ref, self._account.id, action, result)

@@ -34,7 +34,9 @@ def summarize(results: Collection[AccountResult]) -> PolicySummary:
     )
 
 
-def ready(spec: PolicySpec, accounts: Sequence[AccountStatus], generation: int, now: datetime) -> Condition:
+def ready(
+    spec: PolicySpec, accounts: Sequence[AccountStatus], generation: int, now: datetime, *, in_cluster: bool = True
+) -> Condition:
     """The condition Ready after a pass: True as long as at least one account was audited.
 
     One closed account must not turn the health check of a GitOps tool red for ever; AccountsAudited shows it.
@@ -45,7 +47,7 @@ def ready(spec: PolicySpec, accounts: Sequence[AccountStatus], generation: int, 
         reason = ConditionReason.PASS_SUCCEEDED
         audited = len(accounts) - len(failed)
         counted = f"{audited} of {many(len(accounts), 'account')}" if failed else many(audited, "account")
-        message = f"{counted} audited, next pass in about {spec.interval}"
+        message = f"{counted} audited" + (f", next pass in about {spec.interval}" if in_cluster else "")
     else:
         status, message = "False", _not_audited_message(failed, len(accounts))
         reason = ConditionReason.NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.NO_ACCOUNT_AUDITED
@@ -74,16 +76,17 @@ def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
     return f"{len(failed)} of {many(total, 'account')} not audited: {named}{more}"
 
 
-def compliant(summary: PolicySummary, generation: int, now: datetime) -> Condition:
+def compliant(summary: PolicySummary, generation: int, now: datetime, *, in_cluster: bool = True) -> Condition:
     """The condition Compliant after a pass: True only where everybody could be checked."""
     open_violations = summary.violating + summary.overdue
     status: Literal["True", "False", "Unknown"] = "True"
     if open_violations:
         status, reason = "False", ConditionReason.VIOLATIONS
         overdue = f", {summary.overdue} of them past the deadline" if summary.overdue else ""
+        reports = "; kubectl get mfar lists the reports, and docs/runbooks/console-user-without-mfa.md the steps"
         message = (
             f"{many(open_violations, 'user')} without the required MFA{overdue}: enable MFA, or remove the login"
-            " profile; kubectl get mfar lists the reports, and docs/runbooks/console-user-without-mfa.md the steps"
+            f" profile{reports if in_cluster else ''}"
         )
     elif summary.accounts_failed:
         status, reason = "Unknown", ConditionReason.NOT_AUDITED
@@ -109,13 +112,15 @@ def policy_status(
 ) -> PolicyStatus:
     """MfaPolicy.status after a pass, from the last known of each account.
 
-    `requested_at`: value of the annotation that the pass served.
+    `next_pass` is None where there is no cluster, and no other pass to come. `requested_at`: value of the annotation
+    that the pass served.
     """
+    in_cluster = next_pass is not None
     accounts = tuple(result.status for result in results)
     summary = summarize(results)
     conditions = (
-        ready(spec, accounts, generation, now),
-        compliant(summary, generation, now),
+        ready(spec, accounts, generation, now, in_cluster=in_cluster),
+        compliant(summary, generation, now, in_cluster=in_cluster),
         accounts_audited(accounts, generation, now),
     )
     status = PolicyStatus(
@@ -160,6 +165,10 @@ def not_audited_status(
     requested_at: str = "",
 ) -> PolicyStatus:
     """The status of a policy that is not audited: suspended, or its spec is invalid. What was known stays."""
+    quarantined = before.summary.quarantined if before.summary else 0
+    if reason is ConditionReason.SUSPENDED and quarantined:
+        verb = "is" if quarantined == 1 else "are"
+        message += f"; {many(quarantined, 'user')} {verb} still under quarantine"
     conditions = [_condition(ConditionType.READY, "False", reason, message, generation, now)]
     known = before.condition(ConditionType.COMPLIANT)
     if reason is ConditionReason.SUSPENDED and known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 from rich.live import Live
@@ -45,6 +48,7 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
     """
     console = tables.console(sys.stdout)
     with ExitStack() as stack:
+        _clean_up_on_signals()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mfa-operator-demo-")))
         logs.configure(LogSettings(level="error" if log_level == "error" else "warning"))
         aws = stack.enter_context(EmbeddedAws())
@@ -113,6 +117,20 @@ def _watch(
                 time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
         console.print("Stopping.")
+
+
+def _clean_up_on_signals() -> None:
+    """SIGTERM, and SIGHUP where a terminal is closed, end the demo as Ctrl-C does: nothing is left behind."""
+    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        for each in heeded:
+            # A second signal must not interrupt the cleaning up.
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in heeded:
+        signal.signal(number, end)
 
 
 @contextmanager
