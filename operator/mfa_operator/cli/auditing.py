@@ -41,7 +41,7 @@ def audit_all(
     """Audit the accounts of all policies; a bar on stderr while it lasts."""
     from mfa_operator.offline.audit import accounts_to_audit, audit_policies
 
-    with _progress(sum(len(accounts_to_audit(policy)) for policy in policies)) as done:
+    with progress("Auditing accounts", sum(map(len, map(accounts_to_audit, policies)))) as done:
         return audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
 
 
@@ -54,15 +54,18 @@ def print_failures(results: Iterable[PolicyResult]) -> None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Gives what to call after each of `total` accounts. Nothing is shown, and rich not loaded, without a terminal."""
+def progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar on stderr: gives what to call after each of `total` units, from any thread; None: nobody knows how many.
+
+    Nothing is shown, and rich not loaded, without a terminal.
+    """
     if not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("Auditing accounts"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("accounts", total=total)
-        yield lambda: progress.advance(task)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)

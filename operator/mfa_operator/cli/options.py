@@ -45,3 +45,21 @@ def previous(use: str) -> Callable[[F], F]:
         metavar="FILE",
         help=f"JSON of an earlier audit: {use}.",
     )
+
+
+def policies_of_cluster(use: str) -> Callable[[F], F]:
+    """`--policy`: MfaPolicies in the cluster, as the parameter `names`."""
+    return click.option("--policy", "names", multiple=True, metavar="NAMESPACE/NAME", help=use)
+
+
+def cluster(used_for: str) -> Callable[[F], F]:
+    """`--kubeconfig` and `--context`: which cluster."""
+
+    def add(function: F) -> F:
+        context = click.option("--context", help=f"For {used_for}: context of the kubeconfig.")
+        kubeconfig = click.option(
+            "--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help=f"For {used_for}."
+        )
+        return kubeconfig(context(function))
+
+    return add

@@ -42,12 +42,8 @@ WITHOUT_RULES = (
 
 @click.command("plan", epilog=EPILOG)
 @options.policy_files(required=False)
-@click.option(
-    "--policy",
-    "names",
-    multiple=True,
-    metavar="NAMESPACE/NAME",
-    help="Take this MfaPolicy from the cluster, and with it what was published; may be given several times.",
+@options.policies_of_cluster(
+    "Take this MfaPolicy from the cluster, and with it what was published; may be given several times."
 )
 @click.option(
     "--config",
@@ -58,8 +54,7 @@ WITHOUT_RULES = (
 )
 @options.previous("what was published, with firstSeen and deadlines")
 @click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="For --policy and --from-cluster.")
-@click.option("--context", help="For --policy and --from-cluster: context of the kubeconfig.")
+@options.cluster("--policy and --from-cluster")
 @options.output_form()
 def command(
     *,
@@ -89,7 +84,8 @@ def command(
     earlier: Previous = load_previous(previous) if previous else {}
 
     from mfa_operator.offline.audit import exit_status
-    from mfa_operator.offline.plan import plan_policy, policies_in_cluster, published_in_cluster
+    from mfa_operator.offline.cluster_input import policies_in_cluster, published_in_cluster
+    from mfa_operator.offline.plan import plan_policy
 
     if names:
         policies = policies_in_cluster(names, kubeconfig, context)

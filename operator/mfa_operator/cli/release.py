@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,8 +14,15 @@ from mfa_operator.api.conversion import InvalidObject, from_dict
 from mfa_operator.api.policy import Account
 from mfa_operator.api.text import error_text, one_line
 from mfa_operator.cli import options
+from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, progress
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.offline.policy_files import load_policy
+from mfa_operator.reporting.wording import account_label
+
+if TYPE_CHECKING:
+    from mfa_operator.offline.release import Released
+
+NOT_RELEASED = 2
 
 EPILOG = """\b
 Exit status:
@@ -30,7 +38,7 @@ set the policy's remediation.action to None.
 
 
 @click.command("release", epilog=EPILOG)
-@click.option("--account", "account_id", required=True, metavar="ID", help="The AWS account, 12 digits.")
+@click.option("--account", "account_id", metavar="ID", help="The AWS account, 12 digits.")
 @click.option("--user", "users", multiple=True, metavar="NAME", help="A user to release; may be given several times.")
 @click.option("--all", "everybody", is_flag=True, help="Release every user of the account.")
 @click.option("--role-arn", metavar="ARN", help="Role to assume in the account.  [default: your own credentials]")
@@ -43,52 +51,122 @@ set the policy's remediation.action to None.
     metavar="FILE",
     help="Take role and external id from this MfaPolicy instead.",
 )
+@options.policies_of_cluster(
+    "Release everybody whom this MfaPolicy in the cluster put under quarantine, in all of its accounts; may be given"
+    " several times."
+)
+@options.cluster("--policy")
 @options.output_form()
 def command(
     *,
-    account_id: str,
+    account_id: str | None,
     users: Sequence[str],
     everybody: bool,
     role_arn: str | None,
     external_id: str | None,
     policy_file: Path | None,
+    names: Sequence[str],
+    kubeconfig: Path | None,
+    context: str | None,
     output: str,
 ) -> int:
-    """Lift the quarantine of users in one account: detach the operator's policies from them, and nothing else."""
+    """Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's policies
+    from them, and nothing else.
+    """
+    if names:
+        if account_id or users or everybody or role_arn or external_id or policy_file:
+            raise click.UsageError("--policy says already who is to be released, and how: give it alone.")
+        return _release_policies(names, kubeconfig, context, output)
+    if account_id is None:
+        raise click.UsageError("say where: --account ID, or --policy NAMESPACE/NAME for all accounts of a policy.")
     if bool(users) is everybody:
         raise click.UsageError("say who to release: --user NAME, or --all.")
-    account = _account(account_id, role_arn, external_id, policy_file)
 
     from mfa_operator.aws.sessions import Sessions
     from mfa_operator.offline.release import release
 
-    released = release(Sessions(retry_writes=True).account(account), None if everybody else users)
-    for user in released:
-        if user.error:
-            click.echo(error_text(f"mfa-operator: {user.user or account_id}: {user.error}"), err=True)
+    sessions = Sessions(retry_writes=True)
+    account = (
+        _account_of_file(account_id, role_arn, external_id, policy_file, sessions.own_partition())
+        if policy_file
+        else _account(account_id, role_arn, external_id)
+    )
+    released = release(sessions.account(account), None if everybody else users)
+    _print_errors(account_id, released)
     if output == "json":
-        content = {"account": account_id, "users": [msgspec.to_builtins(user) for user in released if user.user]}
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+        _print_json({"account": account_id, "users": _users(released)})
     else:
         for user in released:
             if user.user:
                 click.echo(one_line(f"{user.user}: {user.result}"))
         if not released:
             click.echo(f"nobody is under quarantine in account {account_id}")
-    return 2 if any(user.error for user in released) else 0
+    return NOT_RELEASED if any(user.error for user in released) else 0
+
+
+def _release_policies(names: Sequence[str], kubeconfig: Path | None, context: str | None, output: str) -> int:
+    from mfa_operator.aws.sessions import Sessions
+    from mfa_operator.offline.cluster_input import policies_in_cluster, published_in_cluster
+    from mfa_operator.offline.release import quarantined_by, release_each
+
+    policies = policies_in_cluster(names, kubeconfig, context)
+    published = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
+    sessions = Sessions(retry_writes=True)
+    content: list[dict[str, object]] = []
+    failed = False
+    for policy in policies:
+        reports = [report for (ref, _), report in published.items() if ref == policy.ref]
+        quarantined = quarantined_by(policy, reports, sessions.own_partition())
+        with progress("Releasing users", len(quarantined)) as done:
+            accounts = release_each(quarantined, sessions, width=MAX_CONCURRENT_ACCOUNTS, done=done)
+        for account in accounts:
+            label = account_label(account.account_id, account.account_name)
+            _print_errors(label, account.users)
+            failed = failed or any(user.error for user in account.users)
+            if output != "json":
+                for user in account.users:
+                    if user.user:
+                        click.echo(one_line(f"{label}: {user.user}: {user.result}"))
+        if output != "json" and not accounts:
+            click.echo(f"MfaPolicy {policy.ref} holds nobody under quarantine")
+        listed = [{"account": account.account_id, "users": _users(account.users)} for account in accounts]
+        content.append({"namespace": policy.ref.namespace, "name": policy.ref.name, "accounts": listed})
+    if output == "json":
+        _print_json({"policies": content})
+    return NOT_RELEASED if failed else 0
+
+
+def _print_errors(where: str, released: Iterable[Released]) -> None:
+    for user in released:
+        if user.error:
+            click.echo(error_text(f"mfa-operator: {user.user or where}: {user.error}"), err=True)
+
+
+def _users(released: Iterable[Released]) -> list[object]:
+    return [msgspec.to_builtins(user) for user in released if user.user]
+
+
+def _print_json(content: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
 
 
 _OPTIONS = {"roleArn": "--role-arn", "externalId": "--external-id"}
 
 
-def _account(account_id: str, role_arn: str | None, external_id: str | None, policy_file: Path | None) -> Account:
-    if policy_file:
-        if role_arn or external_id:
-            raise click.UsageError("-f names role and external id already; leave --role-arn and --external-id out.")
-        found = next((each for each in load_policy(policy_file).spec.accounts if each.id == account_id), None)
-        if found is None:
-            raise SettingsError(f"{policy_file} does not name account {account_id}")
-        return found
+def _account_of_file(
+    account_id: str, role_arn: str | None, external_id: str | None, policy_file: Path, partition: str
+) -> Account:
+    from mfa_operator.offline.release import account_of
+
+    if role_arn or external_id:
+        raise click.UsageError("-f names role and external id already; leave --role-arn and --external-id out.")
+    found = account_of(load_policy(policy_file).spec, account_id, partition)
+    if found is None:
+        raise SettingsError(f"{policy_file} does not name account {account_id}")
+    return found
+
+
+def _account(account_id: str, role_arn: str | None, external_id: str | None) -> Account:
     try:
         return from_dict(Account, {"id": account_id, "roleArn": role_arn, "externalId": external_id}, at="--account")
     except InvalidObject as error:
