@@ -13,7 +13,8 @@ from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus, ReportStatus
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
+from mfa_operator.reporting.growing_status import pass_running_status
+from mfa_operator.reporting.policy_status import not_audited_status, policy_status
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

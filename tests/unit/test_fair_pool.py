@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import Future, wait
+from functools import partial
 
 import pytest
 
@@ -86,3 +87,34 @@ def test_a_shortage_of_threads_costs_the_calls_of_that_moment_alone(monkeypatch:
     for _ in range(5):
         pool.submit("a", lambda: ran.append("later")).result(timeout=5)
     assert ran == ["later"] * 5
+
+
+def test_a_policy_of_one_account_does_not_wait_behind_long_ones_of_its_namespace() -> None:
+    """Ten policies have hundreds of calls waiting; the short one is served with the next place that gets free."""
+    pool, order = FairPool(2, name="test"), list[str]()
+    gates = {f"long-{number}": threading.Semaphore(0) for number in range(10)}
+
+    def work(policy: str) -> None:
+        assert gates[policy].acquire(timeout=PATIENCE)
+        order.append(policy)
+
+    long = [pool.submit("a", partial(work, policy), policy=policy) for policy in gates for _ in range(30)]
+    short = pool.submit("a", lambda: order.append("short"), policy="short")
+    for gate in gates.values():
+        gate.release()
+    short.result(PATIENCE)
+    # Each of the ten had one turn at most before it.
+    assert len(order) <= 11
+    for gate in gates.values():
+        gate.release(30)
+    assert wait(long, PATIENCE).not_done == set()
+
+
+def test_policies_of_a_namespace_take_turns() -> None:
+    pool, order, gate = FairPool(1, name="test"), list[str](), threading.Event()
+    first = pool.submit("a", lambda: gate.wait(PATIENCE), policy="x")
+    calls = [pool.submit("a", partial(order.append, policy), policy=policy) for policy in "xyz" for _ in range(3)]
+    gate.set()
+    first.result(PATIENCE)
+    assert wait(calls, PATIENCE).not_done == set()
+    assert order == list("xyz" * 3)

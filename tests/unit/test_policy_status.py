@@ -27,11 +27,11 @@ from mfa_operator.api.status import (
     ReportStatus,
 )
 from mfa_operator.reporting.account_result import AccountResult
+from mfa_operator.reporting.growing_status import pass_running_status
 from mfa_operator.reporting.policy_status import (
     accounts_audited,
     compliant,
     not_audited_status,
-    pass_running_status,
     policy_status,
     ready,
     summarize,

@@ -84,6 +84,8 @@ class AuditSettings:
     """Whether metrics name users. Off: names are personal data, and a series a user is cardinality."""
     interval_override: timedelta | None = None
     """In place of every spec.interval, also below its minimum: for soak tests."""
+    progress_every: timedelta = timedelta(seconds=10)
+    """How often a policy's status is written while its pass is under way, at most."""
 
 
 RUNBOOK_BASE_URL = "https://github.com/mfa-operator/mfa-operator/blob/main/docs/runbooks"
@@ -105,9 +107,9 @@ class EventSettings:
 class SchedulerSettings:
     """Passes in this process."""
 
-    max_concurrent_passes: int = 8
-    """Policies audited together; one more for a namespace that has none under way. They share the threads that look at
-    accounts."""
+    max_concurrent_passes: int = 100
+    """Policies audited together; one more for a namespace that has none under way. A pass is a thread that waits: the
+    work is done by the threads that look at accounts, which all passes share, taking turns."""
     turn: timedelta = timedelta(seconds=5)
     """The loop turns at least this often, whether something is due or not: its heartbeat, well below the 30 s that
     liveness allows."""

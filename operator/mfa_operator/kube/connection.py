@@ -20,7 +20,7 @@ from mfa_operator.api.text import error_text
 from mfa_operator.kube.proxies import UnusableProxy, decide_proxy
 
 DEFAULT_KUBECONFIG = "~/.kube/config"
-CONNECTIONS = 64
+CONNECTIONS = 128
 """Connections kept open at most: one for each thread that may write at the same time; idle ones are not made."""
 
 

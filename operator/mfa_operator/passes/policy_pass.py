@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from logging import ERROR, WARNING
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from mfa_operator.api.enums import AccountReason, ErrorReason
@@ -25,6 +26,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failures import account_failure
+from mfa_operator.passes.publishing import PolicyPublisher
 from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import restart_command
@@ -94,29 +96,40 @@ class PolicyPass:
         self._with_users = with_users
         self._before = {account.id: account for account in policy.status.accounts}
 
-    def run(self, pool: FairPool, width: int) -> list[AccountOutcome]:
-        """Audit every account, at most `width` at a time, in the list's order. Raises one of PASS_ENDING."""
-        waiting = iter(enumerate(self._accounts))
-        outcomes: dict[int, AccountOutcome] = {}
-        # No more than `width` are handed to the shared pool at once: a policy of a thousand accounts must not make the
-        # others wait behind all of them.
-        running = dict(self._start(pool, islice(waiting, width)))
+    def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
+        """Audit every account, at most `width` at a time; the publisher gets each result as the account ends.
+
+        Raises one of PASS_ENDING.
+        """
+        waiting = iter(self._accounts)
+        ended: SimpleQueue[Future[AccountOutcome]] = SimpleQueue()
+        outcomes: list[AccountOutcome] = []
+        # No more than `width` are handed to the shared pool at once: what ends this pass has little to take back.
+        running = set(self._start(pool, islice(waiting, width), ended))
         try:
             while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    outcomes[running.pop(future)] = future.result()
-                running |= dict(self._start(pool, islice(waiting, len(done))))
+                try:
+                    future = ended.get(timeout=publisher.turn())
+                except Empty:
+                    continue
+                running.discard(future)
+                outcome = future.result()
+                running.update(self._start(pool, islice(waiting, 1), ended))
+                outcomes.append(outcome)
+                publisher.ended(outcome.result)
         finally:
             for future in running:
                 future.cancel()
-        return [outcomes[index] for index in range(len(outcomes))]
+        return outcomes
 
     def _start(
-        self, pool: FairPool, accounts: Iterator[tuple[int, Account]]
-    ) -> Iterator[tuple[Future[AccountOutcome], int]]:
-        for index, account in accounts:
-            yield pool.submit(self.policy.ref.namespace, partial(self._account, account)), index
+        self, pool: FairPool, accounts: Iterator[Account], ended: SimpleQueue[Future[AccountOutcome]]
+    ) -> Iterator[Future[AccountOutcome]]:
+        ref = self.policy.ref
+        for account in accounts:
+            future = pool.submit(ref.namespace, partial(self._account, account), policy=ref.name)
+            future.add_done_callback(ended.put)
+            yield future
 
     def _account(self, account: Account) -> AccountOutcome:
         before = self._before.get(account.id)

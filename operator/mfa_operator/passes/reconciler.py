@@ -6,8 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -15,21 +14,21 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
 from mfa_operator.api.policy import Account
-from mfa_operator.api.status import PolicyStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
-from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyAsRead, PolicyIdentity
+from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
+from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher, show
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
-from mfa_operator.reporting.figures import Serving, policy_figures
-from mfa_operator.reporting.policy_status import not_audited_status, pass_running_status, policy_status
+from mfa_operator.reporting.figures import Serving
+from mfa_operator.reporting.policy_status import not_audited_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
@@ -38,20 +37,6 @@ logger = logging.getLogger(__name__)
 
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPolicy:
-    """What is last known of one policy's accounts, between its passes."""
-
-    uid: str
-    results: Mapping[str, AccountResult]
-    """By account id."""
-
-    def quarantined(self) -> dict[str, int]:
-        """Users under quarantine by account, of the accounts that have any."""
-        counts = {account_id: result.counts for account_id, result in self.results.items()}
-        return {account_id: each.quarantined for account_id, each in counts.items() if each and each.quarantined}
 
 
 class Reconciler:
@@ -71,10 +56,11 @@ class Reconciler:
         events: EventSettings | None = None,
         clock: Callable[[], datetime] = utc_moment,
         chance: random.Random | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
 
-        `events` says what commands and links in Events look like.
+        `events` says what commands and links in Events look like, `pace` how often a pass says how far it is.
         """
         self._cluster = cluster
         self._auditor = auditor
@@ -87,6 +73,7 @@ class Reconciler:
         self._events = events or EventSettings()
         self._clock = clock
         self._chance = chance or random.SystemRandom()
+        self._pace = pace or Pace()
         self._accounts = FairPool(max_concurrent_accounts, name="mfa-account")
         self._lock = threading.Lock()
         self._lists: dict[PolicyRef, AccountList] = {}
@@ -123,10 +110,17 @@ class Reconciler:
             accounts_before = self._lists.get(ref, AccountList())
             self._lists[ref] = accounts
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
-        # What the next status is written over, and nothing else.
-        last: PolicyAsRead = policy
-        if fresh:
-            last = self._cluster.write_policy_status(policy, pass_running_status(policy.status, policy.generation, now))
+        publisher = PolicyPublisher(
+            policy,
+            [account.id for account in accounts],
+            self._known_results(policy),
+            cluster=self._cluster,
+            metrics=self._metrics,
+            now=now,
+            asked_for=fresh,
+            pace=self._pace,
+        )
+        publisher.begin()
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
         one_pass = PolicyPass(
             policy,
@@ -143,25 +137,16 @@ class Reconciler:
             events=self._events,
             with_users=self._user_violation_info,
         )
-        outcomes = one_pass.run(self._accounts, self._width)
-        results = [outcome.result for outcome in outcomes]
+        outcomes = one_pass.run(self._accounts, self._width, publisher)
         due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
-        status = policy_status(
-            policy.spec,
-            policy.generation,
-            results,
-            policy.status,
-            now,
-            due,
-            # A pass that nobody asked for may use what an earlier one looked up.
-            policy.requested_at if fresh else policy.status.last_handled_requested_at,
-        )
-        # First, so that alerts speak the truth whatever becomes of the writes.
-        self._show(policy, status, results, now)
+        # A pass that nobody asked for may use what an earlier one looked up.
+        served = policy.requested_at if fresh else policy.status.last_handled_requested_at
+        status = publisher.end(due, served)
+        self._remember(policy, publisher.results)
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
         self._drop_other_reports(policy, accounts, accounts_before)
-        self._cluster.write_policy_status(last, status)
+        publisher.write(status)
         for outcome in outcomes:
             for note in outcome.notes:
                 self._cluster.emit(policy, note)
@@ -183,7 +168,8 @@ class Reconciler:
             AccountResult.of(status, reports.get(status.id), with_users=self._user_violation_info)
             for status in policy.status.accounts
         ]
-        self._show(policy, policy.status, results, self._clock())
+        self._remember(policy, results)
+        show(self._metrics, policy, policy.status, results, self._clock())
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
@@ -197,7 +183,7 @@ class Reconciler:
             # In a thread: forget is called in the event loop.
             event = self._quarantines_left(quarantined, "the policy was deleted", accounts)
             identity = PolicyIdentity(ref, known.uid)
-            self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event))
+            self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event), policy=ref.name)
 
     def _prune(self) -> None:
         with self._lock:
@@ -233,12 +219,16 @@ class Reconciler:
                         left = {account.id: quarantined}
                         self._cluster.emit(policy, self._quarantines_left(left, why, before))
 
-    def _show(self, policy: Policy, status: PolicyStatus, results: Sequence[AccountResult], now: datetime) -> None:
-        """Remember the last known of each account, and have the metrics say it."""
-        self._metrics.set_policy(policy.ref, policy_figures(policy.spec, status.last_pass_time, results, now))
-        self._metrics.set_serving(policy.ref, Serving.of(status, suspended=policy.spec.suspend))
+    def _known_results(self, policy: Policy) -> Mapping[str, AccountResult]:
+        """What an earlier pass found, if it was of this very policy and not of one that had its name."""
         with self._lock:
-            self._known[policy.ref] = KnownPolicy(policy.uid, {result.status.id: result for result in results})
+            known = self._known.get(policy.ref)
+        return known.results if known and known.uid == policy.uid else {}
+
+    def _remember(self, policy: Policy, results: Iterable[AccountResult]) -> None:
+        known = KnownPolicy(policy.uid, {result.status.id: result for result in results})
+        with self._lock:
+            self._known[policy.ref] = known
 
     def _quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:
         """`accounts`: as they were while these were among them, for the roles; empty where nobody saw it."""

@@ -29,6 +29,7 @@ from mfa_operator.kube.discovery import wait_until_listed
 from mfa_operator.kube.errors import ClusterError, ObjectGone
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Auditor
+from mfa_operator.passes.publishing import Pace
 from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import watch
 from mfa_operator.remediation.remediator import OperatorRemediator
@@ -104,6 +105,7 @@ def build_reconciler(
         interval_override=settings.audit.interval_override,
         user_violation_info=settings.audit.user_violation_info,
         events=settings.events,
+        pace=Pace(status=settings.audit.progress_every),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -51,7 +51,7 @@ def ready(
     else:
         status, message = "False", _not_audited_message(failed, len(accounts))
         reason = ConditionReason.NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.NO_ACCOUNT_AUDITED
-    return _condition(ConditionType.READY, status, reason, message, generation, now)
+    return new_condition(ConditionType.READY, status, reason, message, generation, now)
 
 
 def accounts_audited(accounts: Sequence[AccountStatus], generation: int, now: datetime) -> Condition:
@@ -63,7 +63,7 @@ def accounts_audited(accounts: Sequence[AccountStatus], generation: int, now: da
     else:
         reason = ConditionReason.ACCOUNTS_NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.ACCOUNTS_FAILED
         message = _not_audited_message(failed, len(accounts))
-    return _condition(ConditionType.ACCOUNTS_AUDITED, status, reason, message, generation, now)
+    return new_condition(ConditionType.ACCOUNTS_AUDITED, status, reason, message, generation, now)
 
 
 def _all_not_allowed(failed: Sequence[AccountStatus]) -> bool:
@@ -98,7 +98,7 @@ def compliant(summary: PolicySummary, generation: int, now: datetime, *, in_clus
         reason = ConditionReason.ALL_COMPLIANT
         exempt = f", {summary.exempt} exempt" if summary.exempt else ""
         message = f"every one of {many(summary.users, 'user')} meets the requirement{exempt}"
-    return _condition(ConditionType.COMPLIANT, status, reason, message, generation, now)
+    return new_condition(ConditionType.COMPLIANT, status, reason, message, generation, now)
 
 
 def policy_status(
@@ -116,7 +116,7 @@ def policy_status(
     that the pass served.
     """
     in_cluster = next_pass is not None
-    accounts = tuple(result.status for result in results)
+    accounts = [result.status for result in results]
     summary = summarize(results)
     conditions = (
         ready(spec, accounts, generation, now, in_cluster=in_cluster),
@@ -127,33 +127,22 @@ def policy_status(
         observed_generation=generation,
         last_pass_time=now,
         next_pass_time=next_pass,
-        conditions=_since(conditions, before),
-        summary=summary,
-        accounts=accounts,
-        accounts_total=len(accounts),
+        conditions=with_transition_times(conditions, before),
         last_handled_requested_at=requested_at[:MAX_REQUESTED_AT],
-        findings=worst(chain.from_iterable(result.findings for result in results)),
-        findings_total=sum(result.findings_total for result in results),
+        **account_fields(results, summary),
     )
     return fitted(status)
 
 
-def pass_running_status(before: PolicyStatus, generation: int, now: datetime) -> PolicyStatus:
-    """The status while a pass that an edit or a request asked for is under way.
-
-    `observed_generation` stays: whoever waits for the pass must not return on what an earlier one found.
-    """
-    kept = [each for each in before.conditions if each.type not in (ConditionType.RECONCILING, ConditionType.STALLED)]
-    if before.condition(ConditionType.READY) is None:
-        message = "the first pass has not ended yet"
-        kept += [
-            _condition(ConditionType.READY, "Unknown", ConditionReason.PENDING, message, generation, now),
-            _condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, message, generation, now),
-        ]
-    running = _condition(
-        ConditionType.RECONCILING, "True", ConditionReason.PASS_RUNNING, "a pass is under way", generation, now
-    )
-    return msgspec.structs.replace(before, conditions=_since([*kept, running], before))
+def account_fields(results: Sequence[AccountResult], summary: PolicySummary) -> dict[str, Any]:
+    """The fields that are made of the accounts."""
+    return {
+        "summary": summary,
+        "accounts": tuple(result.status for result in results),
+        "accounts_total": summary.accounts,
+        "findings": worst(chain.from_iterable(result.findings for result in results)),
+        "findings_total": sum(result.findings_total for result in results),
+    }
 
 
 def not_audited_status(
@@ -169,7 +158,7 @@ def not_audited_status(
     if reason is ConditionReason.SUSPENDED and quarantined:
         verb = "is" if quarantined == 1 else "are"
         message += f"; {many(quarantined, 'user')} {verb} still under quarantine"
-    conditions = [_condition(ConditionType.READY, "False", reason, message, generation, now)]
+    conditions = [new_condition(ConditionType.READY, "False", reason, message, generation, now)]
     known = before.condition(ConditionType.COMPLIANT)
     if reason is ConditionReason.SUSPENDED and known:
         conditions.append(known)
@@ -180,22 +169,22 @@ def not_audited_status(
             else "the policy as it is now was not audited"
         )
         conditions.append(
-            _condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, text, generation, now)
+            new_condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, text, generation, now)
         )
     if reason is ConditionReason.SUSPENDED and (audited := before.condition(ConditionType.ACCOUNTS_AUDITED)):
         conditions.append(audited)
     if reason is ConditionReason.INVALID_SPEC:
-        conditions.append(_condition(ConditionType.STALLED, "True", reason, message, generation, now))
+        conditions.append(new_condition(ConditionType.STALLED, "True", reason, message, generation, now))
     return msgspec.structs.replace(
         before,
         observed_generation=generation,
         next_pass_time=None,
-        conditions=_since(conditions, before),
+        conditions=with_transition_times(conditions, before),
         last_handled_requested_at=requested_at[:MAX_REQUESTED_AT],
     )
 
 
-def _condition(
+def new_condition(
     kind: ConditionType,
     status: Literal["True", "False", "Unknown"],
     reason: ConditionReason,
@@ -213,7 +202,7 @@ def _condition(
     )
 
 
-def _since(conditions: Iterable[Condition], before: PolicyStatus) -> tuple[Condition, ...]:
+def with_transition_times(conditions: Iterable[Condition], before: PolicyStatus) -> tuple[Condition, ...]:
     """Conditions keep the time of their last transition while their status stays."""
     kept = []
     for condition in conditions:

@@ -1,4 +1,4 @@
-"""Threads that namespaces share: none keeps the others out, however long its work takes."""
+"""Threads that namespaces, and the policies in them, share: none keeps the others out, however long its work takes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def next_namespace(waiting: Iterable[str], running: Counter[str], free: int) -> 
 @dataclass(frozen=True, slots=True)
 class _Task(Generic[T]):
     namespace: str
+    policy: str
     call: Callable[[], T]
     future: Future[T] = field(default_factory=Future)
     _begun: threading.Lock = field(default_factory=threading.Lock)
@@ -39,21 +40,26 @@ class _Task(Generic[T]):
 
 
 class FairPool:
-    """Runs calls in threads, taking turns between namespaces. Safe to use from several threads."""
+    """Runs calls in threads, taking turns between namespaces, and between the policies of each.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, width: int, *, name: str) -> None:
         """`width`: calls under way at once; one more is for a namespace that has none under way."""
         self._width = width
         self._threads = ThreadPoolExecutor(width + EXTRA, thread_name_prefix=name)
         self._lock = threading.Lock()
-        self._waiting: dict[str, deque[_Task[Any]]] = {}
+        self._waiting: dict[str, dict[str, deque[_Task[Any]]]] = {}
+        """By namespace and policy; the policy that was served last comes last."""
         self._running: Counter[str] = Counter()
+        self._running_by_policy: Counter[tuple[str, str]] = Counter()
 
-    def submit(self, namespace: str, call: Callable[[], T]) -> Future[T]:
-        """Have `call` run in a thread once it is the namespace's turn; until then the future can be cancelled."""
-        task = _Task(namespace, call)
+    def submit(self, namespace: str, call: Callable[[], T], *, policy: str = "") -> Future[T]:
+        """Have `call` run in a thread once it is the policy's turn; until then the future can be cancelled."""
+        task = _Task(namespace, policy, call)
         with self._lock:
-            self._waiting.setdefault(namespace, deque()).append(task)
+            self._waiting.setdefault(namespace, {}).setdefault(policy, deque()).append(task)
         self._start()
         return task.future
 
@@ -64,13 +70,31 @@ class FairPool:
                 namespace = next_namespace(self._waiting, self._running, free)
                 if namespace is None:
                     return
-                task = self._waiting[namespace].popleft()
-                if not self._waiting[namespace]:
-                    del self._waiting[namespace]
+                task = self._take(namespace)
                 # A task that was cancelled while it waited takes no place.
                 if task.future.set_running_or_notify_cancel():
-                    self._running[namespace] += 1
+                    self._count(task, 1)
                     self._hand_over(task)
+
+    def _take(self, namespace: str) -> _Task[Any]:
+        """The next task of the namespace: of the policy with the fewest places, the one not served for longest."""
+        policies = self._waiting[namespace]
+        policy = min(policies, key=lambda name: self._running_by_policy[namespace, name])
+        tasks = policies.pop(policy)
+        task = tasks.popleft()
+        if tasks:
+            policies[policy] = tasks
+        if not policies:
+            del self._waiting[namespace]
+        return task
+
+    def _count(self, task: _Task[Any], change: int) -> None:
+        self._running[task.namespace] += change
+        self._running_by_policy[task.namespace, task.policy] += change
+        if change < 0:
+            # Drops those that have none.
+            self._running += Counter()
+            self._running_by_policy += Counter()
 
     def _hand_over(self, task: _Task[Any]) -> None:
         try:
@@ -79,8 +103,7 @@ class FairPool:
             # The interpreter ends, or the system has no thread left. The call stands in the executor's queue all the
             # same, and a thread may be at it already; where none is, it never begins, and its place is free again.
             if task.begin():
-                self._running[task.namespace] -= 1
-                self._running += Counter()
+                self._count(task, -1)
                 task.future.set_exception(error)
 
     def _run(self, task: _Task[Any]) -> None:
@@ -92,6 +115,5 @@ class FairPool:
             task.future.set_exception(error)
         finally:
             with self._lock:
-                self._running[task.namespace] -= 1
-                self._running += Counter()  # drops those that have none
+                self._count(task, -1)
             self._start()
