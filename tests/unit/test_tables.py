@@ -22,6 +22,7 @@ from mfa_operator.api.enums import (
     UserState,
 )
 from mfa_operator.api.status import AccountStatus, Condition, FindingRemediation, PolicyStatus, ReportStatus
+from mfa_operator.offline.layout import relative
 from mfa_operator.offline.plan import PlannedUser
 from mfa_operator.offline.tables import (
     MAX_ADVICE,
@@ -30,7 +31,6 @@ from mfa_operator.offline.tables import (
     conditions_line,
     findings_table,
     plan_table,
-    relative,
 )
 from tests.unit.facts import DAY, HOUR, ID, MINUTE, NOW, finding
 

@@ -133,9 +133,9 @@ def _cells(write: Callable[[Iterable[str]], object]) -> Callable[[Iterable[str]]
 
 
 def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
-    from mfa_operator.offline import tables
+    from mfa_operator.offline import layout, tables
 
-    console = tables.console(out)
+    console = layout.console(out)
     now = utc_now()
     for result in results:
         console.rule(f"MfaPolicy {result.policy.ref}", align="left")

@@ -118,9 +118,9 @@ def _print_json(policies: Sequence[Policy], planned: Mapping[str, Sequence[Plann
 
 
 def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
-    from mfa_operator.offline import tables
+    from mfa_operator.offline import layout, tables
 
-    console = tables.console(sys.stdout)
+    console = layout.console(sys.stdout)
     now = utc_now()
     for policy in policies:
         users = planned[str(policy.ref)]

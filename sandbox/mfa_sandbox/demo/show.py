@@ -30,7 +30,7 @@ from mfa_operator.config.settings import (
     Settings,
     SettingsError,
 )
-from mfa_operator.offline import tables
+from mfa_operator.offline import layout
 from mfa_operator.process import logs
 from mfa_operator.process.lifecycle import Listening, Operator
 from mfa_sandbox.aws import EmbeddedAws
@@ -46,7 +46,7 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
 
     Raises SettingsError where the cluster cannot be reached or a port is taken.
     """
-    console = tables.console(sys.stdout)
+    console = layout.console(sys.stdout)
     with ExitStack() as stack:
         _clean_up_on_signals()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mfa-operator-demo-")))
