@@ -190,8 +190,8 @@ def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row
     if wide:
         table.add_column(details, overflow="fold")
         for row in rows:
-            account = cell_text(row.account_name or row.account_id)
-            table.add_row(account, cell_text(row.user), *row.cells, cell_text(row.details))
+            of_account = cell_text(row.account_name or row.account_id)
+            table.add_row(of_account, cell_text(row.user), *row.cells, cell_text(row.details))
         return table
     for account, users in groupby(rows, lambda row: account_label(row.account_id, row.account_name)):
         table.add_row(cell_text(account, "bold"))
