@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client.metrics_core import Metric
 
 from mfa_operator import __version__
-from mfa_operator.api.enums import ErrorReason, RemediationAction
+from mfa_operator.api.enums import AccountState, ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.metrics.families import gauge
+from mfa_operator.metrics.families import Family
 from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
 
 END = datetime(2026, 9, 30, 15, tzinfo=UTC)
@@ -129,30 +129,32 @@ class Story:
     def _recorded(self, at: datetime) -> Iterator[Metric]:
         """What the recording rules make of it: every account has one policy here."""
         samples = [sample for metric in self.metrics.collect() for sample in metric.samples]
-        states: Counter[str] = Counter()
+        states: Counter[str] = Counter(violating=0, overdue=0, unknown=0)
         for sample in samples:
             if sample.name == "mfa_policy_users":
                 states[sample.labels["state"]] += int(sample.value)
         namespace = EMPLOYEES.namespace
         users = [((namespace, state), float(count)) for state, count in states.items()]
-        yield gauge("namespace_state:mfa_policy_users:sum", "", ("policy_namespace", "state"), users)
+        yield Family("namespace_state:mfa_policy_users:sum", "", ("policy_namespace", "state"), users).to_metric()
         ages = [
             ((namespace, sample.labels["policy"]), (at.timestamp() - sample.value) / INTERVAL.total_seconds())
             for sample in samples
             if sample.name == "mfa_policy_last_pass_timestamp_seconds"
         ]
-        yield gauge("policy:mfa_policy_pass_age:ratio", "", ("policy_namespace", "policy"), ages)
+        yield Family("policy:mfa_policy_pass_age:ratio", "", ("policy_namespace", "policy"), ages).to_metric()
 
     def _process(self, replica: str, at: datetime) -> Iterator[Metric]:
         """A leader that has something to do, and one that waits."""
         busy = replica.endswith("0")
         seconds = (at - BEGIN).total_seconds()
         wave = math.sin(seconds / 5000) + 0.4 * math.sin(seconds / 1300)
-        yield gauge("process_cpu_seconds_total", "", (), [((), seconds * (0.021 if busy else 0.004))])
-        yield gauge("process_resident_memory_bytes", "", (), [((), 1e6 * (118 + 4 * wave if busy else 92))])
+        yield Family("process_cpu_seconds_total", "", (), [((), seconds * (0.021 if busy else 0.004))]).to_metric()
+        yield Family(
+            "process_resident_memory_bytes", "", (), [((), 1e6 * (118 + 4 * wave if busy else 92))]
+        ).to_metric()
         collections = [((str(generation),), seconds * rate) for generation, rate in enumerate((0.05, 0.004, 0.0004))]
-        yield gauge("python_gc_collections_total", "", ("generation",), collections)
-        yield gauge("python_info", "", ("implementation", "version"), [(("CPython", "3.11.9"), 1)])
+        yield Family("python_gc_collections_total", "", ("generation",), collections).to_metric()
+        yield Family("python_info", "", ("implementation", "version"), [(("CPython", "3.11.9"), 1)]).to_metric()
 
     def _until(self, before: datetime, now: datetime) -> None:
         """Let happen what happens after `before`, up to now."""
@@ -218,7 +220,7 @@ class Story:
         report = _begun(seen, 14400, offset)
         return AccountFigures(
             name=NAMES[account.id],
-            up=not failing,
+            state=AccountState.FAILED if failing else AccountState.AUDITED,
             counts=counts,
             last_success=seen,
             credential_report_time=report,

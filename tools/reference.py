@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mfa_operator.api.enums import ErrorReason, EventReason, RemediationAction
+from mfa_operator.api.enums import AccountState, ErrorReason, EventReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
@@ -64,11 +64,47 @@ def api() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_MANY_ACCOUNTS = """\
+What never happened has no series: a state of users that none is in (save `compliant`), a quarantine of nobody, an error of an
+account, a remediation. So `sum(mfa_policy_users{state="overdue"})` finds nothing where nobody is overdue. And a counter
+begins with its first event, which `increase()` does not see. Whether accounts are audited tells `mfa_policy_account_up`; to
+count all failures of a day, take a series that is new in it as it stands:
+
+```promql
+(mfa_policy_errors_total unless mfa_policy_errors_total offset 1d) or increase(mfa_policy_errors_total[1d])
+```
+
+`mfa_policy_account_info` gives every series its account's name:
+
+```promql
+mfa_policy_users{state="overdue"}
+  * on (policy_namespace, policy, account_id) group_left (account_name) mfa_policy_account_info
+```
+
+## Many accounts
+
+An account of a policy is six to eight series, 700 to 950 bytes of a scrape before compression: 7 to 10 MB for ten thousand
+accounts. Where that is too much, `--metrics-per-account-limit N` (chart value `metrics.perAccountLimit`) has a policy of more
+than N accounts show its totals instead, as if they were one account:
+
+- `account_id` is `<policy_namespace>/<policy>`, `account_name` is `all accounts of <policy_namespace>/<policy>`;
+- users, quarantined users and counters are sums; `mfa_policy_account_up` is 1 where no account fails;
+- times are the oldest: those of the last success and of the credential report among accounts that are audited;
+- `mfa_policy_user_violation_info` has no series.
+
+`mfa_policy_accounts` says how many accounts fail, and the policy's status which. The alerts work on totals, too: they name
+the policy in place of the account. `MfaCredentialReportMissing` sees an account only where it is shown by itself.
+
+## All metrics
+
+"""  # noqa: E501 - Markdown has lines of 130 characters
+
+
 def metrics() -> str:
     """The metrics reference: what is exported with every label filled in."""
     exported = Metrics(version="", user_violation_info=True)
     ref, now = PolicyRef("ns", "p"), datetime(2026, 1, 1, tzinfo=UTC)
-    account = AccountFigures("name", True, Counts(), now, now, now, (("user", "NoMfa"),))
+    account = AccountFigures("name", AccountState.AUDITED, Counts(), now, now, now, (("user", "NoMfa"),))
     exported.set_policy(ref, PolicyFigures(timedelta(minutes=15), now, now, {"111122223333": account}))
     exported.set_serving(ref, Serving(ready=True, suspended=False))
     exported.observe_pass(ref, 1.0)
@@ -88,6 +124,7 @@ def metrics() -> str:
     text += "Series vanish with their policy or account. A failed account keeps its last user counts and gets\n"
     text += "`mfa_policy_account_up 0`: counts never fall to 0 because nobody could look.\n"
     text += "`mfa_policy_user_violation_info` names users and is off by default (`--user-violation-info`).\n\n"
+    text += _MANY_ACCOUNTS
     process = (
         "\nBeside these there are the metrics of the process itself that every Prometheus client for Python exports:\n"
         "`process_*` (CPU, memory, file descriptors, start time), `python_gc_*` and `python_info`.\n"

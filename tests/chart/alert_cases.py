@@ -58,7 +58,8 @@ class Alert:
 
 
 def users(state: str) -> Series:
-    return Series("mfa_policy_users", {**ACCOUNT, "state": state}, bad=always(2), good=always(0))
+    """A state that no user is in has no series."""
+    return Series("mfa_policy_users", {**ACCOUNT, "state": state}, bad=always(2), good=never)
 
 
 UP = Series("mfa_policy_account_up", ACCOUNT, bad=always(0), good=always(1))

@@ -175,10 +175,36 @@ def test_quarantines_of_a_policy_that_is_gone(promtool: Path, tmp_path: Path, le
     scenario = Scenario("gone", "MfaQuarantinesLeft")
     scenario.series("mfa_operator_leader", {**CLUSTER, "pod": "a"}, [leads] * 120)
     scenario.series("mfa_policy_quarantined_users", {**ACCOUNT, "pod": "a"}, [*([2] * 30), "stale"])
-    lifted = {**ACCOUNT, "account_id": "222233334444", "pod": "a"}
-    scenario.series("mfa_policy_quarantined_users", lifted, [*([2] * 20), *([0] * 10), "stale"])
+    scenario.series("mfa_policy_account_up", {**ACCOUNT, "pod": "a"}, [*([1] * 30), "stale"])
     fires = [{**ACCOUNT, "severity": "warning"}] if left else []
     expect(promtool, tmp_path, scenario.firing([29, 44]).firing([47, 110], *fires))
+
+
+def test_a_quarantine_that_is_lifted_is_not_left(promtool: Path, tmp_path: Path) -> None:
+    """Its series ends, and the account's others go on."""
+    scenario = Scenario("lifted", "MfaQuarantinesLeft").series("mfa_operator_leader", CLUSTER, [1] * 120)
+    scenario.series("mfa_policy_quarantined_users", ACCOUNT, [*([2] * 20), "stale"])
+    scenario.series("mfa_policy_account_up", ACCOUNT, [1] * 60 + [0] * 60)
+    expect(promtool, tmp_path, scenario.firing(range(0, 120, 5)))
+
+
+def test_summaries_name_the_account(promtool: Path, tmp_path: Path) -> None:
+    """By its name where the policy has one; of every alert on an account."""
+    missing: dict[str, object] = {}
+    for alert in ALERTS:
+        if "account_id" in alert.labels:
+            case = fill(Scenario(alert.name, alert.name), alert.series, alert.fires_after + 2)
+            case.series("mfa_policy_account_info", {**ACCOUNT, "account_name": "payments-prod"}, [1] * 1500)
+            asked = {
+                "eval_time": f"{alert.fires_after + 1}m",
+                "alertname": alert.name,
+                "exp_alerts": [{"exp_labels": {}}],
+            }
+            done = run(promtool, tmp_path, {**case.to_dict(), "promql_expr_test": [], "alert_rule_test": [asked]})
+            summary = re.search(r'summary="([^"]*)"', " ".join((done.stdout + done.stderr).replace("\\n", " ").split()))
+            if summary is None or not summary[1].endswith(": payments-prod"):
+                missing[alert.name] = summary
+    assert not missing
 
 
 class TestRemediations:

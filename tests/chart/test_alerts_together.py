@@ -28,6 +28,7 @@ class World:
         ready: bool | None = None,
         suspended: bool = False,
         cluster: Labels = CLUSTER,
+        totals: bool = False,
     ) -> World:
         """One policy every 15 minutes; the accounts that fail, and all of a suspended one, were audited at minute 0."""
         policy = {**cluster, "policy_namespace": "security", "policy": name, "pod": "a"}
@@ -38,15 +39,22 @@ class World:
             ("mfa_policy_interval_seconds", 900),
         ):
             self.scenario.series(metric, policy, [value] * self.length)
+        counted = {"audited": len(accounts) - len(failing), "failed": len(failing)}
+        for state, count in counted.items():
+            self.scenario.series("mfa_policy_accounts", {**policy, "state": state}, [count] * self.length)
+        if totals:
+            # As metrics.totals has it.
+            failing = [f"security/{name}"] if failing else []
+            accounts = [f"security/{name}"]
         for account_id in accounts:
             labels = {**policy, "account_id": account_id}
-            still = account_id in failing or not is_ready
+            # Of totals, times are those of the accounts that do not fail.
+            still = (account_id in failing and not totals) or not is_ready
             times: list[float | str | None] = [0 if still else minute * 60 for minute in range(self.length)]
             self.scenario.series("mfa_policy_account_up", labels, [int(account_id not in failing)] * self.length)
             for metric in ("last_success", "credential_report"):
                 self.scenario.series(f"mfa_policy_{metric}_timestamp_seconds", labels, times)
-            for state in ("violating", "overdue", "unknown"):
-                self.scenario.series("mfa_policy_users", {**labels, "state": state}, [0] * self.length)
+            self.scenario.series("mfa_policy_users", {**labels, "state": "compliant"}, [3] * self.length)
         return self
 
 
@@ -120,3 +128,57 @@ class TestOneCauseIsOneAlert:
         names = {"alertname": "MfaPolicySuspended", "severity": "info", "policy_namespace": "security", "policy": "a"}
         asleep.scenario.only(range(0, 1440, 45)).only([1445], {**CLUSTER, **names})
         expect(promtool, tmp_path, asleep.scenario)
+
+
+class TestTotals:
+    """Policies with more accounts than the limit show one set of series each."""
+
+    def test_no_alert_where_all_is_well(self, promtool: Path, tmp_path: Path) -> None:
+        well = World("well", 700).policy("a", ids(500), totals=True).policy("b", ids(4))
+        expect(promtool, tmp_path, well.scenario.only(range(0, 700, 60)))
+
+    def test_few_of_many_that_fail_are_one_alert_of_the_policy(self, promtool: Path, tmp_path: Path) -> None:
+        """And they hide neither the others' audits nor anything of other policies."""
+        few = World("few", 700).policy("a", ids(500), failing=ids(19), totals=True).policy("b", ids(4), failing=["x"])
+        few.scenario.only([29]).only([45, 690], unreachable("security/a"))
+        expect(promtool, tmp_path, few.scenario)
+
+    def test_many_of_many_that_fail_are_one_alert_of_all(self, promtool: Path, tmp_path: Path) -> None:
+        storm = World("storm", 60).policy("a", ids(500), failing=ids(18), totals=True)
+        storm.policy("b", ids(4, 500), failing=ids(2, 500))
+        small = World("small", 60).policy("a", ids(5), failing=ids(3), totals=True)
+        expect(promtool, tmp_path, storm.scenario.only([9]).only([12, 59], many()), small.scenario.only([59], many()))
+
+    def test_a_suspended_policy_s_totals_alert_of_nothing(self, promtool: Path, tmp_path: Path) -> None:
+        asleep = World("asleep", 120).policy("a", ids(50), failing=ids(50), suspended=True, totals=True)
+        expect(promtool, tmp_path, asleep.policy("b", ids(4, 50)).scenario.only(range(0, 120, 15)))
+
+    def test_passes_that_end_no_more_are_stale_though_an_account_fails(self, promtool: Path, tmp_path: Path) -> None:
+        stuck = World("stuck", 200).policy("b", ids(4, 500))
+        policy = {**CLUSTER, "policy_namespace": "security", "policy": "a", "pod": "a"}
+        totals = {**policy, "account_id": "security/a"}
+        stuck.scenario.series("mfa_policy_account_up", totals, [0] * 200)
+        stuck.scenario.series("mfa_policy_interval_seconds", policy, [900] * 200)
+        stuck.scenario.series("mfa_policy_last_success_timestamp_seconds", totals, [0] * 200)
+        names = {"severity": "critical", "policy_namespace": "security", "policy": "a"}
+        stale = {**CLUSTER, **names, "alertname": "MfaAuditStale"}
+        expect(promtool, tmp_path, stuck.scenario.only([150], stale, unreachable("security/a")))
+
+    def test_a_policy_that_begins_to_show_totals_leaves_no_quarantine(self, promtool: Path, tmp_path: Path) -> None:
+        """Nor one that ceases to; the quarantines of one that is deleted are left."""
+        switched, deleted = World("switched", 100), World("deleted", 100)
+        for name, before, after in (("a", ids(1)[0], "security/a"), ("b", "security/b", ids(2)[1])):
+            labels = {**CLUSTER, "policy_namespace": "security", "policy": name}
+            for metric, value in (("mfa_policy_quarantined_users", 2), ("mfa_policy_account_up", 1)):
+                switched.scenario.series(metric, {**labels, "account_id": before}, [*([value] * 50), "stale"])
+                switched.scenario.series(metric, {**labels, "account_id": after}, [None] * 50 + [value] * 50)
+                deleted.scenario.series(metric, {**labels, "account_id": before}, [*([value] * 50), "stale"])
+        left = {**CLUSTER, "alertname": "MfaQuarantinesLeft", "severity": "warning", "policy_namespace": "security"}
+        accounts = {"a": ids(1)[0], "b": "security/b"}
+        gone = [{**left, "policy": name, "account_id": account_id} for name, account_id in accounts.items()]
+        expect(
+            promtool,
+            tmp_path,
+            switched.scenario.only(range(40, 100, 10)),
+            deleted.scenario.only([40]).only([80], *gone),
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mfa_operator.api.enums import ErrorReason, RemediationAction
+from mfa_operator.api.enums import AccountState, ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.config.settings import RUNBOOK_BASE_URL
@@ -50,14 +50,14 @@ def exported() -> Metrics:
     accounts = {
         account_id: AccountFigures(
             name=f"account-{account_id[0]}",
-            up=up,
+            state=state,
             counts=COUNTS,
             last_success=NOW - timedelta(minutes=20),
             credential_report_time=NOW - timedelta(hours=1),
             oldest_violation=NOW - timedelta(hours=2),
             violations=(("alice", "NoMfa"),),
         )
-        for account_id, up in (("111122223333", True), ("222233334444", False))
+        for account_id, state in (("111122223333", AccountState.AUDITED), ("222233334444", AccountState.FAILED))
     }
     metrics.set_policy(ref, PolicyFigures(timedelta(minutes=15), NOW, NOW + timedelta(days=9), accounts))
     metrics.set_serving(ref, Serving(ready=True, suspended=False))
@@ -198,6 +198,47 @@ def test_one_failure_is_listed(promtool: Path, tmp_path: Path) -> None:
     ]
     found = f'{{{account},account_name="prod",reason="timeout"}}'
     evaluate(promtool, tmp_path, series, [(query(target), "30m", {found: 1.0})])
+
+
+def test_nobody_overdue_is_shown_as_0(promtool: Path, tmp_path: Path) -> None:
+    """A state that no user is in has no series; where there are no series at all, nobody knows."""
+    compliant = 'mfa_policy_users{policy_namespace="s",policy="p",account_id="1",state="compliant"}'
+    asked = [query(TARGETS[f"{title} users-A"][1]) for title in ("Overdue", "Violating", "Unknown")]
+    found = [(expr, "30m", {"{}": 0.0}) for expr in asked]
+    evaluate(promtool, tmp_path, [{"series": compliant, "values": "3x60"}], found)
+    evaluate(promtool, tmp_path, [], [(expr, "30m", {}) for expr in asked])
+    _, target = TARGETS["Violating and overdue over 90 days-A"]
+    states = {f'{{state="{state}"}}': 0.0 for state in ("overdue", "unknown", "violating")}
+    evaluate(promtool, tmp_path, [{"series": compliant, "values": "3x60"}], [(query(target), "30m", states)])
+
+
+def test_accounts_that_are_shown_as_totals_count_one_by_one(promtool: Path, tmp_path: Path) -> None:
+    """Beside those that are shown by themselves."""
+    series = [
+        {
+            "series": f'mfa_policy_accounts{{policy_namespace="s",policy="{policy}",state="{state}"}}',
+            "values": f"{number}x60",
+        }
+        for policy, state, number in (
+            ("big", "failed", 2),
+            ("big", "denied", 5),
+            ("big", "audited", 90),
+            ("small", "failed", 1),
+        )
+    ]
+    for policy, account_id in (("big", "s/big"), ("small", "1")):
+        labels = f'policy_namespace="s",policy="{policy}",account_id="{account_id}"'
+        series.append({"series": f"mfa_policy_account_up{{{labels}}}", "values": "0x60"})
+    evaluate(promtool, tmp_path, series, [(query(TARGETS["Accounts not audited-A"][1]), "30m", {"{}": 8.0})])
+
+
+def test_docs_count_the_first_error_of_an_account(promtool: Path, tmp_path: Path) -> None:
+    """By the query that docs/metrics.md gives."""
+    asked = re.findall(r"```promql\n(.*?)```", (DEPLOY.parent / "docs" / "metrics.md").read_text(), re.DOTALL)
+    (expr,) = (" ".join(each.split()) for each in asked if "mfa_policy_errors_total" in each)
+    labels = '{account_id="1",policy="p",policy_namespace="s",reason="timeout"}'
+    errors = {"series": f"mfa_policy_errors_total{labels}", "values": "_x10 1x60"}
+    evaluate(promtool, tmp_path, [errors], [(expr, "9m", {}), (f"sum({expr})", "30m", {"{}": 1.0})])
 
 
 def test_an_account_of_several_policies_counts_once(promtool: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
         "podAnnotations": {"example.com/team": "security"},
         "podLabels": {"team": "security"},
         "commonLabels": {"example.com/cost-centre": "4711"},
-        "metrics": {"userViolationInfo": True},
+        "metrics": {"userViolationInfo": True, "perAccountLimit": 1000000},
         "logs": {"format": "text", "level": "debug"},
         "serviceMonitor": {
             "enabled": True,

@@ -136,6 +136,7 @@ class TestBadInput:
             (["run", "--remediation", "maybe"], "'maybe' is not one of 'off', 'on'"),
             (["run", "--max-concurrent-accounts", "0"], "0 is not in the range"),
             (["run", "--max-concurrent-accounts", "many"], "'many' is not a valid integer"),
+            (["run", "--metrics-per-account-limit", "-1"], "-1 is not in the range x>=0"),
             (["run", "--log-format", "xml"], "'xml' is not one of"),
             (["run", "--log-level", "loud"], "'loud' is not one of"),
             (["run", "--interval-override", "5"], "write it like 90s"),
@@ -231,6 +232,12 @@ class TestOptions:
         monkeypatch.setenv("MFA_OPERATOR_USER_VIOLATION_INFO", "true")
         assert self.parse()["user_violation_info"] is True
         assert self.parse("--no-user-violation-info")["user_violation_info"] is False
+
+    def test_series_by_account_have_no_limit_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.parse()["metrics_per_account_limit"] is None
+        assert self.parse("--metrics-per-account-limit", "0")["metrics_per_account_limit"] == 0
+        monkeypatch.setenv("MFA_OPERATOR_METRICS_PER_ACCOUNT_LIMIT", "500")
+        assert self.parse()["metrics_per_account_limit"] == 500
 
     def test_an_override_of_the_interval_may_be_shorter_than_any_interval(self) -> None:
         assert self.parse("--interval-override", "1500ms")["interval_override"] == timedelta(seconds=1.5)

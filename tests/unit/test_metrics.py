@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from mfa_operator.api.enums import ErrorReason, RemediationAction
+from mfa_operator.api.enums import AccountState, ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import Counts
 from mfa_operator.metrics.exporter import Metrics
@@ -31,6 +31,7 @@ POLICY = {"policy_namespace", "policy"}
 ACCOUNT = POLICY | {"account_id"}
 CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_policy_users": ("gauge", ACCOUNT | {"state"}),
+    "mfa_policy_accounts": ("gauge", POLICY | {"state"}),
     "mfa_policy_account_up": ("gauge", ACCOUNT),
     "mfa_policy_last_success_timestamp_seconds": ("gauge", ACCOUNT),
     "mfa_policy_last_pass_timestamp_seconds": ("gauge", POLICY),
@@ -61,7 +62,7 @@ COUNTS = Counts(
 def account(*, up: bool = True) -> AccountFigures:
     return AccountFigures(
         name="payments-prod",
-        up=up,
+        state=AccountState.AUDITED if up else AccountState.FAILED,
         counts=COUNTS,
         last_success=NOW - timedelta(minutes=1),
         credential_report_time=NOW - timedelta(hours=2),
@@ -232,23 +233,32 @@ class TestValues:
         done = {"action": "QuarantineUntilMfa", "result": "done"}
         assert value(metrics, "mfa_policy_remediations_total", **IN_PAYMENTS, **done) == 1
 
-    def test_errors_start_at_0_so_that_the_first_one_is_an_increase(self) -> None:
+    def test_what_never_happened_has_no_series(self) -> None:
+        """With thousands of accounts they would be most of all series."""
         metrics = Metrics(version="1.2.3")
-        metrics.set_policy(REF, policy(a111122223333=account()))
-        for reason in ErrorReason:
-            assert value(metrics, "mfa_policy_errors_total", **IN_PAYMENTS, reason=reason.value) == 0
+        metrics.set_policy(REF, policy(a111122223333=replace(account(), counts=Counts(users=2, violating=2))))
+        users = families(metrics)["mfa_policy_users"].samples
+        # Without anybody compliant, too: the share of those who are is 0 then, and not unknown.
+        assert {sample.labels["state"]: sample.value for sample in users} == {"compliant": 0, "violating": 2}
+        for name in ("mfa_policy_errors_total", "mfa_policy_remediations_total", "mfa_policy_quarantined_users"):
+            assert not families(metrics)[name].samples
 
     def test_what_is_not_known_has_no_sample(self) -> None:
         metrics = Metrics(version="1.2.3")
         unknown = AccountFigures(
-            name=PAYMENTS, up=False, counts=None, last_success=None, credential_report_time=None, oldest_violation=None
+            name=PAYMENTS,
+            state=AccountState.DENIED,
+            counts=None,
+            last_success=None,
+            credential_report_time=None,
+            oldest_violation=None,
         )
         metrics.set_policy(REF, replace(policy(a111122223333=unknown), last_pass=None, next_exemption_expiry=None))
         assert set(series(metrics, policy="console-mfa")) == {
             "mfa_policy_account_up",
             "mfa_policy_account_info",
+            "mfa_policy_accounts",
             "mfa_policy_interval_seconds",
-            "mfa_policy_errors_total",
         }
         assert value(metrics, "mfa_policy_account_up", **IN_PAYMENTS) == 0
 
@@ -305,8 +315,10 @@ class TestVanishing:
         else:
             metrics.set_policy(REF, policy(a444455556666=account()))
         metrics.set_policy(REF, policy(a111122223333=account()))
-        assert value(metrics, "mfa_policy_errors_total", **IN_PAYMENTS, reason="throttled") == 0
-        assert value(metrics, "mfa_policy_pass_duration_seconds_count", **AT) == (None if back == "policy" else 2)
+        assert value(metrics, "mfa_policy_errors_total", **IN_PAYMENTS, reason="throttled") is None
+        count_everything(metrics, REF, PAYMENTS)
+        assert value(metrics, "mfa_policy_errors_total", **IN_PAYMENTS, reason="throttled") == 1
+        assert value(metrics, "mfa_policy_pass_duration_seconds_count", **AT) == (1 if back == "policy" else 3)
 
     def test_what_the_first_pass_counts_shows_once_it_is_over(self) -> None:
         metrics = Metrics(version="1.2.3")
@@ -314,6 +326,86 @@ class TestVanishing:
         metrics.set_policy(REF, policy(a111122223333=account()))
         assert value(metrics, "mfa_policy_errors_total", **IN_PAYMENTS, reason="throttled") == 1
         assert value(metrics, "mfa_policy_pass_duration_seconds_count", **AT) == 1
+
+
+class TestTotals:
+    """Policies with more accounts than the limit."""
+
+    @pytest.fixture
+    def metrics(self) -> Metrics:
+        """One of two accounts shows totals, the other, of one, does not."""
+        metrics = Metrics(version="1.2.3", user_violation_info=True, per_account_limit=1)
+        late = replace(
+            account(),
+            last_success=NOW - timedelta(hours=3),
+            credential_report_time=NOW - timedelta(hours=5),
+            oldest_violation=NOW - timedelta(days=2),
+        )
+        metrics.set_policy(REF, policy(a111122223333=account(), a444455556666=late))
+        metrics.set_policy(OTHER, policy(a111122223333=account()))
+        for ref, account_id in ((REF, PAYMENTS), (REF, STAGING), (OTHER, PAYMENTS)):
+            count_everything(metrics, ref, account_id)
+        return metrics
+
+    def test_take_the_place_of_accounts(self, metrics: Metrics) -> None:
+        shown = {
+            (sample.labels["policy_namespace"], sample.labels["account_id"])
+            for family in families(metrics).values()
+            for sample in family.samples
+            if "account_id" in sample.labels
+        }
+        assert shown == {("security", "security/console-mfa"), ("payments", PAYMENTS)}
+        assert not {"alice", "bob@example.com"} & {
+            sample.labels["user"]
+            for sample in families(metrics)["mfa_policy_user_violation_info"].samples
+            if sample.labels["policy_namespace"] == "security"
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "labels", "expected"),
+        [
+            ("mfa_policy_users", {"state": "overdue"}, 6),
+            ("mfa_policy_users", {"state": "no_console"}, 12),
+            ("mfa_policy_quarantined_users", {}, 4),
+            ("mfa_policy_account_up", {}, 1),
+            ("mfa_policy_account_info", {"account_name": "all accounts of security/console-mfa"}, 1),
+            ("mfa_policy_errors_total", {"reason": "throttled"}, 2),
+            ("mfa_policy_remediations_total", {"action": "QuarantineUntilMfa", "result": "done"}, 2),
+            ("mfa_policy_last_success_timestamp_seconds", {}, (NOW - timedelta(hours=3)).timestamp()),
+            ("mfa_policy_credential_report_timestamp_seconds", {}, (NOW - timedelta(hours=5)).timestamp()),
+            ("mfa_policy_oldest_violation_timestamp_seconds", {}, (NOW - timedelta(days=9)).timestamp()),
+        ],
+    )
+    def test_are_sums_and_the_oldest_of_times(
+        self, metrics: Metrics, name: str, labels: dict[str, str], expected: float
+    ) -> None:
+        assert value(metrics, name, **AT, account_id="security/console-mfa", **labels) == expected
+
+    def test_an_account_that_fails_shows_and_hides_nothing(self, metrics: Metrics) -> None:
+        old = replace(account(up=False), last_success=NOW - timedelta(days=90))
+        metrics.set_policy(REF, policy(a111122223333=account(), a444455556666=old))
+        total = {**AT, "account_id": "security/console-mfa"}
+        assert value(metrics, "mfa_policy_account_up", **total) == 0
+        last_success = value(metrics, "mfa_policy_last_success_timestamp_seconds", **total)
+        assert last_success == (NOW - timedelta(minutes=1)).timestamp()
+        assert value(metrics, "mfa_policy_accounts", **AT, state="failed") == 1
+        assert value(metrics, "mfa_policy_users", **total, state="overdue") == 6
+
+    def test_counters_do_not_fall_with_an_account_that_leaves(self, metrics: Metrics) -> None:
+        metrics.set_policy(REF, policy(a111122223333=account(), a777788889999=account()))
+        total = {**AT, "account_id": "security/console-mfa"}
+        assert value(metrics, "mfa_policy_errors_total", **total, reason="throttled") == 2
+        metrics.forget(REF)
+        assert series(metrics, policy_namespace="security") == []
+
+
+class TestAccountStates:
+    def test_every_state_is_counted(self) -> None:
+        metrics = Metrics(version="1.2.3")
+        states = {f"a{number:012}": replace(account(), state=state) for number, state in enumerate(AccountState)}
+        metrics.set_policy(REF, replace(policy(**states, a9=account()), skipped=3, excluded=4))
+        found = {sample.labels["state"]: sample.value for sample in families(metrics)["mfa_policy_accounts"].samples}
+        assert found == {**{state.lower(): 1 for state in AccountState}, "audited": 2, "skipped": 3, "excluded": 4}
 
 
 class TestUserNames:

@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from mfa_operator.metrics import server
 from mfa_operator.metrics.server import MetricsServer
@@ -36,7 +36,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
 
 
 def test_it_pauses_where_no_connection_can_be_accepted(pauses: threading.Semaphore) -> None:
-    metrics = MetricsServer(CollectorRegistry(), listening(Exhausted))
+    metrics = MetricsServer(make_wsgi_app(CollectorRegistry()), listening(Exhausted))
     try:
         with socket.create_connection(("127.0.0.1", metrics.port)):
             assert pauses.acquire(timeout=10)
@@ -48,7 +48,7 @@ def test_it_pauses_where_no_connection_can_be_accepted(pauses: threading.Semapho
 def test_a_client_that_says_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server._Handler.timeout == server.REQUEST_SECONDS
     monkeypatch.setattr(server._Handler, "timeout", 0.1)
-    metrics = MetricsServer(CollectorRegistry(), listening(socket.socket))
+    metrics = MetricsServer(make_wsgi_app(CollectorRegistry()), listening(socket.socket))
     try:
         with socket.create_connection(("127.0.0.1", metrics.port), timeout=10) as client:
             assert client.recv(1) == b""

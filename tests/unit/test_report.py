@@ -174,12 +174,12 @@ def test_the_figures_are_the_last_known_and_name_nobody_unless_told_to() -> None
     policy = spec(interval="20m", exemptions=[{"users": ["a"], "reason": "x", "expires": "2026-03-03T12:00:00Z"}])
     figures = policy_figures(policy, NOW, [AccountResult.of(denied, report), never], NOW)
     known = figures.accounts[ID]
-    assert (known.up, known.counts, known.last_success) == (False, Counts(users=9), NOW - HOUR)
+    assert (known.state, known.counts, known.last_success) == (AccountState.DENIED, Counts(users=9), NOW - HOUR)
     assert (known.credential_report_time, known.oldest_violation) == (REPORTED, NOW - 5 * DAY)
     assert known.violations == ()
     assert (figures.interval, figures.last_pass) == (timedelta(minutes=20), NOW)
     assert figures.next_exemption_expiry == NOW + DAY
     new = figures.accounts["444455556666"]
-    assert (new.up, new.counts, new.oldest_violation) == (True, None, None)
+    assert (new.state, new.counts, new.oldest_violation) == (AccountState.AUDITED, None, None)
     named = policy_figures(policy, NOW, [AccountResult.of(denied, report, with_users=True)], NOW)
     assert named.accounts[ID].violations == (("alice", "NoMfa"), ("bob", "NoMfa"))

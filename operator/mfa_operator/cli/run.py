@@ -159,6 +159,14 @@ def _env(name: str) -> str:
     help="Export the metric that names users: personal data, and a series for each.",
 )
 @click.option(
+    "--metrics-per-account-limit",
+    type=click.IntRange(min=0),
+    envvar=_env("METRICS_PER_ACCOUNT_LIMIT"),
+    metavar="N",
+    help="A policy of more accounts than this shows totals in the metrics, and no series by account."
+    "  [default: no limit]",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -201,6 +209,7 @@ def command(
     health_address: Address,
     max_concurrent_accounts: int,
     user_violation_info: bool,
+    metrics_per_account_limit: int | None,
     log_format: Literal["text", "json"],
     log_level: Literal["debug", "info", "warning", "error"],
     command_prefix: str,
@@ -218,6 +227,7 @@ def command(
         audit=AuditSettings(
             max_concurrent_accounts=max_concurrent_accounts,
             user_violation_info=user_violation_info,
+            metrics_per_account_limit=metrics_per_account_limit,
             interval_override=interval_override,
         ),
         events=EventSettings(command_prefix=command_prefix, runbook_base_url=runbook_base_url),

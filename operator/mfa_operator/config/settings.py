@@ -82,6 +82,9 @@ class AuditSettings:
     use the account too."""
     user_violation_info: bool = False
     """Whether metrics name users. Off: names are personal data, and a series a user is cardinality."""
+    metrics_per_account_limit: int | None = None
+    """A policy of more accounts shows its totals in the metrics, and no series by account; None: there is no limit. An
+    account is six to eight series, some 700 to 900 bytes of a scrape."""
     interval_override: timedelta | None = None
     """In place of every spec.interval, also below its minimum: for soak tests."""
     progress_every: timedelta = timedelta(seconds=10)

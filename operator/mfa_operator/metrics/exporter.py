@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
@@ -17,34 +18,53 @@ from prometheus_client.registry import Collector
 
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
+from mfa_operator.metrics.account_counter import AccountCounter
+from mfa_operator.metrics.exposition import wsgi_app
 from mfa_operator.metrics.families import (
-    ACCOUNT,
     POLICY,
-    gauge,
+    Family,
+    account_families,
     known,
-    policy_gauges,
+    policy_families,
     policy_labels,
-    serving_gauges,
+    serving_families,
     user_violations,
 )
 from mfa_operator.metrics.server import MetricsServer
+from mfa_operator.metrics.totals import shown_accounts
 from mfa_operator.reporting.figures import PolicyFigures, Serving
 
 PASS_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Seconds: from one small account to a thousand of them, throttled."""
 
 
-class Metrics(Collector):
+@dataclass(frozen=True, slots=True)
+class _Collector(Collector):
+    """What a function yields at each scrape."""
+
+    function: Callable[[], Iterable[Metric]]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.function()
+
+
+class Metrics:
     """Everything the operator exports. Safe to call from any thread; nothing in it is global."""
 
     def __init__(
-        self, *, version: str, user_violation_info: bool = False, settings_up: Callable[[], bool] = lambda: True
+        self,
+        *,
+        version: str,
+        user_violation_info: bool = False,
+        per_account_limit: int | None = None,
+        settings_up: Callable[[], bool] = lambda: True,
     ) -> None:
         """`user_violation_info` exports names of users, which are personal data and many series.
 
+        A policy of more than `per_account_limit` accounts shows totals only; None: every account of every policy.
         `settings_up` is asked at each scrape whether the operator's settings file can be read.
         """
-        self.registry = CollectorRegistry()
+        self._per_account_limit = per_account_limit
         self._lock = threading.Lock()
         self._figures: dict[PolicyRef, PolicyFigures] = {}
         self._serving: dict[PolicyRef, Serving] = {}
@@ -61,14 +81,9 @@ class Metrics(Collector):
             registry=None,
             buckets=PASS_BUCKETS,
         )
-        self._errors = Counter(
-            "mfa_policy_errors", "Failed tries to audit the account, by reason.", (*ACCOUNT, "reason"), registry=None
-        )
-        self._remediations = Counter(
-            "mfa_policy_remediations",
-            "Remediations of users, by action and result.",
-            (*ACCOUNT, "action", "result"),
-            registry=None,
+        self._errors = AccountCounter("mfa_policy_errors", "Failed tries to audit the account, by reason.", ("reason",))
+        self._remediations = AccountCounter(
+            "mfa_policy_remediations", "Remediations of users, by action and result.", ("action", "result")
         )
         self._aws_requests = Counter(
             "mfa_aws_requests",
@@ -76,22 +91,25 @@ class Metrics(Collector):
             ("service", "operation", "code"),
             registry=None,
         )
-        self.registry.register(self)
+        self._small = CollectorRegistry()
+        self._small.register(_Collector(self._small_metrics))
         # Of the process itself: CPU, memory, file descriptors; garbage collection; the Python that runs.
-        ProcessCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+        ProcessCollector(registry=self._small)
+        GCCollector(registry=self._small)
+        PlatformCollector(registry=self._small)
+        self.registry = CollectorRegistry()
+        """All of it, as prometheus-client has it; what is served over HTTP is the same text, written faster."""
+        self.registry.register(_Collector(self._small.collect))
+        self.registry.register(_Collector(self._account_metrics))
+        self.wsgi_app = wsgi_app(self.registry, self._small, self._account_families)
 
     def set_policy(self, ref: PolicyRef, figures: PolicyFigures) -> None:
         """Replace what is known of the policy; an account that is not named any more loses all its series."""
         with self._lock:
-            before = self._figures[ref].accounts.keys() if ref in self._figures else set[str]()
-            for account_id in before - figures.accounts.keys():
-                self._drop({**policy_labels(ref), "account_id": account_id})
-            for account_id in figures.accounts.keys() - before:
-                for reason in ErrorReason:
-                    # From 0 on: an error that is a series' first sample makes no increase, and no alert.
-                    self._errors.labels(ref.namespace, ref.name, account_id, reason.value)
+            if ref in self._figures:
+                for account_id in self._figures[ref].accounts.keys() - figures.accounts.keys():
+                    self._errors.forget_account(ref, account_id)
+                    self._remediations.forget_account(ref, account_id)
             self._figures[ref] = figures
 
     def set_serving(self, ref: PolicyRef, serving: Serving) -> None:
@@ -104,7 +122,8 @@ class Metrics(Collector):
         with self._lock:
             self._serving.pop(ref, None)
             self._figures.pop(ref, None)
-            self._drop(policy_labels(ref))
+            self._errors.forget(ref)
+            self._remediations.forget(ref)
             self._pass_duration.remove_by_labels(policy_labels(ref))
 
     def observe_pass(self, ref: PolicyRef, seconds: float) -> None:
@@ -113,11 +132,11 @@ class Metrics(Collector):
 
     def count_error(self, ref: PolicyRef, account_id: str, reason: ErrorReason) -> None:
         """Count a failure of the account; it shows once the policy's figures name the account."""
-        self._errors.labels(ref.namespace, ref.name, account_id, reason.value).inc()
+        self._errors.count(ref, account_id, reason.value)
 
     def count_remediation(self, ref: PolicyRef, account_id: str, action: RemediationAction, result: str) -> None:
         """Count what became of one planned action; it shows once the policy's figures name the account."""
-        self._remediations.labels(ref.namespace, ref.name, account_id, action.value, result).inc()
+        self._remediations.count(ref, account_id, action.value, result)
 
     def count_aws_request(self, service: str, operation: str, code: str) -> None:
         """Count a request on the wire; `code` is AWS's error code, or the HTTP status where there is none."""
@@ -132,40 +151,54 @@ class Metrics(Collector):
 
     def serve(self, listening: socket.socket) -> MetricsServer:
         """Serve the metrics over HTTP on the socket, which is then the server's to close."""
-        return MetricsServer(self.registry, listening)
-
-    def _drop(self, labels: dict[str, str]) -> None:
-        for counter in (self._errors, self._remediations):
-            counter.remove_by_labels(labels)
+        return MetricsServer(self.wsgi_app, listening)
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric as it is now."""
+        """The operator's own metrics as they are now, without those of its process."""
+        yield from self._small_metrics()
+        yield from self._account_metrics()
+
+    def _account_metrics(self) -> Iterator[Metric]:
+        return (family.to_metric() for family in self._account_families())
+
+    def _account_families(self) -> Iterator[Family]:
+        """What has series by account: most of it."""
+        with self._lock:
+            figures = dict(self._figures)
+        accounts = shown_accounts(figures, self._per_account_limit)
+        yield from account_families(accounts)
+        if self._user_violation_info:
+            yield user_violations(accounts)
+        yield self._errors.family(accounts)
+        yield self._remediations.family(accounts)
+
+    def _small_metrics(self) -> Iterator[Metric]:
+        """Everything else."""
         with self._lock:
             figures = dict(self._figures)
             serving = dict(self._serving)
-        yield from policy_gauges(figures)
-        yield from serving_gauges(serving)
-        if self._user_violation_info:
-            yield user_violations(figures)
-        for instrument in (self._pass_duration, self._errors, self._remediations):
-            yield from known(instrument.collect(), figures)
+        for family in (*policy_families(figures), *serving_families(serving), *self._operator_families()):
+            yield family.to_metric()
+        yield from known(self._pass_duration.collect(), figures)
         yield from known(self._aws_requests.collect(), figures)
         yield CounterMetricFamily(
             "mfa_operator_overlooked_policies",
             "Policies found without a scheduled pass though neither suspended nor invalid; their passes go on.",
             value=self._overlooked,
         )
-        yield gauge(
+
+    def _operator_families(self) -> Iterator[Family]:
+        yield Family(
             "mfa_operator_oldest_due_pass_timestamp_seconds",
             "When the pass was due that has waited longest to begin; none where no pass waits.",
             (),
             [((), moment.timestamp()) for moment in (self._oldest_due,) if moment],
         )
-        yield gauge(
+        yield Family(
             "mfa_operator_settings_up",
             "0 while the settings file cannot be read or is wrong, and nothing is remediated; else 1.",
             (),
             [((), self._settings_up())],
         )
-        yield gauge("mfa_operator_build_info", "1, with the version that runs.", ("version",), [((self._version,), 1)])
-        yield gauge("mfa_operator_leader", "1 where this replica acts, 0 where it waits.", (), [((), self._leading)])
+        yield Family("mfa_operator_build_info", "1, with the version that runs.", ("version",), [((self._version,), 1)])
+        yield Family("mfa_operator_leader", "1 where this replica acts, 0 where it waits.", (), [((), self._leading)])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from mfa_operator.api.enums import UserState
+from mfa_operator.api.enums import AccountState, UserState
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.reporting.figures import AccountFigures, PolicyFigures, Serving
 
@@ -21,81 +24,120 @@ STATES = {
     UserState.UNKNOWN: "unknown",
     UserState.NO_CONSOLE: "no_console",
 }
+UP = {AccountState.AUDITED: 1, AccountState.FAILED: 0, AccountState.DENIED: 0}
 Figures = Mapping[PolicyRef, PolicyFigures]
 Sample = tuple[tuple[str, ...], float]
+Accounts = Mapping[PolicyRef, Mapping[str, AccountFigures]]
+"""What is shown of each policy's accounts, by account_id."""
 
 
-def gauge(name: str, help_text: str, labels: tuple[str, ...], samples: Iterable[Sample]) -> Metric:
-    family = GaugeMetricFamily(name, help_text, labels=labels)
-    for values, number in samples:
-        family.add_metric(values, number)
-    return family
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric with all its series."""
+
+    name: str
+    """Without `_total`."""
+    help_text: str
+    labels: tuple[str, ...]
+    samples: Iterable[Sample]
+    """Values of the labels in their order, and the number; to be read once."""
+    type: Literal["gauge", "counter"] = "gauge"
+
+    def to_metric(self) -> Metric:
+        """As prometheus-client has it."""
+        make = GaugeMetricFamily if self.type == "gauge" else CounterMetricFamily
+        family = make(self.name, self.help_text, labels=self.labels)
+        for values, number in self.samples:
+            family.add_metric(values, number)
+        return family
 
 
-def policy_gauges(figures: Figures) -> Iterator[Metric]:
-    """Everything that stands in the figures, save who violates. What is not known has no sample."""
-    policies = [((ref.namespace, ref.name), policy) for ref, policy in figures.items()]
-    accounts = list(_accounts(figures))
-    yield gauge(
+def account_families(accounts: Accounts) -> Iterator[Family]:
+    """Everything that stands in the figures of accounts, save who violates.
+
+    What is not known has no series, and neither has a count of 0: ten thousand accounts with every series that is
+    possible are more than a Prometheus wants. `compliant` alone is always there, so that a sum over the states is.
+    """
+    rows = list(_rows(accounts))
+    yield Family(
         "mfa_policy_users",
-        "IAM users of the account by verdict, as of the last successful audit; they add up to all users.",
+        "IAM users of the account by verdict, as of the last successful audit; they add up to all users. A state of no"
+        " user has no series, save compliant.",
         (*ACCOUNT, "state"),
         (
             ((*labels, STATES[state]), count)
-            for labels, account in accounts
+            for labels, account in rows
             if account.counts
             for state, count in account.counts.states.items()
+            if count or state is UserState.COMPLIANT
         ),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_account_up",
         "1 where the last try to audit the account succeeded, else 0.",
         ACCOUNT,
-        ((labels, account.up) for labels, account in accounts),
+        ((labels, UP[account.state]) for labels, account in rows if account.state in UP),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_account_info",
         "1, with the account's name as the policy has it, or its id.",
         (*ACCOUNT, "account_name"),
-        (((*labels, account.name), 1) for labels, account in accounts),
+        (((*labels, account.name), 1) for labels, account in rows),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_quarantined_users",
-        "IAM users under quarantine, as of the last successful audit; counted in mfa_policy_users as well.",
+        "IAM users under quarantine, as of the last successful audit; counted in mfa_policy_users as well. None has no"
+        " series.",
         ACCOUNT,
-        ((labels, account.counts.quarantined) for labels, account in accounts if account.counts),
+        (
+            (labels, account.counts.quarantined)
+            for labels, account in rows
+            if account.counts and account.counts.quarantined
+        ),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_last_success_timestamp_seconds",
         "When the account was last audited with success.",
         ACCOUNT,
-        _times((labels, account.last_success) for labels, account in accounts),
+        _times((labels, account.last_success) for labels, account in rows),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_credential_report_timestamp_seconds",
         "When AWS made the credential report that the last successful audit began with.",
         ACCOUNT,
-        _times((labels, account.credential_report_time) for labels, account in accounts),
+        _times((labels, account.credential_report_time) for labels, account in rows),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_oldest_violation_timestamp_seconds",
         "When the oldest violation that still stands was first seen.",
         ACCOUNT,
-        _times((labels, account.oldest_violation) for labels, account in accounts),
+        _times((labels, account.oldest_violation) for labels, account in rows),
     )
-    yield gauge(
+
+
+def policy_families(figures: Figures) -> Iterator[Family]:
+    """What stands in the figures of policies themselves."""
+    policies = [((ref.namespace, ref.name), policy) for ref, policy in figures.items()]
+    yield Family(
+        "mfa_policy_accounts",
+        "Accounts of the policy by outcome of the last try to audit them; of its organization, those that are suspended or"
+        " closed are skipped, and those that the policy leaves out are excluded.",
+        (*POLICY, "state"),
+        (((*labels, state), count) for labels, policy in policies for state, count in _account_states(policy).items()),
+    )
+    yield Family(
         "mfa_policy_last_pass_timestamp_seconds",
         "When the last pass over all accounts began, whether it succeeded or not.",
         POLICY,
         _times((labels, policy.last_pass) for labels, policy in policies),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_interval_seconds",
         "Time from one pass to the next, as the policy asks for.",
         POLICY,
         ((labels, policy.interval.total_seconds()) for labels, policy in policies),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_exemption_next_expiry_timestamp_seconds",
         "When the next of the policy's exemptions expires.",
         POLICY,
@@ -103,16 +145,16 @@ def policy_gauges(figures: Figures) -> Iterator[Metric]:
     )
 
 
-def serving_gauges(serving: Mapping[PolicyRef, Serving]) -> Iterator[Metric]:
+def serving_families(serving: Mapping[PolicyRef, Serving]) -> Iterator[Family]:
     """Whether policies are served. Alerts go by it: a policy that is suspended, or invalid, is audited by nobody."""
     policies = [((ref.namespace, ref.name), each) for ref, each in serving.items()]
-    yield gauge(
+    yield Family(
         "mfa_policy_ready",
         "1 where the policy's condition Ready is True, 0 where it is False; the condition's reason says why.",
         POLICY,
         ((labels, each.ready) for labels, each in policies if each.ready is not None),
     )
-    yield gauge(
+    yield Family(
         "mfa_policy_suspended",
         "1 where spec.suspend is true, else 0.",
         POLICY,
@@ -120,18 +162,18 @@ def serving_gauges(serving: Mapping[PolicyRef, Serving]) -> Iterator[Metric]:
     )
 
 
-def user_violations(figures: Figures) -> Metric:
+def user_violations(accounts: Accounts) -> Family:
     """A series for every user that violates: personal data, and as many series as there are violations."""
-    return gauge(
+    return Family(
         "mfa_policy_user_violation_info",
         "1 for each IAM user that violates the requirement.",
         (*ACCOUNT, "user", "reason"),
-        (((*labels, *violation), 1) for labels, account in _accounts(figures) for violation in account.violations),
+        (((*labels, *violation), 1) for labels, account in _rows(accounts) for violation in account.violations),
     )
 
 
 def known(metrics: Iterable[Metric], figures: Figures) -> Iterator[Metric]:
-    """The metrics with only those samples whose policy, and account, stand in the figures; no `_created` times."""
+    """The metrics with only those samples whose policy stands in the figures; no `_created` times."""
     for metric in metrics:
         metric.samples = [
             sample
@@ -145,16 +187,19 @@ def policy_labels(ref: PolicyRef) -> dict[str, str]:
     return {"policy_namespace": ref.namespace, "policy": ref.name}
 
 
+def _account_states(policy: PolicyFigures) -> dict[str, int]:
+    counted = Counter(account.state for account in policy.accounts.values())
+    by_state = {state.lower(): counted[state] for state in AccountState}
+    return by_state | {"skipped": policy.skipped, "excluded": policy.excluded}
+
+
 def _stands_in(figures: Figures, labels: Mapping[str, str]) -> bool:
-    if "policy" not in labels:
-        return True
-    policy = figures.get(PolicyRef(labels["policy_namespace"], labels["policy"]))
-    return policy is not None and ("account_id" not in labels or labels["account_id"] in policy.accounts)
+    return "policy" not in labels or PolicyRef(labels["policy_namespace"], labels["policy"]) in figures
 
 
-def _accounts(figures: Figures) -> Iterator[tuple[tuple[str, str, str], AccountFigures]]:
-    for ref, policy in figures.items():
-        for account_id, account in policy.accounts.items():
+def _rows(accounts: Accounts) -> Iterator[tuple[tuple[str, str, str], AccountFigures]]:
+    for ref, policy in accounts.items():
+        for account_id, account in policy.items():
             yield (ref.namespace, ref.name, account_id), account
 
 

@@ -7,8 +7,7 @@ import threading
 import time
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
-
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from wsgiref.types import WSGIApplication
 
 PAUSE_SECONDS = 0.5
 """After a connection that cannot be accepted, for want of file descriptors: it is still there, and would be tried again
@@ -18,12 +17,12 @@ REQUEST_SECONDS = 30
 
 
 class MetricsServer:
-    """Answers HTTP GET with the exposition."""
+    """Answers HTTP GET with what the application says."""
 
-    def __init__(self, registry: CollectorRegistry, listening: socket.socket) -> None:
+    def __init__(self, application: WSGIApplication, listening: socket.socket) -> None:
         """Serve on the socket, which is then the server's to close."""
         self._server = _Server(listening)
-        self._server.set_app(make_wsgi_app(registry))
+        self._server.set_app(application)
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 

@@ -133,6 +133,7 @@ class Operator:
         metrics = Metrics(
             version=__version__,
             user_violation_info=settings.audit.user_violation_info,
+            per_account_limit=settings.audit.metrics_per_account_limit,
             settings_up=lambda: not access.problem,
         )
         health = HealthServer(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mfa_operator.api.enums import ConditionType
+from mfa_operator.api.enums import AccountState, ConditionType
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Counts, PolicyStatus
 from mfa_operator.evaluation.exemptions import next_expiry
@@ -19,8 +19,8 @@ class AccountFigures:
 
     name: str
     """What people see; the id where the policy gives no name."""
-    up: bool
-    """Whether the last try to audit it succeeded."""
+    state: AccountState
+    """Outcome of the last try to audit it."""
     counts: Counts | None
     """Users by state at the last success; None where there was none."""
     last_success: datetime | None
@@ -35,7 +35,7 @@ class AccountFigures:
         status = result.status
         return cls(
             name=status.name or status.id,
-            up=result.audited,
+            state=status.state,
             counts=result.counts,
             last_success=status.last_success_time,
             credential_report_time=result.credential_report_time,
@@ -67,6 +67,10 @@ class PolicyFigures:
     last_pass: datetime | None
     next_exemption_expiry: datetime | None
     accounts: Mapping[str, AccountFigures]
+    skipped: int = 0
+    """Accounts of the organization that are suspended or closed."""
+    excluded: int = 0
+    """Accounts of the organization that the policy leaves out."""
 
 
 def policy_figures(
