@@ -120,8 +120,8 @@ def policy_families(figures: Figures) -> Iterator[Family]:
     policies = [((ref.namespace, ref.name), policy) for ref, policy in figures.items()]
     yield Family(
         "mfa_policy_accounts",
-        "Accounts of the policy by outcome of the last try to audit them; of its organization, those that are suspended or"
-        " closed are skipped, and those that the policy leaves out are excluded.",
+        "Accounts of the policy by outcome of the last try to audit them; of its organization, those that are suspended"
+        " or closed are skipped, and those that the policy leaves out are excluded.",
         (*POLICY, "state"),
         (((*labels, state), count) for labels, policy in policies for state, count in _account_states(policy).items()),
     )
