@@ -32,7 +32,7 @@ QUARTER = 15 * MINUTE
 ID = "111122223333"
 BULK = Counter(ListUsers=1, ListVirtualMFADevices=1, GetCredentialReport=1)
 """The calls of a pass that the lists and the report settle."""
-FIRST = BULK + Counter(AssumeRole=1, GetCallerIdentity=1, GenerateCredentialReport=1)
+FIRST = BULK + Counter(AssumeRole=1, GenerateCredentialReport=1)
 """The same for the first pass into an account that has a report."""
 READING = ("Get", "List", "Generate", "Assume")
 """How the operations begin that an audit may call."""

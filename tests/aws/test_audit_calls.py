@@ -12,6 +12,7 @@ from mfa_operator.api.enums import UserState
 from mfa_operator.api.policy import PolicySpec
 from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.aws.audit_world import BULK, FIRST, HOUR, MINUTE, QUARTER, Auditing, auditing, states
+from tests.fixtures.http_proxy import HttpProxy
 
 COMPLIANT, VIOLATING, NO_CONSOLE = UserState.COMPLIANT, UserState.VIOLATING, UserState.NO_CONSOLE
 
@@ -176,3 +177,19 @@ def test_a_restart_costs_calls_and_never_a_verdict(aws: EmbeddedAws, account: Ac
         after.clock.moment = moment
         assert states(after.later(account, maxStaleness=staleness)) == expected
         assert after.reports[account.id].findings == stored.findings
+
+
+def test_every_request_goes_through_the_proxy(
+    aws: EmbeddedAws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that botocore does not write itself, too."""
+    populate(account, 100)
+    with HttpProxy() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with auditing(aws) as op:
+            op.look(account)
+            assert sum(op.calls.values()) > 20
+            assert len([line for line in proxy.log if line.startswith("POST")]) == sum(op.calls.values())
+            assert op.sessions.clients.of_accounts("iam", aws.region)._template

@@ -19,7 +19,7 @@ ATTEMPTS = 5
 """Botocore's tries of one call."""
 ROUNDS = 30
 """How often a throttled question is asked again at most, once a second or so, until it is given up after a minute."""
-ROLE = ("AssumeRole", "GetCallerIdentity")
+ROLE = ("AssumeRole",)
 LISTS = ("ListUsers", "ListVirtualMFADevices")
 REPORT = ("GenerateCredentialReport", "GetCredentialReport")
 LIVE = ("GetLoginProfile", "ListMFADevices", "ListUserTags")

@@ -90,6 +90,8 @@ class FakeIam:
         self.fails: Callable[[str, str], AwsFailure | None] = lambda *_: None
         self.account = Account(id=ID)
         self.report: tuple[datetime, bytes] | None = None
+        self.sessions = self
+        self.stopping = threading.Event()
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 

@@ -22,6 +22,7 @@ from botocore.credentials import Credentials
 from botocore.parsers import ResponseParserError
 
 from mfa_operator import __version__
+from mfa_operator.aws.fast_reads import FastReads
 from mfa_operator.aws.operations import changes_something
 from mfa_operator.aws.pacing import Pacing
 
@@ -107,6 +108,8 @@ class Clients:
                     self._pacing.attach(client)
                 if not own:
                     client.meta.events.register(f"before-sign.{service}", _sign)
+                if service == "iam" and not own and not writes:
+                    client = FastReads(client, self._sign_fast_with, self._count_answer)
                 self._made[key] = client
             return self._made[key]
 
@@ -114,6 +117,14 @@ class Clients:
         """The last thing that happens before a request is handed to the connection."""
         if changes_something(_operation(event_name)):
             self._check_before_write()
+
+    def _sign_fast_with(self) -> Credentials | None:
+        # What has to wait for its turn gains nothing by being fast: botocore's hooks hold it back.
+        return None if self._pacing.held_back() else _signed_with.get()
+
+    def _count_answer(self, operation: str) -> None:
+        if self._count_request:
+            self._count_request("iam", operation, "200")
 
     def _count(self, event_name: str, response_dict: Any, parsed_response: Any, **rest: object) -> None:  # noqa: ANN401, ARG002 - botocore's hook
         if self._count_request:

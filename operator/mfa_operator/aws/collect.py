@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from mfa_operator.api.enums import AccountReason, FindingReason
 from mfa_operator.aws import credential_reports, lookups
 from mfa_operator.aws.errors import AwsFailure, Denied, NotFound, ReportFailed
 from mfa_operator.aws.sessions import AccountSession, Identity
+from mfa_operator.aws.side_by_side import side_by_side
 from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.evaluation.credential_report import CredentialReport
 from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, User, UserFacts
@@ -66,20 +66,18 @@ class Collector:
         fetched again. `forget_before`: live answers older than this are not used. `report_time`: GeneratedTime of the
         report last seen, where another process saw it.
         """
-        with self._lock, ThreadPoolExecutor(self._width, thread_name_prefix="mfa-lookup") as pool:
+        with self._lock:
             if forget_before:
                 self._memory = forget(self._memory, forget_before)
             if self._bulk is None or self._bulk.taken_at < not_before:
                 self._report_time = self._report_time or report_time
-                self._bulk = self._fetch(pool, now)
-            return self._judge_suspects(pool, self._bulk, needs, now, deadlines, count_error)
+                self._bulk = self._fetch(now)
+            return self._judge_suspects(self._bulk, needs, now, deadlines, count_error)
 
-    def _fetch(self, pool: ThreadPoolExecutor, now: datetime) -> _Bulk:
+    def _fetch(self, now: datetime) -> _Bulk:
         taken_at = utc_moment()
         identity = self.session.open()
         notes: list[str] = []
-        users = pool.submit(lookups.list_users, self.session)
-        virtual = pool.submit(lookups.list_virtual_devices, self.session)
         report: CredentialReport | None = None
         partial: AccountReason | None = None
         try:
@@ -88,17 +86,17 @@ class Collector:
         except (Denied, ReportFailed) as error:
             partial = AccountReason.REPORT_UNAVAILABLE
             notes.append(f"no credential report ({error}); every user was read live instead")
+        users = lookups.list_users(self.session)
         owners: frozenset[str] | None = None
         root_virtual: bool | None = None
         try:
-            owners, root_virtual = virtual.result()
+            owners, root_virtual = lookups.list_virtual_devices(self.session)
         except Denied as error:
             notes.append(f"the list of virtual devices is not to be had ({error}); devices were read user by user")
-        return _Bulk(taken_at, identity, report, users.result(), owners, root_virtual, tuple(notes), partial)
+        return _Bulk(taken_at, identity, report, users, owners, root_virtual, tuple(notes), partial)
 
     def _judge_suspects(
         self,
-        pool: ThreadPoolExecutor,
         bulk: _Bulk,
         needs: Needs,
         now: datetime,
@@ -123,7 +121,8 @@ class Collector:
             return self._settle(facts, needs, now, facts.user.user_id in swept, count_error)
 
         suspects = [facts for facts in known if facts.user.user_id in swept or next_question(facts, needs, now)]
-        answers = dict(zip((facts.user.user_id for facts in suspects), pool.map(settle, suspects), strict=True))
+        settled_ones = side_by_side(settle, suspects, self._width)
+        answers = dict(zip((facts.user.user_id for facts in suspects), settled_ones, strict=True))
         users = tuple(settled for facts in known if (settled := answers.get(facts.user.user_id, facts)))
         self._memory = remember(users, virtual_devices_known=bulk.virtual is not None, before=self._memory)
         return Snapshot(
@@ -176,9 +175,11 @@ class Collector:
                 count_error(error)
                 return replace(facts, failure=failure_reason(error))
 
-        with self._lock, ThreadPoolExecutor(self._width, thread_name_prefix="mfa-lookup") as pool:
+        with self._lock:
             asked = [facts for facts in snapshot.users if facts.user.name in wanted]
-            answers = dict(zip((facts.user.name for facts in asked), pool.map(tagged, asked), strict=True))
+            answers = dict(
+                zip((facts.user.name for facts in asked), side_by_side(tagged, asked, self._width), strict=True)
+            )
             users = tuple(found for facts in snapshot.users if (found := answers.get(facts.user.name, facts)))
             self._memory = remember(users, virtual_devices_known=False, before=self._memory)
         return replace(snapshot, users=users)

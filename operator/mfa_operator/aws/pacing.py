@@ -61,6 +61,11 @@ class Pacing:
             rate = self._rates.get(account_id)
             return rate is not None and not rate.recovered(seconds_since_boot())
 
+    def held_back(self) -> bool:
+        """Whether requests to the account that this thread asks are held back now."""
+        account_id = _account.get()
+        return account_id is not None and account_id in self._rates and self.paced(account_id)
+
     def before_request(self, account_id: str, operation: str, *, writes: bool = False) -> None:
         """Wait until the account may be asked.
 

@@ -86,6 +86,8 @@ class RoleCredentials:
 
     signing: Credentials
     expires: datetime
+    arn: str | None
+    """Of the assumed role, as AssumeRole's answer names it."""
 
 
 class RoleSession:
@@ -114,9 +116,11 @@ class RoleSession:
     def credentials(self, lasting: timedelta) -> RoleCredentials:
         """Credentials that do not expire for so long. Raises AwsFailure."""
         if self._credentials is None or utc_moment() >= self._credentials.expires - lasting:
-            given = self._assume(self._wanted)["Credentials"]
+            answer = self._assume(self._wanted)
+            given = answer["Credentials"]
             signing = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-            self._credentials = RoleCredentials(signing, given["Expiration"])
+            arn = answer.get("AssumedRoleUser", {}).get("Arn")
+            self._credentials = RoleCredentials(signing, given["Expiration"], arn)
         return self._credentials
 
     def discard(self, used: RoleCredentials | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -67,6 +68,9 @@ REFRESH_BEFORE = timedelta(minutes=5)
 """Credentials are renewed this long before they expire, so that a call under way does not outlive them."""
 ENOUGH_TO_WRITE = timedelta(minutes=1)
 """The same for a write that `prepare_to_write` came before: nothing is to come between the last check and the write."""
+
+
+_ASSUMED_ROLE = re.compile(r"arn:[a-z-]+:sts::[0-9]{12}:assumed-role/.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +195,18 @@ class AccountSession:
     def open(self) -> Identity:
         """Make sure the session works and belongs to the account; to be called at the start of a pass.
 
-        Asks AWS only where it is not known already: a role's session once per set of credentials, the operator's own
-        credentials every time, for they may have been exchanged. Raises AwsFailure, WrongAccount among others.
+        Asks AWS only where it is not known already: AssumeRole's answer names the account that it leads to. The
+        operator's own credentials are asked about every time, for they may have been exchanged. Raises AwsFailure,
+        WrongAccount among others.
         """
         with self._lock:
             used = self._current(writes=False, lasting=REFRESH_BEFORE)
             if used is None or self._identity is None or self._identity[0] is not used:
-                answer = call("GetCallerIdentity", partial(self._who_am_i, used), self.sessions.stopping)
-                self._identity = used, Identity(answer["Account"], answer["Arn"])
+                self._identity = used, self._identify(used)
             identity = self._identity[1]
         if identity.account_id != self.account.id:
             raise WrongAccount(
-                "GetCallerIdentity",
+                "AssumeRole" if used else "GetCallerIdentity",
                 "AccountMismatch",
                 f"the credentials in hand ({identity.arn}) belong to account {identity.account_id}, "
                 f"not to {self.account.id}; name a role of that account, or use credentials of it",
@@ -249,6 +253,12 @@ class AccountSession:
             if once or not renewable:
                 raise failure(operation, error) from error
         return call(operation, attempt, self.sessions.stopping)
+
+    def _identify(self, used: RoleCredentials | None) -> Identity:
+        if used and used.arn and _ASSUMED_ROLE.fullmatch(used.arn):
+            return Identity(used.arn.split(":")[4], used.arn)
+        answer = call("GetCallerIdentity", partial(self._who_am_i, used), self.sessions.stopping)
+        return Identity(answer["Account"], answer["Arn"])
 
     def _who_am_i(self, credentials: RoleCredentials | None) -> GetCallerIdentityResponseTypeDef:
         sts: STSClient
