@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import accounts, calls, imports, neighbours, operator_process, peers, readme, verdicts
+from bench import accounts, calls, imports, neighbours, operator_process, peers, readme, scale, verdicts
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,6 +21,7 @@ SCENARIOS: Mapping[str, Callable[[], object]] = {
     "peers": peers.measure,
     "verdicts": verdicts.measure,
     "accounts": accounts.measure,
+    "scale": scale.measure,
     "writes": operator_process.writes,
     "start": operator_process.start,
     "idle": lambda: operator_process.idle(1),

@@ -56,8 +56,17 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, output: Path,
 
 def resident_mb(pid: int) -> float:
     """Resident memory of a running process in MiB."""
+    return _memory(pid, "VmRSS")
+
+
+def peak_mb(pid: int) -> float:
+    """The most that a running process ever had, in MiB. Unlike its rusage, it does not begin with its parent's."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, figure: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{figure}:"):
             return int(line.split()[1]) / 1024
     raise ProcessLookupError(pid)
 

@@ -33,6 +33,9 @@ def tables(results: Mapping[str, Any]) -> str:
             parts.append(table(result["rows"]))
             slopes = {key: result[key] for key in ("first_slope", "steady_slope")}
             parts.append(table([slopes]))
+        elif name == "scale":
+            parts.append(f"{result['size']}. The audits alone:\n\n{table(result['rows'])}")
+            parts.append(f"The operator on a real API server:\n\n{table(result['operator'])}")
         elif isinstance(result, list):
             parts.append(table(result))
         else:
