@@ -18,7 +18,8 @@ from botocore.awsrequest import AWSResponse
 from mfa_operator.api.policy import Account
 from mfa_operator.aws.enroll import Enrollment
 from mfa_operator.aws.enroll_access import Access
-from mfa_operator.aws.sessions import Identity, Sessions
+from mfa_operator.aws.identity import Identity
+from mfa_operator.aws.sessions import Sessions
 from mfa_operator.enroll.interrupts import Interrupted
 from mfa_operator.enroll.seed import qr_lines, secret_file
 from mfa_operator.enroll.terms import NewDevice, NotEnrolled

@@ -22,7 +22,8 @@ from mfa_operator.api.enums import DeviceType, UserScope, UserState
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.aws.errors import AwsFailure, NotFound
-from mfa_operator.aws.sessions import Identity, Sessions
+from mfa_operator.aws.identity import Identity
+from mfa_operator.aws.sessions import Sessions
 from mfa_operator.passes.auditor import Audit, Auditor
 from tests.unit.facts import ID, NOW
 

@@ -26,7 +26,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
-from mfa_operator.aws.clients import changes_something
 from mfa_operator.aws.fast_reads import (
     OPERATIONS,
     SIGNED_HEADERS,
@@ -36,6 +35,7 @@ from mfa_operator.aws.fast_reads import (
     _parsed,
     answer_reader,
 )
+from mfa_operator.aws.operations import changes_something
 
 _SESSION = botocore.session.get_session()
 _MODEL = _SESSION.get_service_model("iam")

@@ -19,8 +19,9 @@ from urllib3 import HTTPResponse
 from mfa_operator.api.policy import Account
 from mfa_operator.aws.clients import signed_with
 from mfa_operator.aws.errors import AwsFailure
+from mfa_operator.aws.identity import Identity
 from mfa_operator.aws.regions import DEFAULT_REGIONS
-from mfa_operator.aws.sessions import Identity, Sessions
+from mfa_operator.aws.sessions import Sessions
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.aws.server import REGIONS
 from tests.unit.facts import ID

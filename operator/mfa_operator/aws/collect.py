@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from mfa_operator.api.enums import AccountReason, FindingReason
 from mfa_operator.aws import credential_reports, lookups
 from mfa_operator.aws.errors import AwsFailure, Denied, NotFound, ReportFailed
-from mfa_operator.aws.sessions import AccountSession, Identity
+from mfa_operator.aws.identity import Identity
+from mfa_operator.aws.sessions import AccountSession
 from mfa_operator.aws.side_by_side import side_by_side
 from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.evaluation.credential_report import CredentialReport

@@ -18,7 +18,8 @@ from mfa_operator.aws.errors import (
     TimedOut,
     failure,
 )
-from mfa_operator.aws.sessions import AccountSession, Identity, Sessions
+from mfa_operator.aws.identity import Identity
+from mfa_operator.aws.sessions import AccountSession, Sessions
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.enroll.terms import NotEnrolled
 

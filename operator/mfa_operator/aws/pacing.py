@@ -62,9 +62,8 @@ class Pacing:
             return rate is not None and not rate.recovered(seconds_since_boot())
 
     def held_back(self) -> bool:
-        """Whether requests to the account that this thread asks are held back now."""
-        account_id = _account.get()
-        return account_id is not None and account_id in self._rates and self.paced(account_id)
+        """Whether requests to the account that this thread asks have to pass the hooks below."""
+        return _account.get() in self._rates
 
     def before_request(self, account_id: str, operation: str, *, writes: bool = False) -> None:
         """Wait until the account may be asked.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +37,7 @@ from mfa_operator.aws.errors import (
     expired,
     failure,
 )
+from mfa_operator.aws.identity import Identity
 from mfa_operator.aws.operations import changes_something
 from mfa_operator.aws.pacing import Pacing, asking
 from mfa_operator.aws.regions import DEFAULT_REGIONS
@@ -68,27 +67,6 @@ REFRESH_BEFORE = timedelta(minutes=5)
 """Credentials are renewed this long before they expire, so that a call under way does not outlive them."""
 ENOUGH_TO_WRITE = timedelta(minutes=1)
 """The same for a write that `prepare_to_write` came before: nothing is to come between the last check and the write."""
-
-
-_ASSUMED_ROLE = re.compile(r"arn:[a-z-]+:sts::[0-9]{12}:assumed-role/.+")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a session is at AWS."""
-
-    account_id: str
-    arn: str
-
-    @property
-    def partition(self) -> str:
-        return self.arn.split(":")[1]
-
-    @property
-    def user_name(self) -> str | None:
-        """Name of the IAM user, None for a role or root."""
-        resource = self.arn.split(":", 5)[5]
-        return resource.rsplit("/", 1)[1] if resource.startswith("user/") else None
 
 
 class Sessions:
@@ -255,8 +233,8 @@ class AccountSession:
         return call(operation, attempt, self.sessions.stopping)
 
     def _identify(self, used: RoleCredentials | None) -> Identity:
-        if used and used.arn and _ASSUMED_ROLE.fullmatch(used.arn):
-            return Identity(used.arn.split(":")[4], used.arn)
+        if used and (known := Identity.of_assumed_role(used.arn)):
+            return known
         answer = call("GetCallerIdentity", partial(self._who_am_i, used), self.sessions.stopping)
         return Identity(answer["Account"], answer["Arn"])
 
