@@ -91,7 +91,8 @@ class Stack:
             return self.resolve(argument[1] if self.condition(argument[0]) else argument[2])
         known: dict[str, Callable[[Any], Any]] = {
             "Ref": self._reference,
-            "Fn::Sub": lambda text: re.sub(r"\$\{([^}]+)\}", lambda name: str(self._reference(name[1])), text),
+            "Fn::Sub": self._substituted,
+            "Fn::FindInMap": lambda keys: self.template["Mappings"][keys[0]][keys[1]][keys[2]],
             "Fn::GetAtt": lambda name: f"{self._reference(name.partition('.')[0])}.{name.partition('.')[2]}",
             "Fn::Equals": lambda both: both[0] == both[1],
             "Fn::Not": lambda one: not one[0],
@@ -99,6 +100,10 @@ class Stack:
             "Fn::Or": any,
         }
         return known[function](self.resolve(argument))
+
+    def _substituted(self, argument: Any) -> str:
+        text, local = (argument, {}) if isinstance(argument, str) else argument
+        return re.sub(r"\$\{([^}]+)\}", lambda name: str(local.get(name[1]) or self._reference(name[1])), text)
 
     def _reference(self, name: str) -> Any:
         if name == "AWS::NoValue":

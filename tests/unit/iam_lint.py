@@ -44,12 +44,22 @@ RESOURCE_TYPES: Mapping[str, str | None] = {
     "iam:ResyncMFADevice": "user",
     "iam:SimulatePrincipalPolicy": "user",
     "iam:TagPolicy": "policy",
+    # Those that know a resource are allowed on all of them: nothing here is worth a list of OUs that must be kept true.
+    "organizations:DescribeOrganization": None,
+    "organizations:ListAccounts": None,
+    "organizations:ListAccountsForParent": None,
+    "organizations:ListChildren": None,
+    "organizations:ListTagsForResource": None,
+    "sqs:DeleteMessage": "queue",
+    "sqs:GetQueueAttributes": "queue",
+    "sqs:ReceiveMessage": "queue",
+    "sqs:SendMessage": "queue",
     "sts:AssumeRole": "role",
     "sts:GetCallerIdentity": None,
     "sts:GetSessionToken": None,
     "sts:TagSession": "role",
 }
-"""Resource type of each action we use, None where IAM knows only `*` (Service Authorization Reference, IAM and STS).
+"""Resource type of each action we use, None where IAM knows only `*` (Service Authorization Reference).
 
 An action that is allowed on a resource it does not have is never allowed: ListUsers on user/* is refused.
 """
@@ -74,11 +84,11 @@ def listed(value: Any) -> list[Any]:
 
 @functools.cache
 def operations() -> frozenset[str]:
-    """Every operation of IAM and STS, as botocore's service models name them."""
+    """Every operation of the services we call, as botocore's service models name them."""
     session = boto3.Session()
     return frozenset(
         f"{service}:{operation}"
-        for service in ("iam", "sts")
+        for service in ("iam", "organizations", "sqs", "sts")
         for operation in session.client(service, region_name="us-east-1").meta.service_model.operation_names
     )
 
@@ -101,25 +111,36 @@ def problems(document: Mapping[str, Any]) -> list[str]:
 def _statement_problems(statement: Mapping[str, Any]) -> Iterator[str]:
     actions = listed(statement.get("Action", statement.get("NotAction")))
     yield from (
-        f"{action} is no operation of IAM or STS" for action in actions if action not in operations() | NO_OPERATION
+        f"{action} is no operation of IAM, Organizations, SQS or STS"
+        for action in actions
+        if action not in operations() | NO_OPERATION
     )
     yield from (f"{action} is there twice" for action, count in Counter(actions).items() if count > 1)
     resources = listed(statement.get("Resource", statement.get("NotResource")))
     if statement["Effect"] == "Allow":
         if "NotAction" in statement or "NotResource" in statement:
             yield "allows whatever is not named"
-        types = {None if each == "*" else each.split(":", 5)[5].partition("/")[0] for each in resources}
+        types = {_resource_type(each) for each in resources}
         for action in actions:
             if RESOURCE_TYPES.get(action, "unknown") not in types:
                 yield f"{action} has no resource among {resources}"
             if types - {RESOURCE_TYPES.get(action, "unknown")}:
                 yield f"{action} gets a resource it does not have, or more than it needs: {resources}"
-    yield from (f"{each} is no ARN of IAM" for each in resources if each != "*" and not _is_arn(each))
+    yield from (f"{each} is no ARN" for each in resources if each != "*" and not _is_arn(each))
     for keys in statement.get("Condition", {}).values():
         yield from (f"condition key {key}" for key in keys if key.partition("/")[0] not in CONDITION_KEYS)
 
 
+def _resource_type(resource: str) -> str | None:
+    if resource == "*":
+        return None
+    service, last = resource.split(":", 5)[2::3]
+    return "queue" if service == "sqs" else last.partition("/")[0]
+
+
+_ACCOUNT = r"(\*|[0-9]{12})"
+_ARN = rf"arn:(\*|aws|aws-[a-z-]+):(iam::{_ACCOUNT}:(user|policy|mfa|role)/\S+|sqs:(\*|[a-z0-9-]+):{_ACCOUNT}:[\w-]+)"
+
+
 def _is_arn(resource: str) -> bool:
-    return (
-        re.fullmatch(r"arn:(\*|aws|aws-[a-z-]+):iam::(\*|[0-9]{12}):(user|policy|mfa|role)/\S+", resource) is not None
-    )
+    return re.fullmatch(_ARN, resource) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,14 @@ MODES = {
 }
 ALL_MODES = pytest.mark.parametrize("mode", MODES)
 ACTIONS = {
+    "events": {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"},
+    "organization": {
+        "organizations:DescribeOrganization",
+        "organizations:ListAccounts",
+        "organizations:ListAccountsForParent",
+        "organizations:ListChildren",
+        "organizations:ListTagsForResource",
+    },
     "audit": {
         "iam:GenerateCredentialReport",
         "iam:GetAccountSummary",
@@ -113,7 +120,7 @@ def test_the_policies_of_a_role_fit(mode: str) -> None:
 
 @ALL_MODES
 def test_a_role_may_do_what_its_mode_needs_and_nothing_else(mode: str) -> None:
-    """Every operation of IAM and STS, on everything it could be about, with every tag and policy in its favour."""
+    """Every operation that we know, on everything it could be about, with every tag and policy in its favour."""
     ours = {quarantine_document.policy_arn(PARTITION, ACCOUNT, variant) for variant in Variant}
     resources = {"*", f"{IAM}user/alice", f"{IAM}user/eng/alice", f"{IAM}role/admin", f"{IAM}mfa/alice", *ours}
     tags = {"aws:RequestTag/managed-by": "mfa-operator", "aws:ResourceTag/managed-by": "mfa-operator"}
@@ -228,15 +235,24 @@ def operator_stack(**parameters: str) -> Stack:
     return Stack(OPERATOR_ROLE, **parameters)
 
 
-@pytest.mark.parametrize(
+IDENTITIES = pytest.mark.parametrize(
     "identity", [{"Identity": "PodIdentity"}, {"Identity": "Irsa", "OidcProvider": "oidc.example/id/A"}]
 )
-def test_the_operators_own_role_can_only_assume_member_roles(identity: dict[str, str]) -> None:
-    (policy,) = operator_stack(**identity).resources("AWS::IAM::RolePolicy").values()
-    (role,) = member_stack().resources("AWS::IAM::Role").values()
 
-    assert iam_lint.problems(policy["PolicyDocument"]) == []
-    assert policy["PolicyDocument"]["Statement"] == [
+
+def operator_policies(**parameters: str) -> dict[str, Any]:
+    policies = operator_stack(**parameters).resources("AWS::IAM::RolePolicy")
+    assert {each["RoleName"] for each in policies.values()} == {"<Role>"}
+    assert [iam_lint.problems(each["PolicyDocument"]) for each in policies.values()] == [[]] * len(policies)
+    return {each["PolicyName"]: each["PolicyDocument"] for each in policies.values()}
+
+
+@IDENTITIES
+def test_the_operators_own_role_can_only_assume_member_roles(identity: dict[str, str]) -> None:
+    (role,) = member_stack().resources("AWS::IAM::Role").values()
+    (policy,) = operator_policies(**identity).values()
+
+    assert policy["Statement"] == [
         {
             "Sid": "AssumeMemberRoles",
             "Effect": "Allow",
@@ -244,6 +260,45 @@ def test_the_operators_own_role_can_only_assume_member_roles(identity: dict[str,
             "Resource": f"arn:{PARTITION}:iam::*:role{role['Path']}{role['RoleName']}",
         }
     ]
+
+
+@IDENTITIES
+def test_the_operators_own_role_gets_more_only_where_asked(identity: dict[str, str]) -> None:
+    organization = f"arn:{PARTITION}:iam::222233334444:role/security/mfa-operator-organization"
+    queue = f"arn:{PARTITION}:sqs:us-gov-west-1:{ACCOUNT}:mfa-operator-events"
+    asked = {"OrganizationRoleArn": organization, "ListOrganization": "true", "EventsQueueArn": queue}
+    policies = operator_policies(**identity, **asked)
+
+    assert set(policies) == {"assume-member-roles", "assume-organization-role", "organization", "events"}
+    (assume,) = policies["assume-organization-role"]["Statement"]
+    assert (assume["Action"], assume["Resource"]) == (["sts:AssumeRole", "sts:TagSession"], organization)
+    assert policies["organization"] == POLICIES["organization"]
+    (read,) = POLICIES["events"]["Statement"]
+    assert policies["events"]["Statement"] == [{**read, "Resource": queue}]
+
+
+@pytest.mark.parametrize(
+    ("template", "parameters"),
+    [
+        ("member-role", {"OperatorPrincipalArn": OPERATOR}),
+        ("operator-role", {}),
+        ("organization-role", {"OperatorPrincipalArn": OPERATOR}),
+        ("events-rule", {"QueueArn": f"arn:{PARTITION}:sqs:us-gov-west-1:{ACCOUNT}:mfa-operator-events"}),
+    ],
+)
+def test_every_role_takes_a_path_and_a_boundary(template: str, parameters: dict[str, str]) -> None:
+    def role(**more: str) -> dict[str, Any]:
+        (found,) = Stack(load(AWS / f"{template}.yaml"), **parameters, **more).resources("AWS::IAM::Role").values()
+        return dict(found)
+
+    assert role()["Path"] == "/"
+    assert "PermissionsBoundary" not in role()
+    assert role(RolePath="/security/")["Path"] == "/security/"
+    bounded = role(PermissionsBoundary="security/boundary")
+    assert bounded["PermissionsBoundary"] == f"{IAM}policy/security/boundary"
+    for wrong in ("/boundary", "boundary/", "a b", "arn:aws:iam::111122223333:policy/boundary"):
+        with pytest.raises(ValueError, match="does not match"):
+            role(PermissionsBoundary=wrong)
 
 
 def test_irsa_trusts_one_service_account() -> None:
@@ -311,34 +366,3 @@ def test_the_association_is_made_where_a_cluster_is_named(cluster: str, made: bo
     assert list(associations.values()) == made * [
         {"ClusterName": "prod", "Namespace": "mfa-operator", "ServiceAccount": "mfa-operator", "RoleArn": "<Role>.Arn"}
     ]
-
-
-def terraform_text(*names: str) -> str:
-    return "\n".join((AWS / "terraform" / f"{name}.tf").read_text(encoding="utf-8") for name in names)
-
-
-def test_terraform_has_the_modes_names_and_trust_of_cloudformation() -> None:
-    """Read as text: there is no terraform to be had where the tests run."""
-    documents = terraform_text("documents")
-    modes = re.findall(r"^ {4}(\w+) += \[(.*)\]$", documents, re.MULTILINE)
-
-    assert {mode: re.findall(r'"([^"]+)"', names) for mode, names in modes} == MODES
-    assert 'file("${path.module}/../policies/${name}.json")' in documents
-    assert re.findall(r'"(?:iam|sts):[A-Za-z]+"', documents) == [
-        '"sts:AssumeRole"',
-        '"sts:ExternalId"',
-        '"sts:TagSession"',
-        '"sts:AssumeRole"',
-        '"sts:ExternalId"',
-    ]
-    variables = terraform_text("variables")
-    (choices,) = re.findall(r"contains\((\[[^]]*\]), var\.mode\)", variables)
-    assert json.loads(choices) == list(MODES)
-    defaults = dict(re.findall(r'variable "(\w+)" \{[^}]*?default += "([^"]*)"', variables))
-    assert defaults == {
-        "additional_principal_arn": MEMBER_ROLE["Parameters"]["AdditionalPrincipalArn"]["Default"],
-        "external_id": MEMBER_ROLE["Parameters"]["ExternalId"]["Default"],
-        "mode": MEMBER_ROLE["Parameters"]["Mode"]["Default"],
-        "role_name": MEMBER_ROLE["Parameters"]["RoleName"]["Default"],
-        "role_path": MEMBER_ROLE["Parameters"]["RolePath"]["Default"],
-    }

@@ -11,7 +11,7 @@ locals {
   # The files hold for every account; here they are narrowed to this one.
   policies = {
     for name in local.policies_of_mode[var.mode] : name => replace(
-      file("${path.module}/../policies/${name}.json"),
+      file("${path.module}/../../policies/${name}.json"),
       "arn:*:iam::*:",
       "arn:${local.partition}:iam::${local.account_id}:"
     )

@@ -63,6 +63,17 @@ variable "role_path" {
   }
 }
 
+variable "permissions_boundary" {
+  description = "Managed policy of the same account that bounds the role, by name, with its path where it has one, such as security/boundary. Empty sets none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([\\w+=,.@-]+(/[\\w+=,.@-]+)*)?$", var.permissions_boundary))
+    error_message = "The name of a managed policy such as security/boundary, or nothing."
+  }
+}
+
 variable "tags" {
   description = "Further tags of the role."
   type        = map(string)

@@ -17,14 +17,16 @@ data "aws_caller_identity" "current" {}
 locals {
   partition  = data.aws_partition.current.partition
   account_id = data.aws_caller_identity.current.account_id
+  boundary   = var.permissions_boundary == "" ? null : "arn:${local.partition}:iam::${local.account_id}:policy/${var.permissions_boundary}"
 }
 
 resource "aws_iam_role" "this" {
-  name               = var.role_name
-  path               = var.role_path
-  description        = "Assumed by mfa-operator to see who can sign in to the console without MFA"
-  assume_role_policy = local.trust
-  tags               = merge(var.tags, { managed-by = "mfa-operator" })
+  name                 = var.role_name
+  path                 = var.role_path
+  permissions_boundary = local.boundary
+  description          = "Assumed by mfa-operator to see who can sign in to the console without MFA"
+  assume_role_policy   = local.trust
+  tags                 = merge(var.tags, { managed-by = "mfa-operator" })
 }
 
 resource "aws_iam_role_policy" "this" {

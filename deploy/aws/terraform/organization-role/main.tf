@@ -1,0 +1,36 @@
+# The role that mfa-operator assumes to list the accounts of the organization: the same role as organization-role.yaml makes.
+
+terraform {
+  required_version = ">= 1.3"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }
+  }
+}
+
+data "aws_partition" "current" {}
+data "aws_caller_identity" "current" {}
+
+locals {
+  partition  = data.aws_partition.current.partition
+  account_id = data.aws_caller_identity.current.account_id
+  boundary   = var.permissions_boundary == "" ? null : "arn:${local.partition}:iam::${local.account_id}:policy/${var.permissions_boundary}"
+}
+
+resource "aws_iam_role" "this" {
+  name                 = var.role_name
+  path                 = var.role_path
+  permissions_boundary = local.boundary
+  description          = "Assumed by mfa-operator to list the accounts of the organization"
+  assume_role_policy   = local.trust
+  tags                 = merge(var.tags, { managed-by = "mfa-operator" })
+}
+
+resource "aws_iam_role_policy" "this" {
+  name   = "organization"
+  role   = aws_iam_role.this.name
+  policy = file("${path.module}/../../policies/organization.json")
+}
