@@ -11,7 +11,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --durations=10
 
-.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image images image-test release-check lock clean
+.PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image images image-test release-check terraform lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "}; {printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench-peers: setup  ## Make virtual environments with the tools that the bench c
 
 cluster: setup  ## Start a real Kubernetes control plane with the CRDs and print its KUBECONFIG
 	$(BIN)/python -m tests.controlplane $(ARGS)
+
+terraform: setup  ## Have Terraform itself make what its modules say, compared with CloudFormation; needs terraform and its AWS provider
+	$(BIN)/python -m tools.terraform
 
 chart-files:  ## Copy the CRDs, alerts and dashboard into the chart, which can hold nothing from outside
 	cp deploy/crds/*.yaml deploy/helm/mfa-operator/files/crds/

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mfa_operator.aws import quarantine_document
+from mfa_operator.aws.quarantine_document import Variant
+from mfa_operator.iam_events.table import TABLE, About
 from tests.unit import iam_lint
 from tests.unit.cloudformation import PSEUDO, Stack, load
 from tests.unit.iam_evaluation import Decision, Request, evaluate
@@ -28,12 +32,12 @@ READS = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 ALLOW, NOTHING, DENY = Decision.ALLOW, Decision.IMPLICIT_DENY, Decision.EXPLICIT_DENY
 
 
-def queue_stack(where: dict[str, str] | None = None, **parameters: str) -> Stack:
-    return Stack(QUEUE_TEMPLATE, {**PSEUDO, **(where or {})}, **{"OrganizationId": ORGANIZATION, **parameters})
+def queue_stack(where: Mapping[str, str] = PSEUDO, /, **parameters: str) -> Stack:
+    return Stack(QUEUE_TEMPLATE, {**PSEUDO, **where}, **{"OrganizationId": ORGANIZATION, **parameters})
 
 
-def rule_stack(where: dict[str, str] | None = None, **parameters: str) -> Stack:
-    return Stack(RULE_TEMPLATE, {**PSEUDO, **(where or {})}, **{"QueueArn": QUEUE, **parameters})
+def rule_stack(where: Mapping[str, str] = PSEUDO, /, **parameters: str) -> Stack:
+    return Stack(RULE_TEMPLATE, {**PSEUDO, **where}, **{"QueueArn": QUEUE, **parameters})
 
 
 def access_for(principal: str, **parameters: str) -> dict[str, Any]:
@@ -138,26 +142,52 @@ def test_the_rules_role_can_only_send_to_that_queue() -> None:
     assert (trust["Principal"], trust["Action"]) == ({"Service": "events.amazonaws.com"}, "sts:AssumeRole")
 
 
-def test_a_member_sends_what_changes_console_access_and_mfa() -> None:
-    (rule,) = rule_stack().resources("AWS::Events::Rule").values()
-    (target,) = rule["Targets"]
+def patterns(**parameters: str) -> dict[str, Any]:
+    """What each rule of a stack matches; all send to the queue with the stack's role."""
+    rules = rule_stack(**parameters).resources("AWS::Events::Rule").values()
+    targets = [target for rule in rules for target in rule["Targets"]]
+    assert {(target["Arn"], target["RoleArn"]) for target in targets} == {(QUEUE, "<Role>.Arn")}
+    return {rule["Name"]: rule["EventPattern"] for rule in rules}
 
-    assert (target["Arn"], target["RoleArn"]) == (QUEUE, "<Role>.Arn")
-    assert rule["EventPattern"]["source"] == ["aws.iam"]
-    # The detail-type of one event differs between partitions.
-    assert "detail-type" not in rule["EventPattern"]
-    assert rule["EventPattern"]["detail"]["errorCode"] == [{"exists": False}]
-    names = set(rule["EventPattern"]["detail"]["eventName"])
-    assert {"CreateLoginProfile", "DeactivateMFADevice", "EnableMFADevice", "UpdateUser"} <= names
-    assert {f"iam:{each}" for each in names} <= iam_lint.operations()
+
+def table_names(*abouts: About) -> list[tuple[str, str]]:
+    return sorted(key for key, about in TABLE.items() if about in abouts)
+
+
+def matched(pattern: dict[str, Any]) -> list[tuple[str, str]]:
+    (source,) = pattern["source"]
+    return [(source, name) for name in pattern["detail"]["eventName"]]
+
+
+def test_a_member_sends_what_the_operator_looks_at_and_nothing_else() -> None:
+    found = patterns()
+    assert set(found) == {"mfa-operator-iam", "mfa-operator-quarantine"}
+    assert matched(found["mfa-operator-iam"]) == table_names(About.USER)
+    quarantine = table_names(About.QUARANTINE, About.QUARANTINE_POLICY)
+    assert matched(found["mfa-operator-quarantine"]) == quarantine
+    assert {f"iam:{name}" for pattern in found.values() for _, name in matched(pattern)} <= iam_lint.operations()
+
+
+def test_of_policies_only_our_own_are_sent() -> None:
+    suffixes = patterns()["mfa-operator-quarantine"]["detail"]["requestParameters"]["policyArn"]
+    arns = [quarantine_document.policy_arn(PARTITION, ACCOUNT, variant) for variant in Variant]
+    assert [[arn.endswith(each["suffix"]) for each in suffixes] for arn in sorted(arns)] == [
+        [True, False],
+        [False, True],
+    ]
 
 
 def test_the_management_account_sends_who_joined_and_left() -> None:
-    assert set(rule_stack().resources("AWS::Events::Rule")) == {"IamEvents"}
-    rules = rule_stack(OrganizationEvents="true").resources("AWS::Events::Rule")
-    pattern = rules["OrganizationChanges"]["EventPattern"]
-    assert pattern["source"] == ["aws.organizations"]
-    assert pattern["detail"]["eventName"] == ["AccountDepartedOrganization", "AccountJoinedOrganization"]
+    found = patterns(OrganizationEvents="true")
+    assert matched(found["mfa-operator-organization"]) == table_names(About.ORGANIZATION)
+    assert set(found) - set(patterns()) == {"mfa-operator-organization"}
+
+
+def test_rules_go_by_source_and_name_and_leave_out_what_failed() -> None:
+    """Not by detail-type, which differs between partitions."""
+    for pattern in patterns(OrganizationEvents="true").values():
+        assert set(pattern) == {"source", "detail"}
+        assert pattern["detail"]["errorCode"] == [{"exists": False}]
 
 
 @pytest.mark.parametrize("stack", [queue_stack, rule_stack])

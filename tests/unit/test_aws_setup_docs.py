@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import botocore.session
 import pytest
 import yaml
+from botocore import xform_name
 
 from mfa_operator.api.enums import AccountReason
 from mfa_operator.api.objects import read_policy
@@ -19,7 +22,11 @@ from tests.unit.cloudformation import load
 ROOT = Path(__file__).parents[2]
 AWS = ROOT / "deploy" / "aws"
 TEXT = (ROOT / "docs" / "aws-setup.md").read_text(encoding="utf-8")
-PARAMETERS = {name: set(load(AWS / f"{name}.yaml")["Parameters"]) for name in ("member-role", "operator-role")}
+PARAMETERS = {path.stem: set(load(path)["Parameters"]) for path in AWS.glob("*.yaml")}
+ANY_COMMAND = {"query", "output", "profile", "region"}
+"""Options that the AWS CLI takes with every command."""
+NO_OPERATION = {("cloudformation", "deploy"): {"stack-name", "template-file", "capabilities", "parameter-overrides"}}
+"""Commands of the AWS CLI's own, with the options that we use."""
 
 
 def commands() -> list[str]:
@@ -44,6 +51,52 @@ def test_commands_give_parameters_that_the_templates_have() -> None:
         assert parameters <= PARAMETERS[name]
 
 
+def options_of(service: str, command: str) -> dict[str, Any]:
+    """Options of a command of the AWS CLI, by botocore's model of the service, with the members of structures."""
+    model = botocore.session.get_session().get_service_model(service)
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(names[command]).input_shape
+    return {xform_name(name, "-"): member for name, member in shape.members.items()} if shape else {}
+
+
+def members_of(shape: Any) -> set[str]:
+    shape = shape.member if shape.type_name == "list" else shape
+    return set(shape.members) if shape.type_name == "structure" else set()
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if each.startswith("aws ")])
+def test_the_aws_cli_takes_its_commands(command: str) -> None:
+    _, service, name, *words = command.split()
+    given = {word[2:] for word in words if word.startswith("--")} - ANY_COMMAND
+    if (service, name) in NO_OPERATION:
+        assert given <= NO_OPERATION[service, name]
+        return
+    options = options_of(service, name)
+    assert given <= set(options)
+    for option, values in re.findall(r"--([a-z-]+) ((?:(?!--)\S+ ?)+)", command):
+        keys = {key for value in values.split() for key in re.findall(r"(?:^|,)(\w+)=", value)}
+        if option in options and keys:
+            assert keys <= members_of(options[option]), option
+
+
+def test_stacksets_go_to_all_accounts_at_once_past_failures_from_a_delegated_administrator() -> None:
+    made = [each for each in commands() if "create-stack-set" in each]
+    targets = [each for each in commands() if "create-stack-instances" in each]
+    preferences = {
+        "RegionConcurrencyType=PARALLEL",
+        # Else CloudFormation works on as many at once as may fail, plus one.
+        "ConcurrencyMode=SOFT_FAILURE_TOLERANCE",
+        "MaxConcurrentPercentage=100",
+        "FailureTolerancePercentage=100",
+    }
+
+    assert len(made) == len(targets) == 2
+    assert all("--call-as DELEGATED_ADMIN" in each for each in (*made, *targets))
+    assert all("--auto-deployment Enabled=true" in each for each in made)
+    for each in targets:
+        assert set(each.partition("--operation-preferences ")[2].split(",")) == preferences
+
+
 def test_the_files_it_names_are_there() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", TEXT)
     paths = re.findall(r"(?:file://|--template-file )(\S+)", TEXT)
@@ -57,9 +110,9 @@ def test_the_files_it_names_are_there() -> None:
 def test_the_table_of_actions_is_that_of_the_policies() -> None:
     told: dict[str, set[str]] = {}
     name = ""
-    for file, actions in re.findall(r"^\| (?:`([a-z-]+)` )?\| ((?:`iam:\w+`(?:, )?)+) \|", TEXT, re.MULTILINE):
+    for file, actions in re.findall(r"^\| (?:`([a-z-]+)` )?\| ((?:`[a-z]+:\w+`(?:, )?)+) \|", TEXT, re.MULTILINE):
         name = file or name
-        told.setdefault(name, set()).update(re.findall(r"iam:\w+", actions))
+        told.setdefault(name, set()).update(re.findall(r"\w+:\w+", actions))
 
     assert told == {
         path.stem: {
@@ -100,4 +153,20 @@ def test_its_policies_are_valid(text: str) -> None:
     body = yaml.safe_load(text)
     body["metadata"] |= {"uid": "1", "generation": 1, "namespace": body["metadata"].get("namespace", "default")}
 
-    assert [account.id for account in read_policy(body).spec.accounts] == ["111122223333"]
+    spec = read_policy(body).spec
+    assert spec.organization or [account.id for account in spec.accounts] == ["111122223333"]
+
+
+def test_terraform_modules_are_given_variables_that_they_have() -> None:
+    blocks = re.findall(r"```hcl\n(.*?)```", TEXT, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        (name,) = re.findall(r'^  source = "\./mfa-operator/deploy/aws/terraform/(.*)"$', block, re.MULTILINE)
+        variables = (AWS / "terraform" / name / "variables.tf").read_text(encoding="utf-8")
+        given = set(re.findall(r"^  (\w+) +=", block, re.MULTILINE)) - {"source"}
+        required = {
+            each
+            for each, body in re.findall(r'variable "(\w+)" \{\n(.*?)^\}', variables, re.MULTILINE | re.DOTALL)
+            if "default" not in body
+        }
+        assert required <= given <= set(re.findall(r'variable "(\w+)"', variables))

@@ -105,12 +105,12 @@ def test_the_member_module_has_the_modes_of_the_template() -> None:
 
 def test_the_events_module_has_the_names_and_regions_of_the_template() -> None:
     template = load(AWS / "events-rule.yaml")
-    patterns = [
-        template["Resources"][each]["Properties"]["EventPattern"] for each in ("IamEvents", "OrganizationChanges")
-    ]
+    rules = [each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Events::Rule"]
+    patterns = [rule["EventPattern"] for rule in rules]
     text = module_text("events-rule")
     names = [yaml.safe_load(each) for each in re.findall(r"events +=\s+(\[.*?\])", text, re.DOTALL)]
 
+    assert re.findall(r"^ +(mfa-operator-\w+) = \{", text, re.MULTILINE) == [rule["Name"] for rule in rules]
     assert names == [pattern["detail"]["eventName"] for pattern in patterns]
     assert re.findall(r'source += "(.*)"', text) == ["hashicorp/aws", *(pattern["source"][0] for pattern in patterns)]
     for module in ("events-rule", "events-queue"):

@@ -41,6 +41,7 @@ OTHERS_WORDS = {
     # Parameters of the templates, which tests/unit/test_aws_setup_docs.py compares
     *("AdditionalPrincipalArn", "ClusterArn", "ClusterName", "OperatorPrincipalArn"),
     *("MemberRoleName", "MemberRolePath", "QuarantineAndRemoveConsoleAccess", "RoleName", "RolePath"),
+    *("OrganizationEvents", "PermissionsBoundary"),
 }
 """Words in CamelCase that others have made; whatever is in none of our lists has to be here, with its origin."""
 

@@ -75,18 +75,29 @@ locals {
         description = "What changes who has console access and MFA (IAM of partition ${local.partition})"
         source      = "aws.iam"
         events = [
-          "AttachUserPolicy",
           "CreateLoginProfile",
           "CreateUser",
           "DeactivateMFADevice",
           "DeleteLoginProfile",
           "DeleteUser",
-          "DetachUserPolicy",
           "EnableMFADevice",
           "TagUser",
           "UntagUser",
           "UpdateUser",
         ]
+        policies = []
+      }
+      mfa-operator-quarantine = {
+        description = "Somebody touches the operator's own quarantine policies"
+        source      = "aws.iam"
+        events = [
+          "AttachUserPolicy",
+          "CreatePolicyVersion",
+          "DeletePolicy",
+          "DetachUserPolicy",
+          "SetDefaultPolicyVersion",
+        ]
+        policies = ["mfa-operator-quarantine", "mfa-operator-quarantine-keys"]
       }
     },
     var.organization_events ? {
@@ -94,6 +105,7 @@ locals {
         description = "An account joined or left the organization"
         source      = "aws.organizations"
         events      = ["AccountDepartedOrganization", "AccountJoinedOrganization"]
+        policies    = []
       }
     } : {}
   )
@@ -108,11 +120,18 @@ resource "aws_cloudwatch_event_rule" "this" {
   tags        = merge(var.tags, { managed-by = "mfa-operator" })
   event_pattern = jsonencode({
     source = [each.value.source]
-    detail = {
-      eventName = each.value.events
-      # A call that failed changed nothing.
-      errorCode = [{ exists = false }]
-    }
+    detail = merge(
+      {
+        eventName = each.value.events
+        # A call that failed changed nothing.
+        errorCode = [{ exists = false }]
+      },
+      length(each.value.policies) == 0 ? {} : {
+        requestParameters = {
+          policyArn = [for name in each.value.policies : { suffix = ":policy/mfa-operator/${name}" }]
+        }
+      }
+    )
   })
 
   lifecycle {
