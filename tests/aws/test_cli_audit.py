@@ -64,7 +64,7 @@ class Cli:
     """Runs the command on policies written to files (JSON is YAML)."""
 
     def __init__(self, aws: EmbeddedAws, folder: Path) -> None:
-        self.folder = folder
+        self.aws, self.folder = aws, folder
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
             **aws.environment(),
@@ -263,7 +263,11 @@ def test_an_earlier_result_keeps_first_seen_and_makes_overdue(cli: Cli) -> None:
         # Sam's of before the user was made is another user's; alice's goes on.
         one["firstSeen"] = "2019-01-01T00:00:00Z" if one["user"] == "sam" else _plus(one["firstSeen"], seconds=7)
     earlier.write_text(json.dumps(content))
+    calls = len(cli.aws.calls)
     second = cli.audit(policy(DIRTY, gracePeriod="0s"), arguments=("-o", "json", "--previous", str(earlier)))
+    # And nothing else: whoever asks now gets answers from now.
+    asked = {call.parameters.get("UserName") for call in cli.aws.calls[calls:]}
+    assert {"alice", "sam", "glass"} <= asked
     before = {one["user"]: one["firstSeen"] for one in content["policies"][0]["reports"][0]["findings"]}
     after = second.findings()
     assert after["alice"]["firstSeen"] == before["alice"]

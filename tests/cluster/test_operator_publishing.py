@@ -164,6 +164,9 @@ def test_report(shared: SharedOperator, status: dict[str, Any], prod: Account) -
     ]
     made = report["status"].pop("credentialReportTime")
     assert abs(moment(made) - moment(now)) < timedelta(minutes=5)
+    ids = {name: prod.existing_user(name).id for name in ("alice", "break-glass-1", "carol")}
+    checked = [moment(one.pop("checkedAt")) for one in report["status"]["findings"] if one["state"] != "Unknown"]
+    assert all(moment(now) <= at <= moment(now) + timedelta(minutes=1) for at in checked)
     assert report["status"] == {
         "accountId": prod.id,
         "accountName": "payments-prod",
@@ -172,6 +175,7 @@ def test_report(shared: SharedOperator, status: dict[str, Any], prod: Account) -
         "findings": [
             {
                 "user": "alice",
+                "userId": ids["alice"],
                 "path": "/eng/",
                 "state": "Violating",
                 "reason": "NoMfa",
@@ -182,13 +186,14 @@ def test_report(shared: SharedOperator, status: dict[str, Any], prod: Account) -
             },
             {
                 "user": "break-glass-1",
+                "userId": ids["break-glass-1"],
                 "state": "Exempt",
                 "reason": "NoMfa",
                 "consoleSince": text(OLD),
                 "firstSeen": now,
                 "exemption": REASON,
             },
-            {"user": "carol", "state": "Unknown", "reason": "LookupDenied"},
+            {"user": "carol", "userId": ids["carol"], "state": "Unknown", "reason": "LookupDenied"},
         ],
     }
 
@@ -311,4 +316,6 @@ def verdicts(published: Mapping[str, Any]) -> dict[str, Any]:
         account.pop("lastSuccessTime", None)
     for report in content["reports"]:
         del report["auditedAt"]
+        for finding in report["findings"]:
+            finding.pop("checkedAt", None)
     return content

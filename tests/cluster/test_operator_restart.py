@@ -46,6 +46,34 @@ def test_a_restart_in_order_changes_nothing(shared: SharedOperator) -> None:
     assert_all_agree(shared)
 
 
+def test_a_restart_asks_half_of_what_a_first_pass_asks_at_most(shared: SharedOperator) -> None:
+    """The credential report is the same: the violators of the MfaReport are not asked about again."""
+    violators = [f"user-{number}" for number in range(8)]
+    account = shared.account(*violators)
+    for number in range(4):
+        account.user(f"app-{number}", password=True, mfa=["virtual"])
+    shared.policies.apply("costly", accounts=named(account))
+    first = shared.policies.wait_for_pass("costly")
+    findings = shared.policies.findings("costly", account.id)
+    cost = len(shared.aws.calls.select(account=account.id))
+
+    shared.operator.kill()
+    # One of them is deleted and made again, with a device.
+    account.existing_user("user-3").delete()
+    account.user("user-3", password=True, mfa=["security_key"])
+    shared.patch_status("mfap", "costly", status={"lastPassTime": LONG_AGO, "nextPassTime": LONG_AGO})
+    shared.free_lease()
+    shared.operator = shared.launch()
+    eventually(lambda: shared.policies.status("costly")["lastPassTime"] > first["lastPassTime"], "a pass")
+
+    again = shared.aws.calls.select(account=account.id)[cost:]
+    assert len(again) <= cost / 2
+    assert {call.parameters["UserName"] for call in again if "UserName" in call.parameters} == {"user-3"}
+    del findings["user-3"]
+    assert shared.policies.findings("costly", account.id) == findings
+    assert_all_agree(shared)
+
+
 def test_what_happened_while_it_was_dead_is_made_up_for_without_a_herd(shared: SharedOperator) -> None:
     account, other = shared.account("alice"), shared.account("bob")
     # An overdue pass comes within a tenth of the interval.

@@ -187,6 +187,12 @@ class Watch:
         self.report = audit.report
         return audit
 
+    def restarted(self) -> Watch:
+        """The same in a new process, which knows nothing but the last report."""
+        other = Watch(self.iam, self.policy)
+        other.report = self.report
+        return other
+
     def states(self, *, fresh: bool = False) -> dict[str, UserState]:
         return {verdict.user: verdict.state for verdict in self.look(fresh=fresh).verdicts}
 

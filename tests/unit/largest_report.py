@@ -29,9 +29,11 @@ def largest_finding(number: int, state: RemediationState) -> Finding:
     removed = state is RemediationState.DONE
     return Finding(
         user=name_of(number),
+        user_id=f"AIDA{number:017}",
         path="/" + "engineering/" * 10,
         state=FindingState.REMEDIATED if removed else FindingState.OVERDUE,
         reason=FindingReason.CONSOLE_ACCESS_REMOVED if removed else FindingReason.DEVICE_TYPE_NOT_ALLOWED,
+        checked_at=NOW,
         console_since=NOW - 90 * DAY,
         last_sign_in=NOW - DAY,
         first_seen=NOW - 9 * DAY,

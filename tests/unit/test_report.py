@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -71,9 +71,11 @@ def test_a_finding_tells_what_a_person_needs() -> None:
     alice, _, glass = report_of_the_world().findings
     assert to_dict(alice) == {
         "user": "alice",
+        "userId": "AIDAALICE",
         "path": "/eng/",
         "state": "Violating",
         "reason": "NoMfa",
+        "checkedAt": "2026-03-02T12:00:00Z",
         "consoleSince": "2025-01-27T12:00:00Z",
         "lastSignIn": "2026-03-01T12:00:00Z",
         "firstSeen": "2026-03-02T12:00:00Z",
@@ -83,10 +85,17 @@ def test_a_finding_tells_what_a_person_needs() -> None:
     assert glass.deadline is None
 
 
+def _checked(report: ReportStatus, at: datetime | None) -> ReportStatus:
+    known = [msgspec.structs.replace(one, checked_at=at, user_id=one.user_id if at else "") for one in report.findings]
+    return msgspec.structs.replace(report, findings=tuple(known))
+
+
 def test_a_report_says_nothing_new_if_only_the_time_of_the_audit_differs() -> None:
     stored = report_of_the_world()
     later = msgspec.structs.replace(stored, audited_at=NOW + HOUR)
     assert unchanged(later, stored)
+    assert unchanged(_checked(later, NOW + HOUR), stored)
+    assert unchanged(later, _checked(stored, None)), "as an older CRD stores it"
     assert not unchanged(later, None)
     assert not unchanged(msgspec.structs.replace(later, credential_report_time=NOW), stored)
     assert not unchanged(msgspec.structs.replace(later, findings=stored.findings[:1]), stored)

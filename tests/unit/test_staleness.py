@@ -97,7 +97,21 @@ def test_no_verdict_rests_on_a_fact_older_than_the_policy_allows(
 ) -> None:
     """From 4 h on nobody is swept: a pass may rest on what is one interval older, and is read until the next pass."""
     policy = spec(requirement={"users": scope, "deviceTypes": types}, maxStaleness=staleness)
-    world = Turmoil(policy, seed)
+    _check_ages(Turmoil(policy, seed), slack, restarts=0.0)
+
+
+@pytest.mark.parametrize("types", [NO_SMS, ["SecurityKey"]], ids=str)
+@pytest.mark.parametrize(
+    ("scope", "staleness", "slack"), [("All", "1h", timedelta()), ("Console", "4h", 2.1 * QUARTER)]
+)
+def test_nor_does_it_after_a_restart(scope: str, staleness: str, slack: timedelta, types: list[str]) -> None:
+    """What is restored from the report is no newer than it was."""
+    policy = spec(requirement={"users": scope, "deviceTypes": types}, maxStaleness=staleness)
+    _check_ages(Turmoil(policy, 7), slack, restarts=0.4)
+
+
+def _check_ages(world: Turmoil, slack: timedelta, *, restarts: float) -> None:
+    policy = world.policy
     published: dict[str, UserState] = {}
     last = world.iam.clock.moment
     judged = 0
@@ -107,6 +121,8 @@ def test_no_verdict_rests_on_a_fact_older_than_the_policy_allows(
         for user, state in published.items():
             assert state in world.may_say(user, since, last), f"{user} from {last} to {moment}"
             judged += 1
+        if world.random.random() < restarts:
+            world.watch = world.watch.restarted()
         published, last = world.watch.states(), moment
     assert judged > 40 * USERS
 

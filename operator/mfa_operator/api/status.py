@@ -99,9 +99,13 @@ class Finding(_Optional, frozen=True, kw_only=True):
     """One user that is not plainly compliant."""
 
     user: str
+    user_id: str = ""
+    """IAM's unique id, which a deleted and recreated user does not keep; empty for root."""
     path: str = "/"
     state: FindingState
     reason: str = ""
+    checked_at: datetime | None = None
+    """When the user was last read live, at the earliest; None where the verdict rests on no live look."""
     console_since: datetime | None = None
     """CreateDate of the login profile, where known."""
     last_sign_in: datetime | None = None

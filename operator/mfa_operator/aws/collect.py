@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from mfa_operator.api.enums import AccountReason, FindingReason
+from mfa_operator.api.status import Finding
 from mfa_operator.aws import credential_reports, lookups
 from mfa_operator.aws.errors import AwsFailure, Denied, NotFound, ReportFailed
 from mfa_operator.aws.identity import Identity
@@ -17,6 +19,7 @@ from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.evaluation.credential_report import CredentialReport
 from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, User, UserFacts
 from mfa_operator.evaluation.lookup_cache import Memory, forget, recall, remember
+from mfa_operator.evaluation.restored import restored
 from mfa_operator.evaluation.sufficiency import Needs, Question, next_question, sweep
 
 MAX_CONCURRENT_USERS = 4
@@ -59,20 +62,25 @@ class Collector:
         not_before: datetime,
         forget_before: datetime | None = None,
         report_time: datetime | None = None,
+        published: Mapping[str, Finding] = MappingProxyType({}),
         count_error: Callable[[AwsFailure], None] = lambda _: None,
     ) -> Snapshot:
         """A snapshot good enough for `needs`. Raises AwsFailure where the account cannot be audited.
 
         `deadlines`: by user name, when a violation becomes Overdue. `not_before`: bulk answers older than this are
-        fetched again. `forget_before`: live answers older than this are not used. `report_time`: GeneratedTime of the
-        report last seen, where another process saw it.
+        fetched again. `forget_before`: live answers older than this are not used. `report_time` and `published`:
+        GeneratedTime of the report last seen and the findings that rest on it, where another process saw it.
         """
         with self._lock:
             if forget_before:
                 self._memory = forget(self._memory, forget_before)
+            first = self._bulk is None
             if self._bulk is None or self._bulk.taken_at < not_before:
                 self._report_time = self._report_time or report_time
                 self._bulk = self._fetch(now)
+            if first and not forget_before and _same_report(self._bulk.report, report_time):
+                users = [_bulk_facts(user, self._bulk) for user in self._bulk.users if user.name in published]
+                self._memory = restored(self._memory, users, published, now)
             return self._judge_suspects(self._bulk, needs, now, deadlines, count_error)
 
     def _fetch(self, now: datetime) -> _Bulk:
@@ -219,6 +227,11 @@ def _not_found(facts: UserFacts, now: datetime) -> UserFacts | None:
 
 def failure_reason(error: AwsFailure) -> FindingReason:
     return FindingReason.LOOKUP_DENIED if isinstance(error, Denied) else FindingReason.LOOKUP_FAILED
+
+
+def _same_report(report: CredentialReport | None, time: datetime | None) -> bool:
+    """Whether this is the report of that GeneratedTime, as an MfaReport holds it: in whole seconds."""
+    return report is not None and report.generated.replace(microsecond=0) == time
 
 
 def _bulk_facts(user: User, bulk: _Bulk) -> UserFacts:

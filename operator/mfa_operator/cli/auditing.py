@@ -27,7 +27,7 @@ def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Audi
     from mfa_operator.aws.sessions import Sessions
     from mfa_operator.passes.auditor import Auditor
 
-    return Auditor(Sessions(connections=max_concurrent_accounts * MAX_CONCURRENT_USERS))
+    return Auditor(Sessions(connections=max_concurrent_accounts * MAX_CONCURRENT_USERS), restores=False)
 
 
 def audit_all(

@@ -1,6 +1,6 @@
 """What one pass leaves to the next about an account: the live looks already taken, and who had a virtual device. Pure.
 
-It is kept in the process only. Losing it at a restart costs calls, never a verdict.
+It is kept in the process only. Losing it at a restart costs calls, never a verdict; restored.py spares some of them.
 """
 
 from __future__ import annotations

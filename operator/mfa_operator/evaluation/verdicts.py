@@ -52,6 +52,8 @@ class Verdict:
     console_since: datetime | None = None
     last_sign_in: datetime | None = None
     created: datetime | None = None
+    checked_at: datetime | None = None
+    """When the older of the live looks was taken that a violation rests on."""
     first_seen: datetime | None = None
     deadline: datetime | None = None
     exemption: str = ""
@@ -134,12 +136,17 @@ def evaluate(
             console_since=facts.profile.value.created if facts.profile else None,
             last_sign_in=facts.user.password_last_used,
             created=facts.user.created,
+            checked_at=_checked_at(facts) if state in (UserState.VIOLATING, UserState.EXEMPT) else None,
             exemption=exemption,
         )
         verdicts.append(_dated(verdict, previous.get(facts.user.name), spec, now))
     if needs.root and snapshot.root:
         verdicts.append(_dated(_root(snapshot.root, snapshot, spec, now), previous.get(ROOT_USER), spec, now))
     return sorted(verdicts, key=lambda verdict: verdict.user)
+
+
+def _checked_at(facts: UserFacts) -> datetime | None:
+    return min((fact.at for fact in (facts.profile, facts.devices) if fact), default=None)
 
 
 def _without_removed_profile(facts: UserFacts, before: Finding | None, now: datetime) -> UserFacts:

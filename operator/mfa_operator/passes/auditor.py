@@ -39,8 +39,15 @@ class Audit:
 class Auditor:
     """Audits accounts, and keeps what one pass leaves to the next about each."""
 
-    def __init__(self, sessions: Sessions, *, max_concurrent_users: int = MAX_CONCURRENT_USERS) -> None:
+    def __init__(
+        self, sessions: Sessions, *, max_concurrent_users: int = MAX_CONCURRENT_USERS, restores: bool = True
+    ) -> None:
+        """`restores`: an account's first audit may use the live answers that the previous report tells of.
+
+        A command does not: whoever runs it wants answers from now.
+        """
         self.sessions = sessions
+        self._restores = restores
         self._width = max_concurrent_users
         self._collectors: dict[tuple[str, str | None, str | None], Collector] = {}
         self._lock = threading.Lock()
@@ -70,6 +77,7 @@ class Auditor:
             now,
             deadlines=_deadlines(findings.values()),
             report_time=previous.credential_report_time if previous else None,
+            published=findings if self._restores else {},
             not_before=moment if fresh else moment - (interval or spec.interval.delta) * SHARE,
             forget_before=moment if fresh else None,
             count_error=failures.append,

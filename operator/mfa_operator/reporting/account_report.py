@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from mfa_operator.api.enums import (
+    ROOT_USER,
     AccountReason,
     AccountState,
     FindingReason,
@@ -70,8 +71,20 @@ def account_report(
 
 
 def unchanged(new: ReportStatus, stored: ReportStatus | None) -> bool:
-    """Whether `new` says nothing that `stored` does not say; the time of the audit itself is no news."""
-    return stored is not None and msgspec.structs.replace(new, audited_at=stored.audited_at) == stored
+    """Whether `new` says nothing that `stored` does not say; the time of the audit itself is no news.
+
+    Nor is that users were read live again: where only a part is read at each pass, every report would be written then.
+    And an older CRD, which knows no such fields, would have every report written at every pass.
+    """
+    if stored is None:
+        return False
+    new = msgspec.structs.replace(new, audited_at=stored.audited_at)
+    return new == stored or _without_checks(new) == _without_checks(stored)
+
+
+def _without_checks(report: ReportStatus) -> ReportStatus:
+    findings = tuple(msgspec.structs.replace(finding, checked_at=None, user_id="") for finding in report.findings)
+    return msgspec.structs.replace(report, findings=findings)
 
 
 def account_status(account: Account, report: ReportStatus, snapshot: Snapshot, now: datetime) -> AccountStatus:
@@ -151,9 +164,11 @@ def _finding(
         return None
     return Finding(
         user=verdict.user,
+        user_id="" if verdict.user == ROOT_USER else verdict.user_id,
         path=verdict.path,
         state=state,
         reason=reason or "",
+        checked_at=verdict.checked_at,
         console_since=verdict.console_since,
         last_sign_in=verdict.last_sign_in,
         first_seen=verdict.first_seen or (before.first_seen if before and removal else None),

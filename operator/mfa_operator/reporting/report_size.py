@@ -61,6 +61,8 @@ _DROPS: tuple[Callable[[Finding], Finding], ...] = (
     partial(_record_without, states=_REFUSED, message=""),
     partial(_record_without, states=_REFUSED, time=None),
     partial(_finding_without, last_sign_in=None),
+    # Both only spare calls after a restart.
+    partial(_finding_without, checked_at=None, user_id=""),
     partial(_record_without, states=tuple(RemediationState), message=""),
     partial(_finding_without, console_since=None),
     partial(_finding_without, exemption=""),
