@@ -18,8 +18,9 @@ from mfa_operator.api.enums import FindingReason, UserState
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import Finding, ReportStatus
 from mfa_operator.aws.clients import CLIENT_CONFIG
+from mfa_operator.aws.environment import botocore_session
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.sessions import Sessions, _botocore_session
+from mfa_operator.aws.sessions import Sessions
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.credential_report import Row
@@ -46,7 +47,7 @@ class Auditing:
     def __init__(self, aws: EmbeddedAws, clock: Clock, config: Config = CLIENT_CONFIG) -> None:
         self.aws = aws
         self.clock = clock
-        core = _botocore_session()
+        core = botocore_session()
         core.register_component("data_loader", _LOADER)
         credentials: dict[str, Any] = aws.world.operator_credentials.client_arguments()
         session = boto3.Session(botocore_session=core, region_name=aws.region, **credentials)

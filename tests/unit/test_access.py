@@ -139,3 +139,45 @@ def test_a_wrong_file_is_refused_by_the_name_of_the_field(value: object, field: 
     with pytest.raises(InvalidObject) as refused:
         AccessRules.from_dict(value)
     assert field in str(refused.value)
+
+
+class TestDiscovering:
+    """Who may list an organization, and through which role."""
+
+    LISTER = "arn:aws:iam::999988887777:role/mfa-operator-organization"
+
+    def test_without_a_file_everybody_may(self) -> None:
+        assert AccessRules().may_discover("anywhere", self.LISTER)
+        assert AccessRules().may_discover("anywhere", None)
+
+    @pytest.mark.parametrize("role", [LISTER, None], ids=["a role", "own credentials"])
+    @pytest.mark.parametrize(
+        ("entries", "allowed"),
+        [
+            ([{}], False),
+            ([{"organization": True}], True),
+            ([{"namespaces": ["team-*"], "organization": True}], False),
+            ([{"namespaces": ["security"]}, {"organization": True}], False),
+            ([{"namespaces": ["other"]}, {"organization": True}], True),
+        ],
+    )
+    def test_only_where_the_rule_that_matches_says_so(
+        self, entries: list[dict[str, Any]], allowed: bool, role: str | None
+    ) -> None:
+        assert rules(*entries).may_discover("security", role) is allowed
+
+    @pytest.mark.parametrize(
+        ("rule", "through_the_role"),
+        [
+            ({"roles": ["arn:aws:iam::*:role/mfa-operator"]}, False),
+            ({"roles": ["arn:aws:iam::*:role/mfa-operator*"]}, True),
+            ({"accounts": ["111122223333"]}, False),
+            ({"accounts": ["9999*"]}, True),
+        ],
+    )
+    def test_the_role_that_lists_is_held_to_accounts_and_roles(
+        self, rule: dict[str, Any], through_the_role: bool
+    ) -> None:
+        access = rules(rule | {"organization": True})
+        assert access.may_discover("security", self.LISTER) is through_the_role
+        assert access.may_discover("security", None)

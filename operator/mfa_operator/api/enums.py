@@ -98,6 +98,12 @@ class AccountState(StrEnum):
     AUDITED = "Audited"
     FAILED = "Failed"
     DENIED = "Denied"
+    PENDING = "Pending"
+    """Joined its organization less than an hour ago and refuses the role, which may be on its way."""
+
+
+NOT_FAILED = (AccountState.AUDITED, AccountState.PENDING)
+"""States of an account in which nobody has to do anything."""
 
 
 class AccountReason(StrEnum):
@@ -139,6 +145,8 @@ class ConditionType(StrEnum):
     COMPLIANT = "Compliant"
     ACCOUNTS_AUDITED = "AccountsAudited"
     """Every account was audited."""
+    ACCOUNTS_DISCOVERED = "AccountsDiscovered"
+    """The organization was listed; only where the policy has one."""
     RECONCILING = "Reconciling"
     """A pass that an edit or a request asked for is under way."""
     STALLED = "Stalled"
@@ -157,6 +165,12 @@ class ConditionReason(StrEnum):
     ALL_AUDITED = "AllAudited"
     ACCOUNTS_FAILED = "AccountsFailed"
     ACCOUNTS_NOT_ALLOWED = "AccountsNotAllowed"
+    ACCOUNTS_PENDING = "AccountsPending"
+    DISCOVERED = "Discovered"
+    DISCOVERY_FAILED = "DiscoveryFailed"
+    DISCOVERY_DENIED = "DiscoveryDenied"
+    NOT_IN_USE = "NotInUse"
+    UNKNOWN_UNIT = "UnknownUnit"
     PASS_RUNNING = "PassRunning"  # noqa: S105 - a condition's reason, no credential
     ALL_COMPLIANT = "AllCompliant"
     VIOLATIONS = "Violations"
@@ -204,6 +218,8 @@ class EventReason(StrEnum):
     """An account was not audited. Again when the reason changes."""
     ACCOUNT_RECOVERED = "AccountRecovered"
     """An account is audited again."""
+    ACCOUNT_LEFT = "AccountLeft"
+    """A complete listing of the organization lacks an account, or the policy does not include it any more."""
     INVALID_SPEC = "InvalidSpec"
     """The spec is invalid, and nothing is audited. Again when the reason changes."""
     NOT_ALLOWED = "NotAllowed"
@@ -225,5 +241,6 @@ class EventReason(StrEnum):
         return self not in (
             EventReason.VIOLATIONS_RESOLVED,
             EventReason.ACCOUNT_RECOVERED,
+            EventReason.ACCOUNT_LEFT,
             EventReason.QUARANTINE_LIFTED,
         )

@@ -39,6 +39,9 @@ CLIENT_CONFIG = Config(
     user_agent_extra=f"mfa-operator/{__version__}",
 )
 
+JSON_SERVICES = frozenset({"organizations"})
+"""Services that answer in JSON; the others do in XML."""
+
 RequestCounter = Callable[[str, str, str], None]
 """Called with service, operation and code (HTTP status, or AWS's error code) for every answer that arrives."""
 
@@ -154,6 +157,9 @@ def _refuse_other_answers(event_name: str, response_dict: Mapping[str, Any], **r
     Raises ResponseParserError, as for a page that is not XML.
     """
     operation = _operation(event_name)
+    if event_name.split(".")[1] in JSON_SERVICES:
+        # botocore refuses what is no JSON by itself; which fields an answer needs, who asks knows.
+        return
     if response_dict["status_code"] < 300 and f"<{operation}Response".encode() not in response_dict["body"][:1024]:
         raise ResponseParserError(f"this is no answer to {operation}: {bytes(response_dict['body'][:100])!r}")
 

@@ -13,3 +13,6 @@ DEFAULT_REGIONS = {
     "aws-iso-f": "us-isof-south-1",
 }
 """Region to use in a partition where the configured region belongs to another one."""
+
+ORGANIZATIONS_REGIONS = DEFAULT_REGIONS | {"aws-cn": "cn-northwest-1"}
+"""The one region of each partition that has AWS Organizations."""

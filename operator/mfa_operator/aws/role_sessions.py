@@ -47,6 +47,17 @@ READING_POLICY = json.dumps(
 )
 """Wide in what may be read: the role's own policy says it exactly."""
 
+LISTING_POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["organizations:Describe*", "organizations:List*"], "Resource": "*"}
+        ],
+    },
+    separators=(",", ":"),
+)
+"""Of the sessions that list an organization."""
+
 
 def writing_policy(partition: str, account_id: str) -> str:
     """The actions of remediation in one account, as JSON; well below the 2,048 characters that STS takes."""

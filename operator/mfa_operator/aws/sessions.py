@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
-import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, UnknownRegionError
+from botocore.exceptions import UnknownRegionError
 from botocore.parsers import ResponseParserError
-from botocore.utils import parse_timestamp
 
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.policy import Account
@@ -27,6 +24,7 @@ from mfa_operator.aws.clients import (
     RequestCounter,
     signed_with,
 )
+from mfa_operator.aws.environment import session_of_the_environment
 from mfa_operator.aws.errors import (
     CALL_ERRORS,
     AwsFailure,
@@ -52,7 +50,6 @@ from mfa_operator.aws.role_sessions import (
     writing_policy,
 )
 from mfa_operator.clock import seconds_since_boot
-from mfa_operator.config.settings import SettingsError
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 
@@ -97,7 +94,7 @@ class Sessions:
         self.stopping = stopping or threading.Event()
         self.retry_writes = retry_writes
         self.pacing = Pacing(self.stopping)
-        self._session = session or _session_of_the_environment()
+        self._session = session or session_of_the_environment()
         self.clients = Clients(
             self._session,
             config.merge(Config(max_pool_connections=connections)),
@@ -142,7 +139,8 @@ class Sessions:
 class AccountSession:
     """Asks questions of one account. Safe to use from several threads."""
 
-    def __init__(self, sessions: Sessions, account: Account) -> None:
+    def __init__(self, sessions: Sessions, account: Account, *, reading_policy: str = READING_POLICY) -> None:
+        """`reading_policy`: session policy of the sessions that read."""
         self.sessions = sessions
         self.account = account
         self.partition = account.partition or sessions.own_partition()
@@ -152,7 +150,7 @@ class AccountSession:
         self._writing: dict[str, RoleSession] = {}
         """By the session's name."""
         if account.role_arn:
-            policy = READING_POLICY if sessions.limit_sessions else None
+            policy = reading_policy if sessions.limit_sessions else None
             self._reading = RoleSession(account, OPERATOR, self._assume, policy=policy)
         self._identity: tuple[RoleCredentials | None, Identity] | None = None
 
@@ -201,14 +199,18 @@ class AccountSession:
         begun = seconds_since_boot()
         while True:
             try:
-                return self._ask(operation, question)
+                return self.ask_once(operation, question)
             except Throttled as error:
                 # AssumeRole and others may be throttled on the way: by another limit than the account's.
                 own = error.operation == operation and not changes_something(operation)
                 if not (own and self.sessions.pacing.worth_another_try(self.account.id, operation, begun)):
                     raise
 
-    def _ask(self, operation: str, question: Callable[[IAMClient], T]) -> T:
+    def ask_once(self, operation: str, question: Callable[[Any], T], *, service: str = "iam", region: str = "") -> T:
+        """One call, of another service too, without waiting for its turn where AWS throttles; otherwise as `ask`.
+
+        `region`: "" for the session's own.
+        """
         used: RoleCredentials | None = None
         writes = changes_something(operation)
         once = writes and not self.sessions.retry_writes
@@ -217,8 +219,8 @@ class AccountSession:
             nonlocal used
             with self._lock:
                 used = self._current(writes=writes, lasting=ENOUGH_TO_WRITE if writes else REFRESH_BEFORE)
-            with self._client("iam", used, writes=writes) as iam:
-                return question(iam)
+            with self._client(service, used, writes=writes, region=region) as client:
+                return question(client)
 
         try:
             return call(operation, attempt, self.sessions.stopping, wrap=False, once=once)
@@ -244,8 +246,10 @@ class AccountSession:
             return sts.get_caller_identity()
 
     @contextmanager
-    def _client(self, service: str, credentials: RoleCredentials | None, *, writes: bool = False) -> Iterator[Any]:
-        region = self.sessions.region(self.partition)
+    def _client(
+        self, service: str, credentials: RoleCredentials | None, *, writes: bool = False, region: str = ""
+    ) -> Iterator[Any]:
+        region = region or self.sessions.region(self.partition)
         if credentials is None:
             with asking(self.account.id):
                 yield self.sessions.clients.own(service, region, writes=writes)
@@ -281,33 +285,6 @@ class AccountSession:
                 "(the role's trust policy, its external id, or a suspended account)",
             ) from error
         return answer
-
-
-def _botocore_session() -> botocore.session.Session:
-    """A botocore session that knows AWS_REGION, which boto3 alone of AWS's SDKs does not.
-
-    It reads AWS's usual time format itself, too: dateutil takes 40 % of the CPU that a large account costs.
-    """
-    session = botocore.session.get_session()
-    if region := os.environ.get("AWS_REGION"):
-        session.set_config_variable("region", region)
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
-    return session
-
-
-def _session_of_the_environment() -> boto3.Session:
-    try:
-        return boto3.Session(botocore_session=_botocore_session())
-    except BotoCoreError as error:
-        raise SettingsError(f"invalid AWS settings: {error}") from error
-
-
-def _timestamp(value: Any) -> datetime:  # noqa: ANN401 - text or a number, as botocore's own parser takes it
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        parsed: datetime = parse_timestamp(value)
-        return parsed
 
 
 def call(

@@ -42,6 +42,9 @@ class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     """
     remediation: RemediationAction = RemediationAction.NONE
     """The strongest action allowed; it includes the milder ones."""
+    organization: bool = False
+    """Whether the namespaces may discover accounts: list an organization. What they find is held to `accounts` and
+    `roles` like accounts that a policy names."""
 
     def __post_init__(self) -> None:
         for glob in self.roles:
@@ -52,9 +55,12 @@ class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
                     " arn:aws:iam::*:role/mfa-operator, or * alone for every role",
                 )
 
+    def serves(self, namespace: str) -> bool:
+        return self._namespaces.matches(namespace)
+
     def matches(self, namespace: str, account: Account) -> bool:
         return (
-            self._namespaces.matches(namespace)
+            self.serves(namespace)
             and self._accounts.matches(account.id)
             and (_EVERY_ROLE in self.roles or (account.role_arn is not None and self._roles.matches(account.role_arn)))
         )
@@ -80,10 +86,10 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AccessRules:
     """What the operator's own settings allow; the first rule that matches holds.
 
-    Without a file (the default) every namespace may audit every account, and nothing is ever remediated.
+    Without a file (the default) every namespace may audit every account and discover, and nothing is ever remediated.
     """
 
-    rules: tuple[AccessRule, ...] = (AccessRule(),)
+    rules: tuple[AccessRule, ...] = (AccessRule(organization=True),)
     remediation: bool = True
     """False: nothing is remediated, whatever the rules say."""
 
@@ -98,6 +104,18 @@ class AccessRules:
     def allows(self, namespace: str, account: Account) -> bool:
         """Whether policies of the namespace may audit the account, through the role it names."""
         return self._rule(namespace, account) is not None
+
+    def may_discover(self, namespace: str, role_arn: str | None) -> bool:
+        """Whether policies of the namespace may list an organization through the role; None: as the operator itself.
+
+        A role is held to `accounts` and `roles` like that of an account: else a namespace could have the operator
+        assume any role that trusts it.
+        """
+        if role_arn is None:
+            rule = next((rule for rule in self.rules if rule.serves(namespace)), None)
+        else:
+            rule = self._rule(namespace, Account(id=role_arn.split(":")[4], role_arn=role_arn))
+        return rule is not None and rule.organization
 
     def max_action(self, namespace: str, account: Account) -> RemediationAction:
         """The strongest action that policies of the namespace may take in the account."""

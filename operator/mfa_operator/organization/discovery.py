@@ -1,0 +1,24 @@
+"""How the discovery of an organization stands, for the policy's condition AccountsDiscovered. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mfa_operator.api.enums import ConditionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The outcome of the last listing, as far as it concerns one policy."""
+
+    reason: ConditionReason
+    """DISCOVERED, PENDING while the first listing is under way, or what is wrong."""
+    message: str
+    last_success: datetime | None = None
+    """When the list in force was listed; None where this process has no complete listing."""
+
+    @property
+    def succeeded(self) -> bool | None:
+        """None: the first listing has not ended."""
+        return None if self.reason is ConditionReason.PENDING else self.reason is ConditionReason.DISCOVERED
