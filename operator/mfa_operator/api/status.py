@@ -67,6 +67,12 @@ class PolicySummary(Counts, frozen=True, kw_only=True):
 
     accounts: int = 0
     accounts_failed: int = 0
+    accounts_pending: int = 0
+    """Joined the organization within the hour and refuse the role: neither audited nor failed."""
+    accounts_skipped: int = 0
+    """Of the organization, not audited for their state: suspended, closed."""
+    accounts_excluded: int = 0
+    """Of the organization, left out by the spec."""
 
 
 class FindingRemediation(_Optional, frozen=True, kw_only=True):

@@ -16,7 +16,9 @@ class Discovery:
     """DISCOVERED, PENDING while the first listing is under way, or what is wrong."""
     message: str
     last_success: datetime | None = None
-    """When the list in force was listed; None where this process has no complete listing."""
+    """When the last complete listing of this process began; None where it had none."""
+    in_force: bool = True
+    """Whether there is a list that a complete listing was behind, this process's or an earlier one's."""
 
     @property
     def succeeded(self) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mfa_operator.api.enums import AccountReason, AccountState, ConditionReason, ConditionType
+from mfa_operator.api.enums import NOT_FAILED, AccountReason, AccountState, ConditionReason, ConditionType
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import (
     MAX_REQUESTED_AT,
@@ -19,51 +19,81 @@ from mfa_operator.api.status import (
     PolicyStatus,
     PolicySummary,
 )
+from mfa_operator.organization.account_list import AccountList
+from mfa_operator.organization.discovery import Discovery
 from mfa_operator.reporting.account_result import AccountResult, worst
 from mfa_operator.reporting.status_size import fitted
 from mfa_operator.reporting.wording import many, shortened
 
+ConditionStatus = Literal["True", "False", "Unknown"]
 
-def summarize(results: Collection[AccountResult]) -> PolicySummary:
-    """Counts over all accounts; a failed one counts with what was last known of it."""
+
+def summarize(results: Collection[AccountResult], listed: AccountList | None = None) -> PolicySummary:
+    """Counts over all accounts; a failed one counts with what was last known of it.
+
+    `listed`: the list of accounts that the pass is about.
+    """
     known = [result.counts for result in results if result.counts]
     return PolicySummary(
         **{field: sum(getattr(counts, field) for counts in known) for field in Counts.__struct_fields__},
         accounts=len(results),
-        accounts_failed=sum(not result.audited for result in results),
+        accounts_failed=sum(result.status.state not in NOT_FAILED for result in results),
+        accounts_pending=sum(result.status.state is AccountState.PENDING for result in results),
+        accounts_skipped=listed.skipped if listed else 0,
+        accounts_excluded=listed.excluded if listed else 0,
     )
 
 
 def ready(
-    spec: PolicySpec, accounts: Sequence[AccountStatus], generation: int, now: datetime, *, in_cluster: bool = True
+    spec: PolicySpec,
+    accounts: Sequence[AccountStatus],
+    generation: int,
+    now: datetime,
+    *,
+    in_cluster: bool = True,
+    discovery: Discovery | None = None,
 ) -> Condition:
     """The condition Ready after a pass: True as long as at least one account was audited.
 
     One closed account must not turn the health check of a GitOps tool red for ever; AccountsAudited shows it.
     """
-    failed = [account for account in accounts if account.state is not AccountState.AUDITED]
-    status: Literal["True", "False"] = "True"
-    if len(failed) < len(accounts):
+    failed = [account for account in accounts if account.state not in NOT_FAILED]
+    audited = sum(account.state is AccountState.AUDITED for account in accounts)
+    status: ConditionStatus = "True"
+    if audited:
         reason = ConditionReason.PASS_SUCCEEDED
-        audited = len(accounts) - len(failed)
-        counted = f"{audited} of {many(len(accounts), 'account')}" if failed else many(audited, "account")
+        counted = many(audited, "account")
+        counted = f"{audited} of {many(len(accounts), 'account')}" if audited < len(accounts) else counted
         message = f"{counted} audited" + (f", next pass in about {spec.interval}" if in_cluster else "")
-    else:
+    elif failed:
         status, message = "False", _not_audited_message(failed, len(accounts))
         reason = ConditionReason.NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.NO_ACCOUNT_AUDITED
+    elif accounts:
+        status, reason, message = "Unknown", ConditionReason.PENDING, _pending_message(len(accounts))
+    else:
+        status, reason, message = nothing_to_audit(discovery)
     return new_condition(ConditionType.READY, status, reason, message, generation, now)
 
 
 def accounts_audited(accounts: Sequence[AccountStatus], generation: int, now: datetime) -> Condition:
     """The condition AccountsAudited after a pass; its message names the first few accounts that failed."""
-    failed = [account for account in accounts if account.state is not AccountState.AUDITED]
-    status: Literal["True", "False"] = "False" if failed else "True"
-    if not failed:
-        reason, message = ConditionReason.ALL_AUDITED, f"{many(len(accounts), 'account')} audited"
-    else:
+    failed = [account for account in accounts if account.state not in NOT_FAILED]
+    pending = sum(account.state is AccountState.PENDING for account in accounts)
+    status: ConditionStatus
+    if failed:
+        status, message = "False", _not_audited_message(failed, len(accounts))
         reason = ConditionReason.ACCOUNTS_NOT_ALLOWED if _all_not_allowed(failed) else ConditionReason.ACCOUNTS_FAILED
-        message = _not_audited_message(failed, len(accounts))
+    elif pending or not accounts:
+        status, reason = "Unknown", ConditionReason.PENDING
+        message = _pending_message(pending) if pending else "there is no account to audit yet"
+    else:
+        status, reason, message = "True", ConditionReason.ALL_AUDITED, f"{many(len(accounts), 'account')} audited"
     return new_condition(ConditionType.ACCOUNTS_AUDITED, status, reason, message, generation, now)
+
+
+def _pending_message(pending: int) -> str:
+    verb = "has" if pending == 1 else "have"
+    return f"{many(pending, 'account')} {verb} joined the organization within the last hour and not given the role yet"
 
 
 def _all_not_allowed(failed: Sequence[AccountStatus]) -> bool:
@@ -76,10 +106,17 @@ def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
     return f"{len(failed)} of {many(total, 'account')} not audited: {named}{more}"
 
 
-def compliant(summary: PolicySummary, generation: int, now: datetime, *, in_cluster: bool = True) -> Condition:
+def compliant(
+    summary: PolicySummary,
+    generation: int,
+    now: datetime,
+    *,
+    in_cluster: bool = True,
+    discovery: Discovery | None = None,
+) -> Condition:
     """The condition Compliant after a pass: True only where everybody could be checked."""
     open_violations = summary.violating + summary.overdue
-    status: Literal["True", "False", "Unknown"] = "True"
+    status: ConditionStatus = "True"
     if open_violations:
         status, reason = "False", ConditionReason.VIOLATIONS
         overdue = f", {summary.overdue} of them past the deadline" if summary.overdue else ""
@@ -91,6 +128,11 @@ def compliant(summary: PolicySummary, generation: int, now: datetime, *, in_clus
     elif summary.accounts_failed:
         status, reason = "Unknown", ConditionReason.NOT_AUDITED
         message = f"{summary.accounts_failed} of {many(summary.accounts, 'account')} could not be audited"
+    elif summary.accounts_pending:
+        status, reason, message = "Unknown", ConditionReason.NOT_AUDITED, _pending_message(summary.accounts_pending)
+    elif not summary.accounts or (discovery and not discovery.in_force):
+        status, reason = "Unknown", ConditionReason.NOT_AUDITED
+        message = "which accounts there are is not known yet" if discovery and not discovery.in_force else "no account"
     elif summary.unknown:
         status, reason = "Unknown", ConditionReason.NOT_AUDITED
         message = f"{many(summary.unknown, 'user')} could not be checked"
@@ -109,20 +151,24 @@ def policy_status(
     now: datetime,
     next_pass: datetime | None,
     requested_at: str = "",
+    listed: AccountList | None = None,
 ) -> PolicyStatus:
     """MfaPolicy.status after a pass, from the last known of each account.
 
     `next_pass` is None where there is no cluster, and no other pass to come. `requested_at`: value of the annotation
-    that the pass served.
+    that the pass served. `listed`: the list of accounts that the pass was about.
     """
     in_cluster = next_pass is not None
+    discovery = listed.discovery if listed else None
     accounts = [result.status for result in results]
-    summary = summarize(results)
-    conditions = (
-        ready(spec, accounts, generation, now, in_cluster=in_cluster),
-        compliant(summary, generation, now, in_cluster=in_cluster),
+    summary = summarize(results, listed)
+    conditions = [
+        ready(spec, accounts, generation, now, in_cluster=in_cluster, discovery=discovery),
+        compliant(summary, generation, now, in_cluster=in_cluster, discovery=discovery),
         accounts_audited(accounts, generation, now),
-    )
+    ]
+    if discovery:
+        conditions.append(accounts_discovered(discovery, generation, now))
     status = PolicyStatus(
         observed_generation=generation,
         last_pass_time=now,
@@ -143,6 +189,25 @@ def account_fields(results: Sequence[AccountResult], summary: PolicySummary) -> 
         "findings": worst(chain.from_iterable(result.findings for result in results)),
         "findings_total": sum(result.findings_total for result in results),
     }
+
+
+def accounts_discovered(discovery: Discovery, generation: int, now: datetime) -> Condition:
+    """The condition AccountsDiscovered."""
+    status: ConditionStatus = "Unknown" if discovery.succeeded is None else "True" if discovery.succeeded else "False"
+    kind = ConditionType.ACCOUNTS_DISCOVERED
+    return new_condition(kind, status, discovery.reason, discovery.message, generation, now)
+
+
+def nothing_to_audit(discovery: Discovery | None) -> tuple[ConditionStatus, ConditionReason, str]:
+    """Ready of a policy that has no account now."""
+    if discovery is None or discovery.succeeded:
+        why = discovery.message if discovery else "the policy has no account"
+        return "False", ConditionReason.NO_ACCOUNT_AUDITED, f"no account to audit: {why}"
+    if discovery.succeeded is None:
+        return "Unknown", ConditionReason.PENDING, discovery.message
+    not_allowed = discovery.reason is ConditionReason.NOT_ALLOWED
+    reason = ConditionReason.NOT_ALLOWED if not_allowed else ConditionReason.NO_ACCOUNT_AUDITED
+    return "False", reason, discovery.message
 
 
 def not_audited_status(
@@ -171,8 +236,9 @@ def not_audited_status(
         conditions.append(
             new_condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, text, generation, now)
         )
-    if reason is ConditionReason.SUSPENDED and (audited := before.condition(ConditionType.ACCOUNTS_AUDITED)):
-        conditions.append(audited)
+    if reason is ConditionReason.SUSPENDED:
+        kept = (ConditionType.ACCOUNTS_AUDITED, ConditionType.ACCOUNTS_DISCOVERED)
+        conditions += [each for each in before.conditions if each.type in kept]
     if reason is ConditionReason.INVALID_SPEC:
         conditions.append(new_condition(ConditionType.STALLED, "True", reason, message, generation, now))
     return msgspec.structs.replace(
@@ -186,7 +252,7 @@ def not_audited_status(
 
 def new_condition(
     kind: ConditionType,
-    status: Literal["True", "False", "Unknown"],
+    status: ConditionStatus,
     reason: ConditionReason,
     message: str,
     generation: int,

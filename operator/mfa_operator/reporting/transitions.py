@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from mfa_operator.api.enums import OPEN_STATES, AccountReason, AccountState, EventReason, FindingReason, FindingState
+from mfa_operator.api.enums import (
+    NOT_FAILED,
+    OPEN_STATES,
+    AccountReason,
+    AccountState,
+    EventReason,
+    FindingReason,
+    FindingState,
+)
 from mfa_operator.api.status import AccountStatus, Finding, ReportStatus
 from mfa_operator.config.settings import RUNBOOK_BASE_URL
 from mfa_operator.reporting.events import EventNote
@@ -17,7 +25,9 @@ AUDIT = "Audit"
 
 def account_events(before: AccountStatus | None, after: AccountStatus) -> list[EventNote]:
     """Events about an account that could no longer be audited, or can be again."""
-    was_audited = before is None or before.state is AccountState.AUDITED
+    if after.state is AccountState.PENDING:
+        return []
+    was_audited = before is None or before.state in NOT_FAILED
     is_audited = after.state is AccountState.AUDITED
     label = account_label(after.id, after.name)
     if is_audited and not was_audited:
