@@ -158,7 +158,7 @@ def test_the_json_is_of_the_promised_shape_and_the_api_servers_too(cli: Cli) -> 
         ("sam", "Violating", "DeviceTypeNotAllowed"),
     ]
     # What is not the report goes to stderr.
-    assert f"security/console-mfa account {CLOSED}: AssumeRole: AccessDenied: tried arn:aws:iam::{CLOSED}" in result.err
+    assert f"security/console-mfa account name-7 ({CLOSED}): AssumeRole: AccessDenied: tried arn:aws:iam:" in result.err
     assert len(result.err.splitlines()) == 1
 
 
@@ -219,7 +219,7 @@ def test_the_table_is_for_people_and_has_no_colours_in_a_pipe(cli: Cli) -> None:
     assert result.status == 1
     for words in ("MfaPolicy security/console-mfa", "Accounts", "Findings", "/eng/alice", "in 7d", "exempt: Sealed"):
         assert words in result.out
-    assert "alice (name-4) can sign in without MFA:" in result.out
+    assert f"alice in account name-4 ({DIRTY}) can sign in without MFA:" in result.out
     assert "aws iam delete-login-profile --user-name alice" in result.out
     assert "Compliant=False Violations: 2 users without the required MFA" in result.out
     assert "\x1b" not in result.out + result.err

@@ -168,7 +168,7 @@ def test_names_are_shown_as_they_are_and_not_taken_for_markup() -> None:
     text = shown(accounts_table([account]), findings_table([report], NOW), *advice([report], {}))
     assert text.count("[prod] [/x]") == 3
     assert "[/y] no answer" in text
-    assert "[bold] ([prod] [/x]) can sign in without MFA" in text
+    assert f"[bold] in account [prod] [/x] ({ID}) can sign in without MFA" in text
 
 
 DENIAL = "AssumeRole: AccessDenied: tried arn:aws:iam::444455556666:role/mfa-operator without an external id"
@@ -251,7 +251,7 @@ def test_the_ways_out_are_spelled_out_for_the_first_violations_and_no_other_find
     report = ReportStatus(account_id=ID, account_name="payments", findings=(finding("x", FindingState.EXEMPT), *many))
     text = shown(*advice([report], {}), width=1000)
     assert text.count("Enable MFA:") == text.count("Or, if they need no console") == MAX_ADVICE
-    assert "user-0 (payments) can sign in without MFA:" in text
+    assert f"user-0 in account payments ({ID}) can sign in without MFA:" in text
     assert "--user-name x" not in text
     assert text.rstrip().endswith("The same two ways out go for the other 3.")
     assert "The same two" not in shown(*advice([ReportStatus(account_id=ID, findings=many[:3])], {}))

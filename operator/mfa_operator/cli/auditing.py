@@ -13,6 +13,7 @@ import click
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
 from mfa_operator.offline.policy_files import Previous
+from mfa_operator.reporting.wording import account_label
 
 if TYPE_CHECKING:
     from mfa_operator.offline.audit import PolicyResult
@@ -50,7 +51,8 @@ def print_failures(results: Iterable[PolicyResult]) -> None:
     for result in results:
         for account in result.status.accounts:
             if account.message:
-                click.echo(error_text(f"{result.policy.ref} account {account.id}: {account.message}"), err=True)
+                label = account_label(account.id, account.name)
+                click.echo(error_text(f"{result.policy.ref} {label}: {account.message}"), err=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from mfa_operator.api.status import AccountStatus, Finding, PolicyStatus, Report
 from mfa_operator.api.text import one_line
 from mfa_operator.offline.layout import Fitting, cell_text, indented, new_table, relative
 from mfa_operator.reporting.guidance import problem, ways_out
-from mfa_operator.reporting.wording import account_label
+from mfa_operator.reporting.wording import account_label, name_and_id
 
 if TYPE_CHECKING:
     from mfa_operator.offline.plan import PlannedUser
@@ -190,7 +190,7 @@ def _users(title: str, columns: Sequence[str], details: str, rows: Sequence[_Row
     if wide:
         table.add_column(details, overflow="fold")
         for row in rows:
-            of_account = cell_text(row.account_name or row.account_id)
+            of_account = cell_text(name_and_id(row.account_id, row.account_name))
             table.add_row(of_account, cell_text(row.user), *row.cells, cell_text(row.details))
         return table
     for account, users in groupby(rows, lambda row: account_label(row.account_id, row.account_name)):
@@ -206,7 +206,8 @@ def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> It
     """What to do about each open violation, spelled out for the first ones. `partitions`: by account id, if not aws."""
     found = [(report, finding) for report in reports for finding in report.findings if finding.state in OPEN_STATES]
     for report, finding in found[:MAX_ADVICE]:
-        yield cell_text(f"{finding.user} ({report.account_name or report.account_id}) {problem(finding)}:", "bold")
+        of_account = account_label(report.account_id, report.account_name)
+        yield cell_text(f"{finding.user} in {of_account} {problem(finding)}:", "bold")
         for line in ways_out(finding, report.account_id, partitions.get(report.account_id, "aws")):
             yield indented(cell_text(line))
     if len(found) > MAX_ADVICE:

@@ -32,6 +32,7 @@ from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import restart_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import account_events, finding_events
+from mfa_operator.reporting.wording import account_label
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.fair_pool import FairPool
 
@@ -191,7 +192,7 @@ class PolicyPass:
         self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
     ) -> AccountOutcome:
         failure = account_failure(error).with_restart(restart_command(self._events.command_prefix))
-        label = f"{self.policy.ref} account {account.id}"
+        label = f"{self.policy.ref} {account_label(account.id, account.name)}"
         if failure.unexpected:
             logger.error("%s failed unexpectedly", label, exc_info=error)
             failure = replace(failure, message=f"{failure.message}; the traceback is in the operator's log")

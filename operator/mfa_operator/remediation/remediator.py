@@ -46,6 +46,7 @@ from mfa_operator.remediation.planning import make_plan
 from mfa_operator.remediation.publisher import OBSERVED, Publisher
 from mfa_operator.remediation.quarantines import AccountQuarantines
 from mfa_operator.remediation.record_book import RecordBook
+from mfa_operator.reporting.wording import account_label
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class _AccountWork:
         except AwsFailure as error:
             # What was done is to be published all the same.
             self.publisher.count_error(error)
-            label = f"{self.inputs.policy.ref} account {self.inputs.account.id}"
+            label = f"{self.inputs.policy.ref} {account_label(self.inputs.account.id, self.inputs.account.name)}"
             logger.warning("%s: quarantines were not compared with the reports: %s", label, error)
             return None
 

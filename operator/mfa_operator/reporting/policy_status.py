@@ -23,7 +23,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.organization.discovery import Discovery
 from mfa_operator.reporting.account_result import AccountResult, worst
 from mfa_operator.reporting.status_size import fitted
-from mfa_operator.reporting.wording import many, shortened
+from mfa_operator.reporting.wording import many, name_and_id, shortened
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -101,7 +101,7 @@ def _all_not_allowed(failed: Sequence[AccountStatus]) -> bool:
 
 
 def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
-    named = "; ".join(f"{account.name or account.id}: {account.message}" for account in failed[:3])
+    named = "; ".join(f"{name_and_id(account.id, account.name)}: {account.message}" for account in failed[:3])
     more = f"; and {len(failed) - 3} more, see status.accounts" if len(failed) > 3 else ""
     return f"{len(failed)} of {many(total, 'account')} not audited: {named}{more}"
 

@@ -24,4 +24,9 @@ def listed(names: list[str], limit: int = 5) -> str:
 
 
 def account_label(account_id: str, name: str) -> str:
-    return f"account {name} ({account_id})" if name else f"account {account_id}"
+    return f"account {name_and_id(account_id, name)}"
+
+
+def name_and_id(account_id: str, name: str) -> str:
+    """How tables and lists call an account."""
+    return f"{name} ({account_id})" if name else account_id
