@@ -15,6 +15,8 @@ from mfa_operator.scheduling.due import PassAbandoned
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.faults import RateLimit
 from tests.aws.audit_world import FIRST, ID, Auditing, states, unknown
+from tests.fixtures.operator import eventually
+from tests.fixtures.remediation_harness import RemediationHarness
 
 VIOLATORS = 60
 LIVE_CALLS = 2 * VIOLATORS
@@ -178,3 +180,33 @@ def test_the_log_says_once_when_it_begins_and_when_it_ends(
     op.hasty.pause(120, op.sessions.stopping)
     op.later(account)
     assert caplog.messages[1:] == [f"AWS throttles account {ID} no longer: requests to it are not held back any more"]
+
+
+def test_accounts_that_wait_keep_no_other_account_of_the_policy_waiting(
+    harness: RemediationHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two accounts are audited at a time, and two wait for their turn at AWS."""
+    slow, fast = [100_000_000_001, 100_000_000_002], [100_000_000_003, 100_000_000_004, 100_000_000_005]
+    accounts = [harness.aws.world.account(str(number)) for number in slow + fast]
+    for account in accounts:
+        violators(account, 20)
+    for number in slow:
+        harness.aws.faults.limit(str(number), 20.0, burst=10.0, seconds=lambda: 0.0)
+    go_on = threading.Event()
+
+    def pause(_: float, stopping: threading.Event) -> bool:
+        assert go_on.wait(PATIENCE)
+        harness.aws.faults.clear()
+        return stopping.is_set()
+
+    monkeypatch.setattr("mfa_operator.aws.pacing._pause", pause)
+    entries = [{"id": account.id, "roleArn": account.role_arn} for account in accounts]
+    ref = harness.cluster.apply("wide", {"accounts": entries})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(harness.run, ref)
+        eventually(lambda: len(harness.cluster.reports) == len(fast), "reports of those that need not wait")
+        assert not running.done()
+        assert {key[1] for key in harness.cluster.reports} == {f"wide-{number}" for number in fast}
+        go_on.set()
+        running.result(PATIENCE)
+    assert len(harness.cluster.reports) == len(accounts)

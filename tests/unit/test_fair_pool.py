@@ -118,3 +118,33 @@ def test_policies_of_a_namespace_take_turns() -> None:
     first.result(PATIENCE)
     assert wait(calls, PATIENCE).not_done == set()
     assert order == list("xyz" * 3)
+
+
+def test_a_call_that_mostly_waits_leaves_its_place_to_another() -> None:
+    """As many as there are places; the next one that waits keeps its place."""
+    slow: set[str] = set()
+    pool, gate = FairPool(2, name="test", held_back=slow.__contains__), threading.Event()
+    begun = {name: threading.Event() for name in ("s1", "s2", "s3", "q1", "q2")}
+
+    def work(name: str) -> None:
+        begun[name].set()
+        assert gate.wait(PATIENCE)
+
+    calls = [pool.submit("a", partial(work, name), policy="p", account=name) for name in begun]
+    assert begun["s1"].wait(PATIENCE)
+    assert begun["s2"].wait(PATIENCE)
+    assert not begun["s3"].is_set()
+    slow.update({"s1", "s2", "s3"})
+    assert pool.held_back("a", "p") == 2
+    assert pool.held_back("a", "other") == 0
+    assert begun["s3"].wait(PATIENCE)
+    assert begun["q1"].wait(PATIENCE)
+    assert not begun["q2"].is_set()
+    # Who waits no more takes a place again: nobody begins before two have ended.
+    slow.clear()
+    assert pool.held_back("a", "p") == 0
+    assert not begun["q2"].is_set()
+    gate.set()
+    assert wait(calls, PATIENCE).not_done == set()
+    assert pool.submit("a", lambda: "done").result(PATIENCE) == "done"
+    assert pool._running.total() == len(pool._tasks) == len(pool._aside) == 0

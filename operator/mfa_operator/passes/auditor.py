@@ -99,6 +99,10 @@ class Auditor:
         if self.sessions.stopping.is_set():
             raise PassAbandoned("judging")
 
+    def held_back(self, account_id: str) -> bool:
+        """Whether requests to the account mostly wait, as AWS throttles it."""
+        return self.sessions.pacing.paced(account_id)
+
     def collector(self, account: Account) -> Collector:
         """The account's collector: one per account and way to reach it, whichever policies name it."""
         key = (account.id, account.role_arn, account.external_id)

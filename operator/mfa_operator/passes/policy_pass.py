@@ -38,6 +38,9 @@ from mfa_operator.scheduling.fair_pool import FairPool
 
 logger = logging.getLogger(__name__)
 
+LOOK_AROUND = 1.0
+"""Seconds after which a pass sees whether some of its accounts mostly wait."""
+
 PASS_ENDING = (PassAbandoned, ObjectGone, ClusterUnavailable)
 """What ends the whole pass: the operator stops, the policy is gone, or nothing could be published."""
 
@@ -98,7 +101,9 @@ class PolicyPass:
         self._before = {account.id: account for account in policy.status.accounts}
 
     def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
-        """Audit every account, at most `width` at a time; the publisher gets each result as the account ends.
+        """Audit every account, `width` at a time; the publisher gets each result as the account ends.
+
+        For an account that mostly waits, as AWS throttles it, another one begins.
 
         Raises one of PASS_ENDING.
         """
@@ -109,13 +114,15 @@ class PolicyPass:
         running = set(self._start(pool, islice(waiting, width), ended))
         try:
             while running:
+                held_back = pool.held_back(self.policy.ref.namespace, self.policy.ref.name)
+                room = max(width + held_back - len(running), 0)
+                running.update(self._start(pool, islice(waiting, room), ended))
                 try:
-                    future = ended.get(timeout=publisher.turn())
+                    future = ended.get(timeout=min(publisher.turn(), LOOK_AROUND))
                 except Empty:
                     continue
                 running.discard(future)
                 outcome = future.result()
-                running.update(self._start(pool, islice(waiting, 1), ended))
                 outcomes.append(outcome)
                 publisher.ended(outcome.result)
         finally:
@@ -128,7 +135,7 @@ class PolicyPass:
     ) -> Iterator[Future[AccountOutcome]]:
         ref = self.policy.ref
         for account in accounts:
-            future = pool.submit(ref.namespace, partial(self._account, account), policy=ref.name)
+            future = pool.submit(ref.namespace, partial(self._account, account), policy=ref.name, account=account.id)
             future.add_done_callback(ended.put)
             yield future
 

@@ -74,7 +74,7 @@ class Reconciler:
         self._clock = clock
         self._chance = chance or random.SystemRandom()
         self._pace = pace or Pace()
-        self._accounts = FairPool(max_concurrent_accounts, name="mfa-account")
+        self._accounts = FairPool(max_concurrent_accounts, name="mfa-account", held_back=auditor.held_back)
         self._lock = threading.Lock()
         self._lists: dict[PolicyRef, AccountList] = {}
         """The accounts of each policy, as its last pass took them."""

@@ -26,10 +26,11 @@ def next_namespace(waiting: Iterable[str], running: Counter[str], free: int) -> 
     return min(able, key=running.__getitem__, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Task(Generic[T]):
     namespace: str
     policy: str
+    account: str
     call: Callable[[], T]
     future: Future[T] = field(default_factory=Future)
     _begun: threading.Lock = field(default_factory=threading.Lock)
@@ -45,26 +46,51 @@ class FairPool:
     Safe to use from several threads.
     """
 
-    def __init__(self, width: int, *, name: str) -> None:
-        """`width`: calls under way at once; one more is for a namespace that has none under way."""
+    def __init__(self, width: int, *, name: str, held_back: Callable[[str], bool] = lambda _: False) -> None:
+        """`width`: calls under way at once; one more is for a namespace that has none under way.
+
+        `held_back` says whether calls about an account mostly wait: as many of these as `width` take no place.
+        """
         self._width = width
-        self._threads = ThreadPoolExecutor(width + EXTRA, thread_name_prefix=name)
+        self._held_back = held_back
+        self._threads = ThreadPoolExecutor(2 * width + EXTRA, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._waiting: dict[str, dict[str, deque[_Task[Any]]]] = {}
         """By namespace and policy; the policy that was served last comes last."""
         self._running: Counter[str] = Counter()
         self._running_by_policy: Counter[tuple[str, str]] = Counter()
+        self._tasks: set[_Task[Any]] = set()
+        """Under way, and taking a place."""
+        self._aside: set[_Task[Any]] = set()
+        """Under way, and taking none."""
 
-    def submit(self, namespace: str, call: Callable[[], T], *, policy: str = "") -> Future[T]:
+    def submit(self, namespace: str, call: Callable[[], T], *, policy: str = "", account: str = "") -> Future[T]:
         """Have `call` run in a thread once it is the policy's turn; until then the future can be cancelled."""
-        task = _Task(namespace, policy, call)
+        task = _Task(namespace, policy, account, call)
         with self._lock:
             self._waiting.setdefault(namespace, {}).setdefault(policy, deque()).append(task)
         self._start()
         return task.future
 
+    def held_back(self, namespace: str, policy: str) -> int:
+        """How many of a policy's calls take no place now, as they mostly wait. Others may begin in their stead."""
+        self._start()
+        with self._lock:
+            return sum((task.namespace, task.policy) == (namespace, policy) for task in self._aside)
+
+    def _set_aside(self) -> None:
+        """Take their places from the calls that mostly wait, and give them back to those that wait no more."""
+        for task in [task for task in self._aside if not self._held_back(task.account)]:
+            self._aside.discard(task)
+            self._count(task, 1)
+        for task in [task for task in self._tasks if task.account and self._held_back(task.account)]:
+            if len(self._aside) < self._width:
+                self._count(task, -1)
+                self._aside.add(task)
+
     def _start(self) -> None:
         with self._lock:
+            self._set_aside()
             while True:
                 free = self._width - self._running.total()
                 namespace = next_namespace(self._waiting, self._running, free)
@@ -89,6 +115,13 @@ class FairPool:
         return task
 
     def _count(self, task: _Task[Any], change: int) -> None:
+        if change > 0:
+            self._tasks.add(task)
+        elif task in self._aside:
+            self._aside.discard(task)
+            return
+        else:
+            self._tasks.discard(task)
         self._running[task.namespace] += change
         self._running_by_policy[task.namespace, task.policy] += change
         if change < 0:
