@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.parsers import ResponseParserError
@@ -25,6 +26,7 @@ from mfa_operator import __version__
 from mfa_operator.aws.fast_reads import FastReads
 from mfa_operator.aws.operations import changes_something
 from mfa_operator.aws.pacing import Pacing
+from mfa_operator.http_deadline import BoundedResponse
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -72,6 +74,9 @@ class Clients:
         pacing: Pacing,
     ) -> None:
         """`check_before_write` is called before each write request goes out, and raises where it must not."""
+        # Of the classes: the clients that botocore makes itself, to fetch credentials, are bounded, too.
+        for connection in (AWSHTTPConnection, AWSHTTPSConnection):
+            connection.response_class = BoundedResponse  # type: ignore[assignment]  # the stubs know one kind only
         self._session = session
         self._config = config
         self._write_config = config if retry_writes else config.merge(_once(config))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import urllib3
+import urllib3.connection
 import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import (
@@ -17,11 +19,28 @@ from kubernetes.config import (
 
 from mfa_operator import __version__
 from mfa_operator.api.text import error_text
+from mfa_operator.http_deadline import BoundedResponse
 from mfa_operator.kube.proxies import UnusableProxy, decide_proxy
 
 DEFAULT_KUBECONFIG = "~/.kube/config"
 CONNECTIONS = 128
 """Connections kept open at most: one for each thread that may write at the same time; idle ones are not made."""
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = BoundedResponse
+
+
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    response_class = BoundedResponse
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
 class ConnectionSettingsError(Exception):
@@ -57,6 +76,7 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS
     api = ApiClient(configuration)
+    api.rest_client.pool_manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     api.user_agent = f"mfa-operator/{__version__}"
     return api, description
 
