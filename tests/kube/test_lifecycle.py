@@ -19,6 +19,7 @@ from mfa_operator.kube.cluster import Cluster
 from mfa_operator.process import lifecycle
 from mfa_operator.process.lifecycle import Listening, Operator
 from mfa_operator.scheduling.due import PassEnd
+from mfa_operator.scheduling.hints import Doubt
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
 
@@ -53,6 +54,15 @@ class Auditor:
             return PassEnd(0, "", None)
         due = datetime.now(UTC) + timedelta(hours=1)
         return PassEnd(body["metadata"]["generation"], requested_at(body), due)
+
+    def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
+        raise AssertionError(f"no events come in here: {ref} {doubts}")
+
+    def covering(self, account_id: str) -> list[PolicyRef]:
+        raise AssertionError(f"no events come in here: {account_id}")
+
+    def refresh_organizations(self, account_id: str) -> None:
+        raise AssertionError(f"no events come in here: {account_id}")
 
     def restore(self, body: Mapping[str, Any]) -> None:
         raise AssertionError(f"nothing has a status here: {body}")

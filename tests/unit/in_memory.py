@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from mfa_operator.api.objects import Body, PolicyRef, policy_ref, requested_at
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ObjectGone
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
+from mfa_operator.scheduling.hints import Doubt
 from mfa_operator.scheduling.scheduler import Scheduler
 
 PROMPTLY = 2.0
@@ -46,6 +47,9 @@ class Namespace:
         """A pass over such a policy goes on only once its gate is open."""
         self.stopping = threading.Event()
         self.passes: list[tuple[PolicyRef, bool, str]] = []
+        self.looks: list[tuple[PolicyRef, dict[str, Doubt]]] = []
+        self.unseen: dict[str, frozenset[str] | None] = {}
+        """What looks answer that they saw nothing new of."""
         self.threads: set[str] = set()
         self.running: Counter[PolicyRef] = Counter()
         self.most_running = 0
@@ -106,6 +110,31 @@ class Namespace:
             raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
         interval = self.intervals.get(ref, self.interval)
         return PassEnd(found["metadata"]["generation"], requested_at(found), now() + interval)
+
+    def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
+        with self._lock:
+            self.looks.append((ref, dict(doubts)))
+            self.running[ref] += 1
+            self.overlapped |= self.running[ref] > 1
+        try:
+            if (gate := self.gates.get(ref)) and not gate.wait(PATIENCE):
+                raise PassAbandoned
+            if error := self.errors.get(ref):
+                raise error
+        finally:
+            with self._lock:
+                self.running[ref] -= 1
+        return {account_id: unseen for account_id, unseen in self.unseen.items() if account_id in doubts}
+
+    def covering(self, account_id: str) -> list[PolicyRef]:
+        return [
+            ref
+            for ref, found in self.objects.items()
+            if any(account["id"] == account_id for account in found["spec"]["accounts"])
+        ]
+
+    def refresh_organizations(self, account_id: str) -> None:
+        raise AssertionError(f"no events come in here: {account_id}")
 
     def restore(self, body: Body) -> None:
         self.restored.append(policy_ref(body))

@@ -11,7 +11,8 @@ from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.scheduling.due import Cause, PassEnd
-from mfa_operator.scheduling.queue import Job, PolicyQueue
+from mfa_operator.scheduling.entries import Job
+from mfa_operator.scheduling.queue import PolicyQueue
 
 REF = PolicyRef("security", "console-mfa")
 QUARTER = timedelta(minutes=15)

@@ -9,7 +9,7 @@ import pytest
 
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
-from mfa_operator.scheduling.queue import Job
+from mfa_operator.scheduling.entries import Job
 from tests.unit.queue_harness import QUARTER, REF, QueueHarness, body, why
 
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mfa_operator.api.enums import REQUESTED_AT_ANNOTATION
 from mfa_operator.scheduling.due import PassEnd
-from mfa_operator.scheduling.queue import Job
+from mfa_operator.scheduling.entries import Job
 from tests.unit.queue_harness import QUARTER, REF, QueueHarness, body
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from mfa_operator.aws.side_by_side import side_by_side
 from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.evaluation.credential_report import CredentialReport
 from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, User, UserFacts
-from mfa_operator.evaluation.lookup_cache import Memory, forget, recall, remember
+from mfa_operator.evaluation.lookup_cache import Memory, forget, looked_at_since, recall, remember
 from mfa_operator.evaluation.restored import restored
 from mfa_operator.evaluation.sufficiency import Needs, Question, next_question, sweep
 
@@ -63,13 +63,15 @@ class Collector:
         forget_before: datetime | None = None,
         report_time: datetime | None = None,
         published: Mapping[str, Finding] = MappingProxyType({}),
+        doubted: Collection[str] = (),
         count_error: Callable[[AwsFailure], None] = lambda _: None,
     ) -> Snapshot:
         """A snapshot good enough for `needs`. Raises AwsFailure where the account cannot be audited.
 
         `deadlines`: by user name, when a violation becomes Overdue. `not_before`: bulk answers older than this are
         fetched again. `forget_before`: live answers older than this are not used. `report_time` and `published`:
-        GeneratedTime of the report last seen and the findings that rest on it, where another process saw it.
+        GeneratedTime of the report last seen and the findings that rest on it, where another process saw it. `doubted`:
+        names of users whom only live answers from `not_before` on settle, whatever bulk answers and earlier ones say.
         """
         with self._lock:
             if forget_before:
@@ -81,7 +83,12 @@ class Collector:
             if first and not forget_before and _same_report(self._bulk.report, report_time):
                 users = [_bulk_facts(user, self._bulk) for user in self._bulk.users if user.name in published]
                 self._memory = restored(self._memory, users, published, now)
-            return self._judge_suspects(self._bulk, needs, now, deadlines, count_error)
+            doubts = frozenset(
+                user.user_id
+                for user in self._bulk.users
+                if user.name in doubted and not looked_at_since(self._memory, user, not_before)
+            )
+            return self._judge_suspects(self._bulk, needs, now, deadlines, doubts, count_error)
 
     def _fetch(self, now: datetime) -> _Bulk:
         taken_at = utc_moment()
@@ -110,6 +117,7 @@ class Collector:
         needs: Needs,
         now: datetime,
         deadlines: Mapping[str, datetime],
+        doubts: frozenset[str],
         count_error: Callable[[AwsFailure], None],
     ) -> Snapshot:
         report_time = bulk.report.generated if bulk.report else None
@@ -124,7 +132,7 @@ class Collector:
             )
             for user in bulk.users
         ]
-        swept = sweep(known, needs, now)
+        swept = sweep(known, needs, now) | doubts
 
         def settle(facts: UserFacts) -> UserFacts | None:
             return self._settle(facts, needs, now, facts.user.user_id in swept, count_error)

@@ -8,7 +8,23 @@ from typing import Any, TypeVar
 
 import click
 
+from mfa_operator.config.queue_url import QueueUrl
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class QueueUrlType(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """The URL of an SQS queue; empty, as templates leave it, is none."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> QueueUrl | None:  # noqa: ANN401 - click's own
+        if not value:
+            return None
+        try:
+            return QueueUrl.parse(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 def policy_files(*, required: bool = True) -> Callable[[F], F]:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import click
 
 from mfa_operator.api.duration import Duration
+from mfa_operator.cli import options
+from mfa_operator.config.queue_url import QueueUrl
 from mfa_operator.config.settings import (
     EVERY_ADDRESS,
     RUNBOOK_BASE_URL,
@@ -21,6 +23,7 @@ from mfa_operator.config.settings import (
     ClusterSettings,
     EventSettings,
     LogSettings,
+    QueueSettings,
     ServerSettings,
     Settings,
 )
@@ -197,6 +200,13 @@ def _env(name: str) -> str:
     envvar=_env("RUNBOOK_BASE_URL"),
     help="Where docs/runbooks is published; Events link there.  [default: the project's repository]",
 )
+@click.option(
+    "--events-queue",
+    type=options.QueueUrlType(),
+    envvar=_env("EVENTS_QUEUE"),
+    metavar="URL",
+    help="SQS queue with IAM's events: the accounts they are about are audited within seconds.  [default: none]",
+)
 @click.option("--interval-override", type=_GoDuration(), envvar=_env("INTERVAL_OVERRIDE"), hidden=True)
 def command(
     *,
@@ -214,6 +224,7 @@ def command(
     log_level: Literal["debug", "info", "warning", "error"],
     command_prefix: str,
     runbook_base_url: str,
+    events_queue: QueueUrl | None,
     interval_override: timedelta | None,
 ) -> int:
     """Run the operator: watch MfaPolicy objects and audit their accounts.
@@ -231,6 +242,7 @@ def command(
             interval_override=interval_override,
         ),
         events=EventSettings(command_prefix=command_prefix, runbook_base_url=runbook_base_url),
+        queue=QueueSettings(url=events_queue),
         logs=LogSettings(format=log_format, level=log_level),
     )
     # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.

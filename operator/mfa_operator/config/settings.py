@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from mfa_operator.config.queue_url import QueueUrl
+
 Address = tuple[str, int]
 """Host and TCP port; port 0 lets the system choose one."""
 EVERY_ADDRESS = ""
@@ -107,6 +109,14 @@ class EventSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """The SQS queue with IAM's events, which bring accounts forward between their intervals."""
+
+    url: QueueUrl | None = None
+    """None: no queue is read."""
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulerSettings:
     """Passes in this process."""
 
@@ -138,5 +148,6 @@ class Settings:
     access: AccessSettings = AccessSettings()
     audit: AuditSettings = AuditSettings()
     events: EventSettings = EventSettings()
+    queue: QueueSettings = QueueSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     logs: LogSettings = LogSettings()

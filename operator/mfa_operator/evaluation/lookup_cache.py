@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from mfa_operator.api.enums import DeviceType
-from mfa_operator.evaluation.facts import Fact, UserFacts
+from mfa_operator.evaluation.facts import Fact, User, UserFacts
 
 T = TypeVar("T")
 
@@ -55,6 +55,12 @@ def forget(memory: Memory, before: datetime) -> Memory:
             for user_id, facts in memory.looked_at.items()
         },
     )
+
+
+def looked_at_since(memory: Memory, user: User, since: datetime) -> bool:
+    """Whether the user was read live at `since` or later."""
+    facts = memory.looked_at.get(user.user_id)
+    return facts is not None and any(fact is not None and fact.at >= since for fact in (facts.profile, facts.devices))
 
 
 def recall(

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from mfa_operator.api.enums import ErrorReason, RemediationAction
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.metrics.account_counter import AccountCounter
+from mfa_operator.metrics.event_metrics import EventMetrics
 from mfa_operator.metrics.exposition import wsgi_app
 from mfa_operator.metrics.families import (
     POLICY,
@@ -91,8 +92,10 @@ class Metrics:
             ("service", "operation", "code"),
             registry=None,
         )
+        self.events = EventMetrics()
         self._small = CollectorRegistry()
         self._small.register(_Collector(self._small_metrics))
+        self._small.register(self.events)
         # Of the process itself: CPU, memory, file descriptors; garbage collection; the Python that runs.
         ProcessCollector(registry=self._small)
         GCCollector(registry=self._small)

@@ -20,6 +20,7 @@ from mfa_operator.evaluation.verdicts import Case, Verdict, evaluate, needs_of, 
 from mfa_operator.reporting.account_report import account_report
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import PassAbandoned
+from mfa_operator.scheduling.hints import Doubt
 
 SHARE = 0.1
 """Share of its interval within which a policy is content with what another policy's pass fetched of an account."""
@@ -61,25 +62,29 @@ class Auditor:
         *,
         fresh: bool = False,
         interval: timedelta | None = None,
+        doubt: Doubt | None = None,
     ) -> Audit:
         """Audit one account. `fresh`: a person asked, so nothing from before this moment is used.
 
-        `interval` stands in for spec.interval. Raises AwsFailure where the account cannot be audited, PassAbandoned
-        where the operator is stopping.
+        `interval` stands in for spec.interval. `doubt`: what an event says may have changed; nothing from before it is
+        used of these users, nor of what speaks of all of them at once. Raises AwsFailure where the account cannot be
+        audited, PassAbandoned where the operator is stopping.
         """
         collector = self.collector(account)
         moment = utc_moment()
         findings = {finding.user: finding for finding in previous.findings} if previous else {}
         failures: list[AwsFailure] = []
         needs = needs_of(spec)
+        not_before = moment if fresh else moment - (interval or spec.interval.delta) * SHARE
         snapshot = collector.collect(
             needs,
             now,
             deadlines=_deadlines(findings.values()),
             report_time=previous.credential_report_time if previous else None,
             published=findings if self._restores else {},
-            not_before=moment if fresh else moment - (interval or spec.interval.delta) * SHARE,
+            not_before=doubt.since if doubt else not_before,
             forget_before=moment if fresh else None,
+            doubted=doubt.users if doubt else (),
             count_error=failures.append,
         )
         ask_tags = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failures import account_failure
+from mfa_operator.passes.looks import unseen_users
 from mfa_operator.passes.publishing import PolicyPublisher
 from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
 from mfa_operator.reporting.account_result import AccountResult
@@ -35,6 +36,7 @@ from mfa_operator.reporting.transitions import account_events, finding_events
 from mfa_operator.reporting.wording import account_label
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.fair_pool import FairPool
+from mfa_operator.scheduling.hints import Doubt
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +54,22 @@ class AccountOutcome:
     result: AccountResult
     notes: Sequence[EventNote] = ()
     """Events to be written once `status` is: the next pass compares with what stands there, and would repeat them."""
+    unseen: frozenset[str] | None = frozenset()
+    """Users in doubt of whom nothing new was seen; None where nothing new was seen of the account at all."""
 
 
 class Remediator(Protocol):
     """Acts on the verdicts of one account, between judging and publishing."""
 
     def act(
-        self, policy: Policy, account: Account, audit: Audit, stored: StoredReport | None, now: datetime
+        self,
+        policy: Policy,
+        account: Account,
+        audit: Audit,
+        stored: StoredReport | None,
+        now: datetime,
+        *,
+        acted_since: datetime | None = None,
     ) -> tuple[ReportStatus, StoredReport | None]:
         """Returns the report to publish and the report as stored last. Raises ClusterError, PassAbandoned."""
         ...
@@ -83,8 +94,13 @@ class PolicyPass:
         interval_override: timedelta | None,
         events: EventSettings,
         with_users: bool = False,
+        doubts: Mapping[str, Doubt] | None = None,
     ) -> None:
-        """`with_users`: results keep the names of all violators, for the info gauge."""
+        """`with_users`: results keep the names of all violators, for the info gauge.
+
+        `doubts`: by account, what events say may have changed. Then it is no pass but a look between passes, and moves
+        no back-off.
+        """
         self.policy = policy
         self._accounts = accounts
         self._cluster = cluster
@@ -98,6 +114,7 @@ class PolicyPass:
         self._events = events
         self._interval_override = interval_override
         self._with_users = with_users
+        self._doubts = doubts
         self._before = {account.id: account for account in policy.status.accounts}
 
     def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
@@ -147,10 +164,16 @@ class PolicyPass:
             known = stored.status if stored else None
             if not self._access.allows(self.policy.ref.namespace, account):
                 return self._not_allowed(account, before, known)
-            if before and not self._fresh and self._backoff.skips(account.id):
+            if before and not self._fresh and self._doubts is None and self._backoff.skips(account.id):
                 return AccountOutcome(self._result(before, known))
             audit = self._auditor.audit(
-                self.policy.spec, account, known, self._now, fresh=self._fresh, interval=self._interval_override
+                self.policy.spec,
+                account,
+                known,
+                self._now,
+                fresh=self._fresh,
+                interval=self._interval_override,
+                doubt=self._doubt(account),
             )
             report = self._publish(account, audit, stored)
         except PASS_ENDING:
@@ -161,7 +184,11 @@ class PolicyPass:
         for failure in audit.failures:
             self._count(account, failure.error_reason)
         status = account_status(account, report, audit.snapshot, self._now)
-        return AccountOutcome(self._result(status, report), account_events(before, status))
+        unseen = unseen_users(self._doubt(account), known, report)
+        return AccountOutcome(self._result(status, report), account_events(before, status), unseen)
+
+    def _doubt(self, account: Account) -> Doubt | None:
+        return self._doubts.get(account.id) if self._doubts else None
 
     def _result(self, status: AccountStatus, report: ReportStatus | None) -> AccountResult:
         return AccountResult.of(status, report, with_users=self._with_users)
@@ -175,7 +202,10 @@ class PolicyPass:
         before = stored.status if stored else None
         report = audit.report
         if self._remediator:
-            report, stored = self._remediator.act(self.policy, account, audit, stored, self._now)
+            acted_since = self.policy.status.last_pass_time if self._doubts is not None else None
+            report, stored = self._remediator.act(
+                self.policy, account, audit, stored, self._now, acted_since=acted_since
+            )
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
         for note in finding_events(before, report, self._events.runbook_base_url):
@@ -209,7 +239,8 @@ class PolicyPass:
             expected = isinstance(error, AwsFailure)
             logger.log(WARNING if expected else ERROR, "%s was not audited: %s", label, failure.message)
         self._count(account, failure.counted)
-        self._backoff.failed(account.id, self.policy.spec.interval)
+        if self._doubts is None:
+            self._backoff.failed(account.id, self.policy.spec.interval)
         status = failure.status(account, before)
         return AccountOutcome(self._result(status, stored.status if stored else None), account_events(before, status))
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from mfa_operator.api.objects import Policy, PolicyRef
 from mfa_operator.api.status import PolicyStatus
 from mfa_operator.kube.cluster import Cluster, PolicyAsRead, WriteRefused
@@ -149,6 +151,28 @@ class PolicyPublisher:
         )
         self._show(status)
         return status
+
+    def end_look(self) -> PolicyStatus | None:
+        """The status after a look between passes: its times stay those of the last pass.
+
+        Metrics show it from here on. None where nothing changed, or where not every account's last result is known: a
+        sum over some of them would be wrong.
+        """
+        before = self._last.status
+        if len(self.results) < len(self._ids):
+            return None
+        status = policy_status(
+            self._policy.spec,
+            self._policy.generation,
+            self.results,
+            before,
+            self._now,
+            before.next_pass_time,
+            before.last_handled_requested_at,
+        )
+        status = msgspec.structs.replace(status, last_pass_time=before.last_pass_time)
+        self._show(status)
+        return status if status != before else None
 
     def write(self, status: PolicyStatus) -> None:
         """Write the status over what this pass wrote last. Raises ClusterError."""

@@ -22,6 +22,7 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.looks import news
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher, show
 from mfa_operator.reporting.account_result import AccountResult
@@ -32,9 +33,12 @@ from mfa_operator.reporting.policy_status import not_audited_status
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
+from mfa_operator.scheduling.hints import Doubt
 
 logger = logging.getLogger(__name__)
 
+LOOK_WIDTH = 4
+"""Accounts that one look audits together: half of the places in the pool, which passes share."""
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
 
@@ -78,6 +82,8 @@ class Reconciler:
         self._lock = threading.Lock()
         self._lists: dict[PolicyRef, AccountList] = {}
         """The accounts of each policy, as its last pass took them."""
+        self._ids: dict[PolicyRef, tuple[AccountList, frozenset[str]]] = {}
+        """The ids in each of these lists, made when somebody asks."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         self._known: dict[PolicyRef, KnownPolicy] = {}
 
@@ -110,33 +116,10 @@ class Reconciler:
             accounts_before = self._lists.get(ref, AccountList())
             self._lists[ref] = accounts
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
-        publisher = PolicyPublisher(
-            policy,
-            [account.id for account in accounts],
-            self._known_results(policy),
-            cluster=self._cluster,
-            metrics=self._metrics,
-            now=now,
-            asked_for=fresh,
-            pace=self._pace,
-        )
+        publisher = self._publisher(policy, accounts, now, asked_for=fresh)
         publisher.begin()
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
-        one_pass = PolicyPass(
-            policy,
-            accounts,
-            cluster=self._cluster,
-            auditor=self._auditor,
-            metrics=self._metrics,
-            access=self._access(),
-            backoff=backoff,
-            remediator=self._remediator,
-            now=now,
-            fresh=fresh and cause != Cause.CREATED,
-            interval_override=self._interval_override,
-            events=self._events,
-            with_users=self._user_violation_info,
-        )
+        one_pass = self._pass(policy, accounts, backoff, now, fresh=fresh and cause != Cause.CREATED)
         outcomes = one_pass.run(self._accounts, self._width, publisher)
         due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
@@ -153,6 +136,100 @@ class Reconciler:
         self._metrics.observe_pass(ref, time.monotonic() - started)
         self._prune()
         return PassEnd(policy.generation, policy.requested_at, due)
+
+    def _publisher(self, policy: Policy, accounts: AccountList, now: datetime, *, asked_for: bool) -> PolicyPublisher:
+        return PolicyPublisher(
+            policy,
+            [account.id for account in accounts],
+            self._known_results(policy),
+            cluster=self._cluster,
+            metrics=self._metrics,
+            now=now,
+            asked_for=asked_for,
+            pace=self._pace,
+        )
+
+    def _pass(
+        self,
+        policy: Policy,
+        accounts: AccountList,
+        backoff: AccountBackoff,
+        now: datetime,
+        *,
+        fresh: bool = False,
+        doubts: Mapping[str, Doubt] | None = None,
+    ) -> PolicyPass:
+        return PolicyPass(
+            policy,
+            accounts,
+            cluster=self._cluster,
+            auditor=self._auditor,
+            metrics=self._metrics,
+            access=self._access(),
+            backoff=backoff,
+            remediator=self._remediator,
+            now=now,
+            fresh=fresh,
+            interval_override=self._interval_override,
+            events=self._events,
+            with_users=self._user_violation_info,
+            doubts=doubts,
+        )
+
+    def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
+        """Audit these accounts of a policy because of events, and publish what was found as a pass does.
+
+        What a pass stands for stays: its times, the interval, the back-off of failing accounts. Where a pass over the
+        whole policy has to come first, or none is to come, nothing is done. See PassRunner for what is returned; raises
+        as run_pass does.
+        """
+        now = self._clock().replace(microsecond=0)
+        body = self._cluster.get_policy(ref)
+        if body is None:
+            raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
+        policy = self._auditable(body)
+        if policy is None:
+            return {}
+        with self._lock:
+            accounts = self._lists.get(ref, AccountList())
+            backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        known = self._known_results(policy)
+        publisher = self._publisher(policy, accounts, now, asked_for=False)
+        chosen = AccountList(tuple(account for account in accounts if account.id in doubts))
+        outcomes = self._pass(policy, chosen, backoff, now, doubts=doubts).run(self._accounts, LOOK_WIDTH, publisher)
+        for outcome in outcomes:
+            publisher.ended(news(outcome.result, known.get(outcome.result.status.id)))
+        status = publisher.end_look()
+        self._remember(policy, publisher.results)
+        if status is not None:
+            publisher.write(status)
+        for outcome in outcomes:
+            for note in outcome.notes:
+                self._cluster.emit(policy, note)
+        return {outcome.result.status.id: outcome.unseen for outcome in outcomes if outcome.unseen != frozenset()}
+
+    def _auditable(self, body: Body) -> Policy | None:
+        """The policy; None where it is suspended, invalid or going, or where a pass over it is due anyway."""
+        try:
+            policy = read_policy(body)
+        except InvalidObject:
+            return None
+        served = policy.status.last_pass_time and policy.status.observed_generation == policy.generation
+        return policy if served and not policy.spec.suspend and not body["metadata"].get("deletionTimestamp") else None
+
+    def covering(self, account_id: str) -> list[PolicyRef]:
+        """The policies that cover the account, as far as passes and statuses have shown."""
+        with self._lock:
+            for ref in self._ids.keys() - self._lists.keys():
+                del self._ids[ref]
+            for ref, accounts in self._lists.items():
+                if ref not in self._ids or self._ids[ref][0] is not accounts:
+                    self._ids[ref] = accounts, frozenset(account.id for account in accounts)
+            return [ref for ref, (_, ids) in self._ids.items() if account_id in ids]
+
+    def refresh_organizations(self, account_id: str) -> None:
+        """An account joined or left its organization: lists of accounts are read again at the next pass."""
+        logger.info("account %s joined or left its organization", account_id or "of an unknown id")
 
     def restore(self, body: Body) -> None:
         """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
@@ -20,10 +21,12 @@ from kopf._cogs.structs.references import Insights
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref
+from mfa_operator.aws.event_queue import EventQueue
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_file import AccessFile
 from mfa_operator.config.settings import Settings
+from mfa_operator.iam_events.receiver import Receiver
 from mfa_operator.kube.cluster import Cluster
 from mfa_operator.kube.discovery import wait_until_listed
 from mfa_operator.kube.errors import ClusterError, ObjectGone
@@ -32,12 +35,15 @@ from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.publishing import Pace
 from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import watch
+from mfa_operator.process.event_hints import SchedulerHints
 from mfa_operator.remediation.remediator import OperatorRemediator
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
 
 logger = logging.getLogger(__name__)
 
+TAKEN_UP_SECONDS = 60.0
+"""Longest that the events queue waits for the first passes after a start."""
 KOPF_STOP_SECONDS = 0.5
 """kopf waits up to 5 s for tasks that may be anybody's; a watch leaves nothing behind that is worth it."""
 
@@ -137,14 +143,25 @@ class Leader:
         self._cluster = Cluster(
             api, reporting_instance=identity, stopping=stopping, check_before_write=guard.check_still_leading
         )
+        self._runner = build_reconciler(settings, self._cluster, metrics, access, stopping, guard=guard)
         self._scheduler = Scheduler(
-            build_reconciler(settings, self._cluster, metrics, access, stopping, guard=guard),
+            self._runner,
             clock=utc_moment,
             settings=settings.scheduler,
             stopping=stopping,
             interval_override=settings.audit.interval_override,
             show_queue=metrics.set_queue,
         )
+        self._events: EventQueue | None = None
+        if settings.queue.url:
+            self._events = EventQueue(
+                settings.queue.url,
+                check_before_request=guard.check_still_leading,
+                count_request=metrics.count_aws_request,
+            )
+        self._receiver: Receiver | None = None
+        self._event_metrics = metrics.events
+        self._may_go_on = lambda: leading() and not stopping.is_set()
         self._pool = pool
         self._watch_started = watch_started
         self._contact = watch.WatchContact()
@@ -177,7 +194,11 @@ class Leader:
             listed = await first_to_end(stop, lost, passes, self._list())
             if listed:
                 watching = [asyncio.create_task(self._watch(stop))]
-                endless = [asyncio.create_task(self._resync()), asyncio.create_task(self._check_that_kopf_watches())]
+                endless = [
+                    asyncio.create_task(self._resync()),
+                    asyncio.create_task(self._check_that_kopf_watches()),
+                    asyncio.create_task(self._receive_events()),
+                ]
                 await first_to_end(stop, lost, passes, *watching, *endless)
         except ObjectGone as error:
             # kopf would wait for the definition without a word.
@@ -188,6 +209,8 @@ class Leader:
             if lost.done():
                 # Another replica may act at any moment: passes are not waited for.
                 self._scheduler.grace = timedelta(0)
+            if self._receiver:
+                self._receiver.stop()
             stop.set()
             await asyncio.wait([passes])
             for task in endless:
@@ -196,6 +219,19 @@ class Leader:
                 await asyncio.wait([*watching, *endless], timeout=KOPF_STOP_SECONDS)
         # A scheduler that failed has not stopped in order.
         passes.result()
+
+    async def _receive_events(self) -> NoReturn:
+        """Read the queue once it is known what policies cover: what comes in before would be about nobody."""
+        if self._events is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAKEN_UP_SECONDS):
+                    while not self._scheduler.taken_up:  # noqa: ASYNC110 - jobs end in many places
+                        await asyncio.sleep(0.1)
+            hints = SchedulerHints(self._scheduler, self._runner)
+            self._receiver = Receiver(self._events, hints, self._event_metrics, may_go_on=self._may_go_on)
+            self._receiver.start()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: nobody sets the event")
 
     async def _watch(self, stop: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()

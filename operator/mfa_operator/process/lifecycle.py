@@ -18,6 +18,7 @@ from kubernetes.client import ApiClient
 
 from mfa_operator import __version__
 from mfa_operator.api.objects import PolicyRef
+from mfa_operator.aws.event_queue import queue_region
 from mfa_operator.config.access_file import AccessFile
 from mfa_operator.config.settings import Address, Settings, SettingsError
 from mfa_operator.kube.connection import ConnectionSettingsError, connect
@@ -125,6 +126,9 @@ class Operator:
         self._loop = asyncio.get_running_loop()
         settings = self._settings
         access = AccessFile(settings.access.file, remediation=settings.access.remediation)
+        if settings.queue.url:
+            # Raises SettingsError now, and not once this replica leads.
+            queue_region(settings.queue.url)
         try:
             kubeconfig = settings.cluster.kubeconfig
             api, where = connect(str(kubeconfig) if kubeconfig else None, settings.cluster.context)

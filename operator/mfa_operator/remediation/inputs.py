@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mfa_operator.passes.auditor import Audit, Auditor
 
 
+_TRIED = (RemediationState.INTENDED, RemediationState.DONE, RemediationState.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """What all passes share."""
@@ -51,19 +54,37 @@ class AccountPass:
     published: Mapping[str, Finding]
     """The report as it stood before this pass, by user."""
     now: datetime
+    acted_since: datetime | None = None
+    """When the policy's last pass began, for a look between passes: what was done since counts against the limits."""
 
     @classmethod
     def of(
-        cls, policy: Policy, account: Account, audit: Audit, published: ReportStatus | None, now: datetime
+        cls,
+        policy: Policy,
+        account: Account,
+        audit: Audit,
+        published: ReportStatus | None,
+        now: datetime,
+        *,
+        acted_since: datetime | None = None,
     ) -> AccountPass:
         findings = {finding.user: finding for finding in published.findings} if published else {}
         console_users = audit.report.summary.console_users
-        return cls(policy, account, audit.snapshot, audit.verdicts, console_users, findings, now)
+        return cls(policy, account, audit.snapshot, audit.verdicts, console_users, findings, now, acted_since)
 
     @property
     def action(self) -> RemediationAction:
         """What the policy asks for."""
         return self.policy.spec.remediation.action
+
+    @property
+    def taken(self) -> int:
+        """Actions since `acted_since` by the published report; those that failed count, too. 0 where it is None."""
+        if self.acted_since is None:
+            return 0
+        records = [finding.remediation for finding in self.published.values() if finding.remediation]
+        tried = [record for record in records if record.state in _TRIED]
+        return sum(record.time is not None and record.time >= self.acted_since for record in tried)
 
     def record_before(self, user: str) -> FindingRemediation | None:
         """What was published about the user's remediation before this pass."""

@@ -38,11 +38,14 @@ class Terms:
     """IAM users of this account that the operator itself signs in as."""
     console_users: int
     now: datetime
+    taken: int = 0
+    """Actions that count against the limits already: those since the policy's last pass, for a look between passes."""
 
     @property
     def limit(self) -> int:
-        """Actions in this account and pass: the smaller of both limits, at least 1."""
-        return max(1, min(self.remediation.max_per_pass, self.console_users * self.remediation.max_percent // 100))
+        """Actions in this account and pass: the smaller of both limits, at least 1, less those that were taken."""
+        share = self.console_users * self.remediation.max_percent // 100
+        return max(max(1, min(self.remediation.max_per_pass, share)) - self.taken, 0)
 
 
 @dataclass(frozen=True, slots=True)

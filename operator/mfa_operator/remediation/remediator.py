@@ -84,13 +84,23 @@ class OperatorRemediator:
         """The message of the last Event about an account as a whole, by policy and account."""
 
     def act(
-        self, policy: Policy, account: Account, audit: Audit, stored: StoredReport | None, now: datetime
+        self,
+        policy: Policy,
+        account: Account,
+        audit: Audit,
+        stored: StoredReport | None,
+        now: datetime,
+        *,
+        acted_since: datetime | None = None,
     ) -> tuple[ReportStatus, StoredReport | None]:
         """Act on one account's Overdue users, and lift the quarantines that are not needed any more.
 
+        `acted_since`: for a look between passes, when the last pass began; what was done since counts against the
+        limits of a pass.
         Returns the report to publish, and the report as it was stored last. Raises ClusterError, PassAbandoned.
         """
-        inputs = AccountPass.of(policy, account, audit, stored.status if stored else None, now)
+        published = stored.status if stored else None
+        inputs = AccountPass.of(policy, account, audit, published, now, acted_since=acted_since)
         if inputs.action is RemediationAction.NONE and not inputs.recorded_quarantines() and not inputs.intents():
             return audit.report, stored
         work = _AccountWork(self._environment, inputs, stored, self._obstacles)

@@ -7,7 +7,6 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mfa_operator.api.conversion import InvalidObject
@@ -15,48 +14,11 @@ from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, requested_at
 from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
+from mfa_operator.scheduling.entries import Entry, Job
 from mfa_operator.scheduling.fair_pool import may_start, next_namespace
+from mfa_operator.scheduling.hints import Done, Hints, Ticket
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """To be done about a policy now: take up its metrics from `restore`, run the pass that is `due`, or both."""
-
-    ref: PolicyRef
-    restore: Body | None
-    due: Due | None
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What is known of one policy."""
-
-    ref: PolicyRef
-    uid: str = ""
-    version: int = 0
-    generation: int = 0
-    requested_at: str = ""
-    due: Due | None = None
-    due_monotonic: float = 0.0
-    """The same moment on a clock that nobody sets: a wall clock set back must not make a pass late."""
-    restore: Body | None = None
-    """Object to restore the metrics from, until that is done."""
-    failures: int = 0
-    """Passes that failed in a row."""
-    running: bool = False
-    pending: Due | None = None
-    """What was asked for while a job was running."""
-    interval: timedelta = MIN_INTERVAL.delta
-    """As the last object with a spec asks for: the longest that a failed pass waits for its retry."""
-    resting: int | None = None
-    """Generation that a pass found suspended or invalid; None: a pass has to come."""
-    served: tuple[int, str] = (0, "")
-    """Generation and requestedAt that the last fresh pass read: their event may come later than the pass."""
-    forget: bool = False
-    """What the running job is about is gone: to be forgotten once the job ends, or that would bring it back."""
-    gone: bool = False
 
 
 class PolicyQueue:
@@ -79,7 +41,13 @@ class PolicyQueue:
         self._interval_override = interval_override
         self._chance = chance or random.SystemRandom()
         self._monotonic = monotonic
-        self._entries: dict[PolicyRef, _Entry] = {}
+        self._entries: dict[PolicyRef, Entry] = {}
+        self._hints = Hints()
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether a first job of every policy has ended in this process: what they cover is known from then on."""
+        return all(entry.taken_up for entry in self._entries.values())
 
     def known(self) -> dict[PolicyRef, str]:
         """The policies known now, with their uids: to be taken before a list is read, for `listed`."""
@@ -114,7 +82,7 @@ class PolicyQueue:
             if entry and entry.uid == uid and not entry.gone:
                 self._remove(entry)
         elif entry is None:
-            self._entries[ref] = entry = _Entry(ref)
+            self._entries[ref] = entry = Entry(ref)
             self._begin(entry, body)
         elif entry.uid != uid or entry.gone:
             self._forget(entry)
@@ -123,6 +91,60 @@ class PolicyQueue:
             entry.version = max(entry.version, version)
             entry.interval = self._interval(body, entry.interval)
             self._notice_change(entry, _integer(metadata.get("generation")), requested_at(body))
+
+    def hint(self, refs: Iterable[PolicyRef], account_id: str, users: Iterable[str], done: Done) -> None:
+        """Have the account looked at soon in each of these policies. `done` is called once, with whether it was."""
+        ticket, now = Ticket(done), self._monotonic()
+        for ref in refs:
+            entry = self._entries.get(ref)
+            if entry is not None and not entry.gone:
+                ticket.add()
+                self._hints.add(ref, account_id, users, ticket, at=self._clock(), now=now)
+        ticket.settle()
+
+    def take_looks(self, free: int) -> list[Job]:
+        """Looks to be started now where `free` of their own slots are left: they take none from passes.
+
+        A policy whose pass runs, or is due, has that first: two never run at once.
+        """
+        now = self._monotonic()
+        able = [
+            (due, entry)
+            for ref in self._hints.refs()
+            if (entry := self._entries.get(ref)) and self._may_look(entry)
+            if (due := self._hints.due_at(ref)) is not None and due <= now
+        ]
+        jobs: list[Job] = []
+        for _, entry in sorted(able, key=lambda each: each[0])[: max(free, 0)]:
+            looks = self._hints.take(entry.ref, at=self._clock(), now=now)
+            entry.running = entry.looking = True
+            jobs.append(Job(entry.ref, None, None, looks))
+        return jobs
+
+    def seconds_until_look(self) -> float | None:
+        """Seconds until the next look can begin; None where none can, save after a hint or the end of a job."""
+        due = [
+            moment
+            for ref in self._hints.refs()
+            if (entry := self._entries.get(ref)) and self._may_look(entry)
+            if (moment := self._hints.due_at(ref)) is not None
+        ]
+        return max(min(due) - self._monotonic(), 0.0) if due else None
+
+    def looked(self, job: Job, unseen: Mapping[str, frozenset[str] | None] | None) -> None:
+        """Take in what looks found, as Hints.ended has it; None: they failed, or nothing was published."""
+        assert job.looks is not None  # noqa: S101 - for the type checker
+        entry, pending = self._stop(job)
+        now = self._monotonic()
+        if unseen is None:
+            self._hints.failed(job.ref, job.looks, now)
+        else:
+            self._hints.ended(job.ref, job.looks, unseen, now)
+        if entry is not None and pending is not None:
+            self._plan(entry, pending)
+
+    def _may_look(self, entry: Entry) -> bool:
+        return not entry.running and not entry.gone and entry.restore is None and not self._is_due(entry)
 
     def take(self, free: int) -> list[Job]:
         """What is to be started now where `free` slots are left: the longest overdue first, then metrics to restore.
@@ -133,7 +155,7 @@ class PolicyQueue:
         idle = [entry for entry in self._entries.values() if not entry.running]
         due = sorted(filter(self._is_due, idle), key=lambda entry: entry.due_monotonic)
         restorable = [entry for entry in idle if entry.restore and not self._is_due(entry)]
-        waiting: dict[str, deque[_Entry]] = {}
+        waiting: dict[str, deque[Entry]] = {}
         for entry in due + restorable:
             waiting.setdefault(entry.ref.namespace, deque()).append(entry)
         running = self._running()
@@ -164,7 +186,8 @@ class PolicyQueue:
 
     def _running(self) -> Counter[str]:
         """Jobs under way by namespace."""
-        return Counter(entry.ref.namespace for entry in self._entries.values() if entry.running)
+        running = (entry for entry in self._entries.values() if entry.running and not entry.looking)
+        return Counter(entry.ref.namespace for entry in running)
 
     def ended(self, job: Job, end: PassEnd | None) -> None:
         """Take in that a job ended; None: it had no pass to run."""
@@ -196,7 +219,7 @@ class PolicyQueue:
         due = self._retry(entry, job, pending, counts=not isinstance(error, PassAbandoned))
         return entry.failures, max(due.at - self._clock(), timedelta())
 
-    def _retry(self, entry: _Entry, job: Job, pending: Due | None, *, counts: bool = True) -> Due:
+    def _retry(self, entry: Entry, job: Job, pending: Due | None, *, counts: bool = True) -> Due:
         entry.failures += counts
         delay = retry_delay(entry.failures, self._chance.random(), entry.interval)
         fresh = job.due is not None and job.due.fresh
@@ -204,16 +227,17 @@ class PolicyQueue:
         self._plan(entry, due)
         return due
 
-    def _check_planned(self, entry: _Entry) -> None:
+    def _check_planned(self, entry: Entry) -> None:
         if entry.due is None and not entry.running and entry.resting != entry.generation:
             self.overlooked += 1
             logger.error("policy %s had no pass scheduled; one begins now", entry.ref)
             self._plan(entry, Due(self._clock(), Cause.OVERLOOKED))
 
-    def _stop(self, job: Job) -> tuple[_Entry | None, Due | None]:
+    def _stop(self, job: Job) -> tuple[Entry | None, Due | None]:
         """The entry whose job ended, and what was asked for meanwhile; None where the outcome means nothing now."""
         entry = self._entries[job.ref]
-        entry.running = False
+        entry.running = entry.looking = False
+        entry.taken_up = True
         pending, entry.pending = entry.pending, None
         if not entry.forget:
             return entry, pending
@@ -226,7 +250,7 @@ class PolicyQueue:
             self._plan(entry, pending)
         return None, None
 
-    def _begin(self, entry: _Entry, body: Body) -> None:
+    def _begin(self, entry: Entry, body: Body) -> None:
         """Start over with an object seen for the first time."""
         metadata = body.get("metadata") or {}
         entry.uid, entry.version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
@@ -259,7 +283,7 @@ class PolicyQueue:
         except (ValueError, AttributeError):
             return MIN_INTERVAL.delta
 
-    def _notice_change(self, entry: _Entry, generation: int, requested: str) -> None:
+    def _notice_change(self, entry: Entry, generation: int, requested: str) -> None:
         edited, asked = generation > entry.generation, requested != entry.requested_at
         entry.generation, entry.requested_at = max(generation, entry.generation), requested
         served_generation, served_request = entry.served
@@ -267,28 +291,29 @@ class PolicyQueue:
         if edited or asked:
             self._ask(entry, Due(self._clock(), Cause.SPEC_CHANGED if edited else Cause.REQUESTED, fresh=True))
 
-    def _ask(self, entry: _Entry, due: Due) -> None:
+    def _ask(self, entry: Entry, due: Due) -> None:
         if entry.running:
             entry.pending = due
         else:
             self._plan(entry, due)
 
-    def _plan(self, entry: _Entry, due: Due | None) -> None:
+    def _plan(self, entry: Entry, due: Due | None) -> None:
         entry.due = due
         if due:
             entry.due_monotonic = self._monotonic() + max((due.at - self._clock()).total_seconds(), 0.0)
 
-    def _is_due(self, entry: _Entry) -> bool:
+    def _is_due(self, entry: Entry) -> bool:
         # By either clock: the machine may have slept, which the monotonic one does not count.
         return entry.due is not None and (entry.due_monotonic <= self._monotonic() or entry.due.at <= self._clock())
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         entry.gone = True
+        self._hints.forget(entry.ref)
         self._forget(entry)
         if not entry.running:
             del self._entries[entry.ref]
 
-    def _forget(self, entry: _Entry) -> None:
+    def _forget(self, entry: Entry) -> None:
         if entry.running:
             entry.forget = True
         else:

@@ -10,25 +10,30 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.objects import Body, PolicyRef
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
+from mfa_operator.scheduling.entries import Job
 from mfa_operator.scheduling.fair_pool import EXTRA
-from mfa_operator.scheduling.queue import Job, PolicyQueue
+from mfa_operator.scheduling.hints import Done, Doubt
+from mfa_operator.scheduling.queue import PolicyQueue
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_LIMIT = 30.0
 """Seconds without a turn of the loop after which it counts as stuck: six turns missed."""
 DEFAULTS = SchedulerSettings()
+LOOKS = 2
+"""Policies looked at together because of hints, beside the passes: no flood of hints keeps a pass from beginning."""
+Unseen = Mapping[str, frozenset[str] | None]
 
 
 class PassRunner(Protocol):
@@ -39,6 +44,22 @@ class PassRunner(Protocol):
 
         Raises PassAbandoned if the process stops; any other exception is retried with back-off.
         """
+        ...
+
+    def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
+        """Audit these accounts of the policy, those that it still covers, and publish what was found.
+
+        Returns, by account, the users in doubt of whom nothing new was seen, None where nothing new was seen of the
+        account at all; accounts of which everything was seen are left out. Raises as run_pass does.
+        """
+        ...
+
+    def covering(self, account_id: str) -> Collection[PolicyRef]:
+        """The policies that cover the account, as far as is known. Must not block: it is called in the loop."""
+        ...
+
+    def refresh_organizations(self, account_id: str) -> None:
+        """An account joined or left its organization; empty where it is not known which. Must not block."""
         ...
 
     def restore(self, body: Body) -> None:
@@ -83,6 +104,7 @@ class Scheduler:
             runner.forget, clock=clock, interval_override=interval_override, chance=chance, monotonic=monotonic
         )
         self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
+        self._looks: dict[asyncio.Future[Unseen], Job] = {}
         self._wake = asyncio.Event()
         self._beat = monotonic()
         self._listed = False
@@ -105,11 +127,16 @@ class Scheduler:
     @property
     def in_flight(self) -> list[PolicyRef]:
         """Policies whose pass is running; after run() has ended, those it gave up on."""
-        return [job.ref for job in self._flights.values()]
+        return [job.ref for job in (*self._flights.values(), *self._looks.values())]
 
     @property
     def _free(self) -> int:
         return self._settings.max_concurrent_passes - len(self._flights)
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether the policies were listed, and it is known of each which accounts it covers."""
+        return self._listed and self._queue.taken_up
 
     def known(self) -> dict[PolicyRef, str]:
         """The policies known now, with their uids: to be taken before a list is read, for `listed`."""
@@ -129,11 +156,20 @@ class Scheduler:
         self._queue.notice(event_type, body)
         self._wake.set()
 
+    def hint(self, account_id: str, users: frozenset[str], done: Done) -> None:
+        """Have the account audited soon in every policy that covers it; nothing that users are named in costs more.
+
+        `done` is called in the loop, once, with whether what was found is published. Users as the hint has them: empty
+        where it is about the account.
+        """
+        self._queue.hint(self._runner.covering(account_id), account_id, users, done)
+        self._wake.set()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Run passes until `stop` is set; then wait for those in flight, no longer than the grace, and return."""
         stopper = asyncio.create_task(stop.wait())
         stopper.add_done_callback(lambda _: self._wake.set())
-        pool = ThreadPoolExecutor(self._settings.max_concurrent_passes + EXTRA, thread_name_prefix="mfa-pass")
+        pool = ThreadPoolExecutor(self._settings.max_concurrent_passes + EXTRA + LOOKS, thread_name_prefix="mfa-pass")
         try:
             while not stop.is_set():
                 self._wake.clear()
@@ -142,10 +178,11 @@ class Scheduler:
                 self._show_queue(self._queue.overlooked, self._queue.oldest_due())
                 await self._sleep()
             self.stopping.set()
-            if self._flights:
+            flights: list[asyncio.Future[Any]] = [*self._flights, *self._looks]
+            if flights:
                 logger.info("stopping; waiting for the passes of %s", ", ".join(map(str, self.in_flight)))
-                await asyncio.wait(list(self._flights), timeout=self.grace.total_seconds())
-            if self._flights:
+                await asyncio.wait(flights, timeout=self.grace.total_seconds())
+            if self.in_flight:
                 logger.warning("giving up on the passes of %s", ", ".join(map(str, self.in_flight)))
         finally:
             self.stopping.set()
@@ -157,6 +194,28 @@ class Scheduler:
             flight = asyncio.get_running_loop().run_in_executor(pool, self._work, job)
             self._flights[flight] = job
             flight.add_done_callback(self._finished)
+        for job in self._queue.take_looks(LOOKS - len(self._looks)):
+            look = asyncio.get_running_loop().run_in_executor(pool, self._look, job)
+            self._looks[look] = job
+            look.add_done_callback(self._looked)
+
+    def _look(self, job: Job) -> Unseen:
+        """In a thread: audit the accounts that hints put in doubt."""
+        if job.looks is None or self.stopping.is_set():
+            raise PassAbandoned("the operator stops")
+        accounts = ", ".join(sorted(job.looks.doubts))
+        logger.info("look at %s begins: events in account %s", job.ref, accounts, extra={"policy": str(job.ref)})
+        return self._runner.run_accounts(job.ref, job.looks.doubts)
+
+    def _looked(self, look: asyncio.Future[Unseen]) -> None:
+        """In the loop: take in what was seen, or that nothing was: the hint comes again, and the interval stays."""
+        job = self._looks.pop(look)
+        error = PassAbandoned() if look.cancelled() else look.exception()
+        self._queue.looked(job, None if error else look.result())
+        if error and not isinstance(error, PassAbandoned):
+            log = logger.warning if isinstance(error, ClusterError) else partial(logger.error, exc_info=error)
+            log("look at %s failed: %s", job.ref, str(error) or type(error).__name__, extra={"policy": str(job.ref)})
+        self._wake.set()
 
     def _work(self, job: Job) -> PassEnd | None:
         """In a thread: do the job."""
@@ -197,6 +256,8 @@ class Scheduler:
         seconds = self._settings.turn.total_seconds()
         if (due_in := self._queue.seconds_until_next(self._free)) is not None:
             seconds = min(seconds, due_in)
+        if len(self._looks) < LOOKS and (look_in := self._queue.seconds_until_look()) is not None:
+            seconds = min(seconds, look_in)
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

@@ -1,0 +1,56 @@
+"""What the queue knows of one policy, and what it gives out to be done. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mfa_operator.api.objects import Body, PolicyRef
+from mfa_operator.api.policy import MIN_INTERVAL
+from mfa_operator.scheduling.due import Due
+from mfa_operator.scheduling.hints import Looks
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """To be done about a policy now: take up its metrics from `restore`, run the pass that is `due`, or both."""
+
+    ref: PolicyRef
+    restore: Body | None
+    due: Due | None
+    looks: Looks | None = None
+    """Accounts to be looked at because of hints, and nothing else."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one policy."""
+
+    ref: PolicyRef
+    uid: str = ""
+    version: int = 0
+    generation: int = 0
+    requested_at: str = ""
+    due: Due | None = None
+    due_monotonic: float = 0.0
+    """The same moment on a clock that nobody sets: a wall clock set back must not make a pass late."""
+    restore: Body | None = None
+    """Object to restore the metrics from, until that is done."""
+    failures: int = 0
+    """Passes that failed in a row."""
+    taken_up: bool = False
+    """A first job has ended in this process, if only that of restoring: what the policy covers is known."""
+    running: bool = False
+    looking: bool = False
+    """What runs is a look because of hints."""
+    pending: Due | None = None
+    """What was asked for while a job was running."""
+    interval: timedelta = MIN_INTERVAL.delta
+    """As the last object with a spec asks for: the longest that a failed pass waits for its retry."""
+    resting: int | None = None
+    """Generation that a pass found suspended or invalid; None: a pass has to come."""
+    served: tuple[int, str] = (0, "")
+    """Generation and requestedAt that the last fresh pass read: their event may come later than the pass."""
+    forget: bool = False
+    """What the running job is about is gone: to be forgotten once the job ends, or that would bring it back."""
+    gone: bool = False

@@ -1,0 +1,198 @@
+"""Accounts that an event puts in doubt, by policy: coalesced, and never looked at more often than every few seconds.
+
+No threads, no loop, no waiting. Whatever comes in, what it costs is bounded: an account is looked at once in MIN_GAP
+seconds at most, and less often where looks find nothing new; a job takes BATCH accounts at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mfa_operator.api.objects import PolicyRef
+
+COALESCE = 1.0
+"""Seconds from a hint until the look: events come in bunches."""
+MIN_GAP = 3.0
+"""Seconds between the beginnings of two looks at one account for one policy."""
+LAST_GAP = 60.0
+"""The same where many looks in a row found nothing new: a flood of hints costs little."""
+PATIENCE = 4
+"""So many looks may find nothing new before the gap begins to double."""
+SECOND_LOOK = 15.0
+"""Seconds after a look that saw no change until the last one: IAM's reads lag behind its events."""
+BATCH = 20
+"""Accounts in one job: the policy's own pass waits for it, should it become due."""
+MAX_USERS = 50
+"""Users of one account that are waiting to be read."""
+MAX_TICKETS = 500
+"""Hints that wait for one look."""
+
+Done = Callable[[bool], None]
+"""Called once: whether what was found is published."""
+
+
+class Ticket:
+    """One hint, until it is served in every policy that covers the account. Not for two threads at once."""
+
+    def __init__(self, done: Done) -> None:
+        self._done = done
+        self._open = 1
+        self._published = True
+
+    def add(self) -> None:
+        """One more policy has to serve it."""
+        self._open += 1
+
+    def settle(self, *, published: bool = True) -> None:
+        """One policy has served it, or cannot."""
+        self._open -= 1
+        self._published = self._published and published
+        if self._open == 0:
+            self._done(self._published)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What a look has to read again of one account."""
+
+    users: frozenset[str]
+    """Empty: only what speaks of all users at once."""
+    since: datetime
+    """When the last hint came: facts from before are not used."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is waiting, and how often the account was looked at."""
+
+    users: set[str] = field(default_factory=set)
+    since: datetime | None = None
+    due: float | None = None
+    """On the monotonic clock; None where nothing is waiting."""
+    tickets: list[Ticket] = field(default_factory=list)
+    last: bool = False
+    """Whether the look that is due is the second one, after which there is no other."""
+    begun: float | None = None
+    idle: int = 0
+    """Looks in a row that found nothing new."""
+
+    @property
+    def gap(self) -> float:
+        return float(min(MIN_GAP * 2.0 ** max(self.idle - PATIENCE, 0), LAST_GAP))
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Accounts of one policy that are looked at now."""
+
+    doubts: Mapping[str, Doubt]
+    tickets: tuple[Ticket, ...]
+    last: frozenset[str]
+
+
+class Hints:
+    """What is waiting in each policy. `now` is the monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._policies: dict[PolicyRef, dict[str, _Account]] = {}
+
+    def add(
+        self, ref: PolicyRef, account_id: str, users: Iterable[str], ticket: Ticket, *, at: datetime, now: float
+    ) -> None:
+        """Take in a hint. Where too much is waiting already its ticket is settled as not published."""
+        account = self._policies.setdefault(ref, {}).setdefault(account_id, _Account())
+        merged = account.users | set(users)
+        if len(merged) > MAX_USERS or len(account.tickets) >= MAX_TICKETS:
+            ticket.settle(published=False)
+            return
+        account.users, account.since, account.last = merged, at, False
+        account.tickets.append(ticket)
+        account.due = min(self._earliest(account, now + COALESCE), account.due or now + LAST_GAP)
+
+    def due_at(self, ref: PolicyRef) -> float | None:
+        """When the next look of this policy is due; None where none is waiting."""
+        accounts = self._policies.get(ref, {}).values()
+        return min((account.due for account in accounts if account.due is not None), default=None)
+
+    def refs(self) -> list[PolicyRef]:
+        return list(self._policies)
+
+    def take(self, ref: PolicyRef, *, at: datetime, now: float) -> Looks:
+        """The looks that are due, the longest overdue first. `at` is the same moment on the wall clock."""
+        accounts = self._policies.get(ref, {})
+        due = [(account.due, account_id) for account_id, account in accounts.items() if account.due is not None]
+        taken = [account_id for when, account_id in sorted(due)[:BATCH] if when <= now]
+        doubts: dict[str, Doubt] = {}
+        tickets: list[Ticket] = []
+        last: set[str] = set()
+        for account_id in taken:
+            account = accounts[account_id]
+            assert account.since is not None  # noqa: S101 - for the type checker: it is due
+            # A second look is worth something only with answers of its own.
+            doubts[account_id] = Doubt(frozenset(account.users), at if account.last else account.since)
+            tickets += account.tickets
+            last |= {account_id} if account.last else set()
+            account.users, account.tickets, account.due, account.begun = set(), [], None, now
+        return Looks(doubts, tuple(tickets), frozenset(last))
+
+    def ended(self, ref: PolicyRef, looks: Looks, unseen: Mapping[str, frozenset[str] | None], now: float) -> None:
+        """Take in what looks found.
+
+        `unseen`: by account, the users of whom the look saw nothing new, None where it saw nothing new of the account;
+        accounts of which it saw everything are not in it. Tickets are settled as published.
+        """
+        accounts = self._policies.get(ref, {})
+        for account_id, doubt in looks.doubts.items():
+            account = accounts.get(account_id)
+            if account is None:
+                continue
+            missing = unseen.get(account_id, frozenset())
+            nothing = missing is None or (bool(missing) and missing == doubt.users)
+            account.idle = account.idle + 1 if nothing else 0
+            if account_id not in looks.last and (missing is None or missing):
+                self._look_again(account, missing or frozenset(), doubt, now)
+        self._settle(looks, published=True)
+        self._tidy(ref, now)
+
+    def failed(self, ref: PolicyRef, looks: Looks, now: float) -> None:
+        """Nothing was published: whoever hinted hints again."""
+        for account_id in looks.doubts:
+            if account := self._policies.get(ref, {}).get(account_id):
+                account.idle += 1
+        self._settle(looks, published=False)
+        self._tidy(ref, now)
+
+    def forget(self, ref: PolicyRef) -> None:
+        """The policy is gone: it has nothing to serve any more."""
+        for account in self._policies.pop(ref, {}).values():
+            for ticket in account.tickets:
+                ticket.settle()
+
+    def _earliest(self, account: _Account, wanted: float) -> float:
+        return wanted if account.begun is None else max(wanted, account.begun + account.gap)
+
+    def _look_again(self, account: _Account, users: frozenset[str], doubt: Doubt, now: float) -> None:
+        if account.due is not None:
+            # Hinted at again meanwhile: that look reads these users too, and has a second one of its own.
+            account.users |= users
+            return
+        account.users, account.since, account.last = set(users), doubt.since, True
+        account.due = self._earliest(account, now + SECOND_LOOK)
+
+    def _settle(self, looks: Looks, *, published: bool) -> None:
+        for ticket in looks.tickets:
+            ticket.settle(published=published)
+
+    def _tidy(self, ref: PolicyRef, now: float) -> None:
+        """Drop what tells nothing any more: accounts without a hint for a while."""
+        accounts = self._policies.get(ref, {})
+        for account_id in [
+            key
+            for key, account in accounts.items()
+            if account.due is None and (account.begun is None or account.begun + LAST_GAP < now)
+        ]:
+            del accounts[account_id]
+        if not accounts:
+            self._policies.pop(ref, None)
