@@ -11,6 +11,7 @@ from kubernetes.client import ApiClient, CoordinationV1Api
 
 from mfa_operator.config.settings import LeaderSettings
 from mfa_operator.kube.lease import Lease, LeaseLost
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
 
 SETTINGS = LeaderSettings()
 DURATION, RENEW = SETTINGS.lease.total_seconds(), SETTINGS.renew.total_seconds()
@@ -83,6 +84,40 @@ def test_a_lease_that_is_renewed_is_not_taken(pair: tuple[Replica, Replica]) -> 
         assert not second.lease.try_to_hold()
 
 
+def test_a_renewal_is_one_request_and_so_is_a_look_at_another_s(
+    pair: tuple[Replica, Replica], kube: EmbeddedKubernetes
+) -> None:
+    """At one try every 2 s that is 30 a minute."""
+    before = len(kube.requests)
+    for _ in range(10):
+        pass_time(SETTINGS.retry.total_seconds(), *pair)
+        assert [replica.lease.try_to_hold() for replica in pair] == [True, False]
+    assert len(kube.requests) - before == 10 * len(pair)
+    assert SETTINGS.retry.total_seconds() >= 2
+
+
+@pytest.mark.parametrize("status", [500, 409])
+def test_after_a_renewal_that_failed_it_is_read_again(
+    pair: tuple[Replica, Replica], kube: EmbeddedKubernetes, status: int
+) -> None:
+    """The answer may be what is lost, and not the renewal."""
+    first, second = pair
+    kube.faults.add(verb="update", resource="leases", status=status)
+    first.lease.try_to_hold()
+    assert first.lease.try_to_hold()
+    assert first.acts
+    assert not second.lease.try_to_hold()
+
+
+def test_an_edit_of_the_lease_by_hand_costs_no_term(pair: tuple[Replica, Replica], kube: EmbeddedKubernetes) -> None:
+    first, _ = pair
+    kube.patch("leases", "default", "mfa-operator", {"metadata": {"labels": {"team": "security"}}})
+    assert first.lease.try_to_hold()
+    lease = kube.get("leases", "default", "mfa-operator")
+    assert lease is not None
+    assert lease["metadata"]["labels"] == {"team": "security"}
+
+
 def test_the_holder_stops_before_another_can_begin(pair: tuple[Replica, Replica]) -> None:
     first, second = pair
     pass_time(RENEW, first, second)
@@ -107,14 +142,14 @@ def test_who_slept_through_its_lease_never_acts_again(pair: tuple[Replica, Repli
 def test_a_renewal_that_slept_does_not_count_from_its_end(pair: tuple[Replica, Replica]) -> None:
     """Frozen between the first thing that it does and its request: the Lease may be older than it seems."""
     first, _ = pair
-    read = CoordinationV1Api.read_namespaced_lease
+    replace = CoordinationV1Api.replace_namespaced_lease
 
     def slow(api: CoordinationV1Api, *args: object, **options: object) -> object:
         pass_time(RENEW, first)
-        return read(api, *args, **options)  # type: ignore[arg-type]  # as they came
+        return replace(api, *args, **options)  # type: ignore[arg-type]  # as they came
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CoordinationV1Api, "read_namespaced_lease", slow)
+        patch.setattr(CoordinationV1Api, "replace_namespaced_lease", slow)
         first.lease.try_to_hold()
     assert not first.acts
 

@@ -81,6 +81,13 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
     return api, description
 
 
+def own_connections(api: ApiClient) -> ApiClient:
+    """A client for the same cluster that shares no connection with `api`: its requests wait for nobody else's."""
+    own = ApiClient(api.configuration)
+    own.user_agent = api.user_agent
+    return own
+
+
 def _load(files: str, context: str | None, configuration: Configuration) -> None:
     if not any(Path(file).expanduser().exists() for file in files.split(os.pathsep) if file):
         raise ConnectionSettingsError(f"there is no kubeconfig at {files}; give --kubeconfig, or set KUBECONFIG")
