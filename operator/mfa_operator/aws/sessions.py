@@ -104,7 +104,8 @@ class Sessions:
             pacing=self.pacing,
         )
         self._lock = threading.Lock()
-        self._own: dict[str, Identity] = {}
+        self._own: dict[str, tuple[str, Identity]] = {}
+        """By partition: who the operator is, with the credentials of this access key id."""
 
     def account(self, account: Account) -> AccountSession:
         return AccountSession(self, account)
@@ -127,13 +128,29 @@ class Sessions:
         self.clients.close()
 
     def own_identity(self, partition: str) -> Identity:
-        """Who the operator itself is, before it assumes any role; asked once. Raises AwsFailure."""
+        """Who the operator itself is, before it assumes any role; asked once for each set of credentials.
+
+        Raises AwsFailure.
+        """
         with self._lock:
-            if partition not in self._own:
-                sts: STSClient = self.clients.own("sts", self.region(partition))
-                caller = call("GetCallerIdentity", sts.get_caller_identity, self.stopping)
-                self._own[partition] = Identity(caller["Account"], caller["Arn"])
-            return self._own[partition]
+            key, known = self._own_key(), self._own.get(partition)
+            if known and known[0] == key:
+                return known[1]
+            sts: STSClient = self.clients.own("sts", self.region(partition))
+            caller = call("GetCallerIdentity", sts.get_caller_identity, self.stopping)
+            identity = Identity(caller["Account"], caller["Arn"])
+            # Where they were exchanged in between, the answer may be about either.
+            if self._own_key() == key:
+                self._own[partition] = key, identity
+            return identity
+
+    def _own_key(self) -> str:
+        """The access key id of the credentials in hand, which botocore exchanges when they are about to expire."""
+        try:
+            credentials = self._session.get_credentials()
+            return (credentials and credentials.get_frozen_credentials().access_key) or ""
+        except CALL_ERRORS as error:
+            raise failure("GetCallerIdentity", error) from error
 
 
 class AccountSession:
