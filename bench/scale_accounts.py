@@ -66,6 +66,7 @@ def main(policies: int, accounts: int, width: int) -> None:
             if name == "restart":
                 auditor.sessions.close()
                 auditor = Auditor(Sessions())
+            auditor.keep_only(account for _, account in named)
             figures = _one_pass(auditor, named, reports, width)
             print(json.dumps({"pass": name, **figures}), flush=True)
             sys.stdin.readline()

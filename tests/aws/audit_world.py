@@ -52,7 +52,7 @@ class Auditing:
         credentials: dict[str, Any] = aws.world.operator_credentials.client_arguments()
         session = boto3.Session(botocore_session=core, region_name=aws.region, **credentials)
         self.counted: Counter[tuple[str, str, str]] = Counter()
-        self.sessions = Sessions(session=session, config=config, count_request=self._count)
+        self.sessions = Sessions(session=session, config=config, count_request=self._count, fast_reads=True)
         self.auditor = Auditor(self.sessions)
         self.reports: dict[str, ReportStatus] = {}
         self.hasty: HastyTime

@@ -119,6 +119,22 @@ def test_two_policies_on_one_account_cost_one_fetch(op: Auditing, account: Accou
     assert op.calls["ListUsers"] == 1
 
 
+def test_bulk_answers_are_kept_only_where_somebody_shares_them(op: Auditing, account: Account) -> None:
+    """They are most of what an account would take in memory."""
+    populate(account, 10)
+    policy = op.policy(account)
+    one = policy.accounts[0]
+    for named, calls in ((2, Counter()), (1, BULK), (1, BULK)):
+        op.auditor.keep_only([one] * named)
+        op.later(account)
+        op.clock.advance(MINUTE / 2)
+        op.look(account)
+        assert op.calls == calls, named
+    op.auditor.keep_only([])
+    op.later(account)
+    assert op.calls["AssumeRole"] == 1
+
+
 def test_two_policies_at_the_same_moment_cost_one_fetch_too(op: Auditing, account: Account) -> None:
     """With threads."""
     populate(account, 50)

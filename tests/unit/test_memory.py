@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mfa_operator.api.enums import DeviceType, FindingReason
-from mfa_operator.evaluation.facts import UserFacts
-from mfa_operator.evaluation.lookup_cache import Memory, forget, recall, remember
+from mfa_operator.evaluation.facts import Fact, LoginProfile, ReportRow, User, UserFacts
+from mfa_operator.evaluation.lookup_cache import Memory, forget, pack, recall, remember, unpack
 from tests.unit.facts import (
     ANY,
     HOUR,
@@ -203,3 +205,35 @@ def test_a_person_who_asks_has_all_earlier_looks_forgotten_and_no_later_ones() -
     assert (alice.profile, alice.devices, alice.tags) == (None, None, None)
     assert forgotten.looked_at["AIDABOB"] == memory.looked_at["AIDABOB"]
     assert forgotten.with_virtual_device == memory.with_virtual_device
+
+
+MOMENTS = st.datetimes(datetime(2015, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - as asked for
+NAMES = st.text("aé+=,.@_-", min_size=1, max_size=64)
+
+
+def fact_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | st.builds(Fact, values, MOMENTS)
+
+
+PEOPLE = st.builds(
+    UserFacts,
+    user=st.builds(User, NAMES, NAMES, NAMES, MOMENTS, st.none() | MOMENTS),
+    row=fact_of(st.builds(ReportRow, NAMES, st.none() | MOMENTS, *[st.none() | st.booleans()] * 2, st.booleans())),
+    has_virtual_device=fact_of(st.booleans()),
+    lost_virtual_device=st.booleans(),
+    profile=fact_of(st.builds(LoginProfile, st.none() | MOMENTS)),
+    devices=fact_of(st.frozensets(st.sampled_from(DeviceType))),
+    tags=fact_of(st.dictionaries(NAMES, NAMES, max_size=2)),
+    failure=st.none() | st.sampled_from(FindingReason),
+)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(PEOPLE, max_size=3), st.frozensets(NAMES, max_size=3))
+def test_what_is_kept_packed_comes_back_as_it_was(seen: list[UserFacts], listed: frozenset[str]) -> None:
+    memory = Memory({one.user.user_id: one for one in seen}, listed)
+    back = unpack(pack(memory))
+    assert back == memory
+    assert [type(one.devices.value) for one in back.looked_at.values() if one.devices] == [frozenset] * len(
+        [one for one in memory.looked_at.values() if one.devices]
+    )

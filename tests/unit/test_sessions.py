@@ -73,7 +73,7 @@ def opened() -> Iterator[list[Sessions]]:
 @pytest.fixture
 def sessions(opened: list[Sessions]) -> Any:
     def make(region: str | None = None) -> Sessions:
-        opened.append(Sessions(session=settings_of(region)))
+        opened.append(Sessions(session=settings_of(region), fast_reads=True))
         return opened[-1]
 
     return make

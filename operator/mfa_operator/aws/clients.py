@@ -72,6 +72,7 @@ class Clients:
         check_before_write: Callable[[], None],
         retry_writes: bool,
         pacing: Pacing,
+        fast_reads: bool,
     ) -> None:
         """`check_before_write` is called before each write request goes out, and raises where it must not."""
         # Of the classes: the clients that botocore makes itself, to fetch credentials, are bounded, too.
@@ -83,6 +84,7 @@ class Clients:
         self._count_request = count_request
         self._check_before_write = check_before_write
         self._pacing = pacing
+        self._fast_reads = fast_reads
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, bool, bool], Any] = {}
 
@@ -116,7 +118,7 @@ class Clients:
                     self._pacing.attach(client)
                 if not own:
                     client.meta.events.register(f"before-sign.{service}", _sign)
-                if service == "iam" and not own and not writes:
+                if self._fast_reads and service == "iam" and not own and not writes:
                     client = FastReads(client, self._sign_fast_with, self._count_answer)
                 self._made[key] = client
             return self._made[key]

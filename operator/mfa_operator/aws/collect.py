@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+import msgspec
+
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import AccountReason, FindingReason
 from mfa_operator.api.status import Finding
 from mfa_operator.aws import credential_reports, lookups
@@ -18,7 +21,16 @@ from mfa_operator.aws.side_by_side import side_by_side
 from mfa_operator.clock import utc_moment, utc_now
 from mfa_operator.evaluation.credential_report import CredentialReport
 from mfa_operator.evaluation.facts import Fact, RootFacts, Snapshot, User, UserFacts
-from mfa_operator.evaluation.lookup_cache import Memory, forget, looked_at_since, recall, remember
+from mfa_operator.evaluation.lookup_cache import (
+    EMPTY,
+    Memory,
+    forget,
+    looked_at_since,
+    pack,
+    recall,
+    remember,
+    unpack,
+)
 from mfa_operator.evaluation.restored import restored
 from mfa_operator.evaluation.sufficiency import Needs, Question, next_question, sweep
 
@@ -28,8 +40,7 @@ VISIBILITY_DELAY = timedelta(minutes=5)
 """How long IAM may list a new user that it does not find yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bulk:
+class _Bulk(msgspec.Struct, frozen=True, array_like=True):
     """The answers that speak of all users at once."""
 
     taken_at: datetime
@@ -49,8 +60,10 @@ class Collector:
         self.session = session
         self._width = max_concurrent_users
         self._lock = threading.Lock()
-        self._memory = Memory()
-        self._bulk: _Bulk | None = None
+        self._memory = pack(EMPTY)
+        self._bulk: bytes | None = None
+        """The last bulk answers, packed, where another policy may share them; it takes a sixth of the objects' room."""
+        self._bulk_at: datetime | None = None
         self._report_time: datetime | None = None
 
     def collect(
@@ -64,6 +77,7 @@ class Collector:
         report_time: datetime | None = None,
         published: Mapping[str, Finding] = MappingProxyType({}),
         doubted: Collection[str] = (),
+        shared: bool = True,
         count_error: Callable[[AwsFailure], None] = lambda _: None,
     ) -> Snapshot:
         """A snapshot good enough for `needs`. Raises AwsFailure where the account cannot be audited.
@@ -72,23 +86,28 @@ class Collector:
         fetched again. `forget_before`: live answers older than this are not used. `report_time` and `published`:
         GeneratedTime of the report last seen and the findings that rest on it, where another process saw it. `doubted`:
         names of users whom only live answers from `not_before` on settle, whatever bulk answers and earlier ones say.
+        `shared`: whether somebody else may ask for the bulk answers; they are kept only then.
         """
         with self._lock:
+            memory = unpack(self._memory)
             if forget_before:
-                self._memory = forget(self._memory, forget_before)
-            first = self._bulk is None
-            if self._bulk is None or self._bulk.taken_at < not_before:
+                memory = forget(memory, forget_before)
+            first = self._bulk_at is None
+            if self._bulk and self._bulk_at and self._bulk_at >= not_before:
+                bulk = _BULK_DECODER.decode(self._bulk)
+            else:
                 self._report_time = self._report_time or report_time
-                self._bulk = self._fetch(now)
-            if first and not forget_before and _same_report(self._bulk.report, report_time):
-                users = [_bulk_facts(user, self._bulk) for user in self._bulk.users if user.name in published]
-                self._memory = restored(self._memory, users, published, now)
+                bulk = self._fetch(now)
+                self._bulk, self._bulk_at = _BULK_ENCODER.encode(bulk) if shared else None, bulk.taken_at
+            if first and not forget_before and _same_report(bulk.report, report_time):
+                users = [_bulk_facts(user, bulk) for user in bulk.users if user.name in published]
+                memory = restored(memory, users, published, now)
             doubts = frozenset(
                 user.user_id
-                for user in self._bulk.users
-                if user.name in doubted and not looked_at_since(self._memory, user, not_before)
+                for user in bulk.users
+                if user.name in doubted and not looked_at_since(memory, user, not_before)
             )
-            return self._judge_suspects(self._bulk, needs, now, deadlines, doubts, count_error)
+            return self._judge_suspects(bulk, memory, needs, now, deadlines, doubts, count_error)
 
     def _fetch(self, now: datetime) -> _Bulk:
         taken_at = utc_moment()
@@ -114,6 +133,7 @@ class Collector:
     def _judge_suspects(
         self,
         bulk: _Bulk,
+        memory: Memory,
         needs: Needs,
         now: datetime,
         deadlines: Mapping[str, datetime],
@@ -124,7 +144,7 @@ class Collector:
         known = [
             recall(
                 _bulk_facts(user, bulk),
-                self._memory,
+                memory,
                 accepted=needs.accepted,
                 report_time=report_time,
                 deadline=deadlines.get(user.name),
@@ -141,7 +161,7 @@ class Collector:
         settled_ones = side_by_side(settle, suspects, self._width)
         answers = dict(zip((facts.user.user_id for facts in suspects), settled_ones, strict=True))
         users = tuple(settled for facts in known if (settled := answers.get(facts.user.user_id, facts)))
-        self._memory = remember(users, virtual_devices_known=bulk.virtual is not None, before=self._memory)
+        self._memory = pack(remember(users, virtual_devices_known=bulk.virtual is not None, before=memory))
         return Snapshot(
             account_id=self.session.account.id,
             partition=bulk.identity.partition,
@@ -160,22 +180,22 @@ class Collector:
         """Ask live until the verdict is settled; None where the user turns out to be gone."""
         row = facts.row
         if swept:
-            facts = replace(facts, row=None, profile=None, devices=None, tags=None)
+            facts = msgspec.structs.replace(facts, row=None, profile=None, devices=None, tags=None)
         # Each once: were the clock set back, an answer would look too old for ever.
         unasked = set(Question)
         try:
             while (question := next_question(facts, needs, now)) in unasked:
                 unasked.remove(question)
                 if question is Question.PROFILE:
-                    facts = replace(facts, profile=lookups.login_profile(self.session, facts.user.name))
+                    facts = msgspec.structs.replace(facts, profile=lookups.login_profile(self.session, facts.user.name))
                 else:
-                    facts = replace(facts, devices=lookups.mfa_devices(self.session, facts.user.name))
+                    facts = msgspec.structs.replace(facts, devices=lookups.mfa_devices(self.session, facts.user.name))
         except NotFound:
-            return _not_found(replace(facts, row=row), now)
+            return _not_found(msgspec.structs.replace(facts, row=row), now)
         except AwsFailure as error:
             count_error(error)
-            facts = replace(facts, failure=failure_reason(error))
-        return replace(facts, row=row)
+            facts = msgspec.structs.replace(facts, failure=failure_reason(error))
+        return msgspec.structs.replace(facts, row=row)
 
     def add_tags(self, snapshot: Snapshot, names: Iterable[str], count_error: Callable[[AwsFailure], None]) -> Snapshot:
         """The snapshot with the tags of the named users; where they cannot be read, those users have a failure."""
@@ -185,12 +205,12 @@ class Collector:
 
         def tagged(facts: UserFacts) -> UserFacts | None:
             try:
-                return replace(facts, tags=lookups.user_tags(self.session, facts.user.name))
+                return msgspec.structs.replace(facts, tags=lookups.user_tags(self.session, facts.user.name))
             except NotFound:
                 return _not_found(facts, utc_now())
             except AwsFailure as error:
                 count_error(error)
-                return replace(facts, failure=failure_reason(error))
+                return msgspec.structs.replace(facts, failure=failure_reason(error))
 
         with self._lock:
             asked = [facts for facts in snapshot.users if facts.user.name in wanted]
@@ -198,14 +218,15 @@ class Collector:
                 zip((facts.user.name for facts in asked), side_by_side(tagged, asked, self._width), strict=True)
             )
             users = tuple(found for facts in snapshot.users if (found := answers.get(facts.user.name, facts)))
-            self._memory = remember(users, virtual_devices_known=False, before=self._memory)
+            self._memory = pack(remember(users, virtual_devices_known=False, before=unpack(self._memory)))
         return replace(snapshot, users=users)
 
     def forget_user(self, user_id: str) -> None:
         """Drop what is remembered of one user, who was just acted on: the next pass reads them live."""
         with self._lock:
-            kept = {key: facts for key, facts in self._memory.looked_at.items() if key != user_id}
-            self._memory = replace(self._memory, looked_at=kept)
+            memory = unpack(self._memory)
+            kept = {key: facts for key, facts in memory.looked_at.items() if key != user_id}
+            self._memory = pack(Memory(kept, memory.with_virtual_device))
 
     def _root(self, bulk: _Bulk, count_error: Callable[[AwsFailure], None]) -> RootFacts:
         row = bulk.report.root if bulk.report else None
@@ -230,7 +251,7 @@ def _not_found(facts: UserFacts, now: datetime) -> UserFacts | None:
     """A user that is listed and not found: None where they were deleted since, a failure where they are new."""
     if now - facts.user.created > VISIBILITY_DELAY:
         return None
-    return replace(facts, failure=FindingReason.NOT_VISIBLE_YET)
+    return msgspec.structs.replace(facts, failure=FindingReason.NOT_VISIBLE_YET)
 
 
 def failure_reason(error: AwsFailure) -> FindingReason:
@@ -251,3 +272,8 @@ def _bulk_facts(user: User, bulk: _Bulk) -> UserFacts:
         row=Fact(row, bulk.report.generated) if bulk.report and row and same else None,
         has_virtual_device=None if bulk.virtual is None else Fact(user.user_id in bulk.virtual, bulk.taken_at),
     )
+
+
+prepare(_Bulk)
+_BULK_ENCODER = msgspec.msgpack.Encoder()
+_BULK_DECODER = msgspec.msgpack.Decoder(_Bulk)

@@ -78,13 +78,17 @@ class Sessions:
         stopping: threading.Event | None = None,
         count_request: RequestCounter | None = None,
         session: boto3.Session | None = None,
+        fast_reads: bool | None = None,
         config: Config = CLIENT_CONFIG,
         connections: int = CONNECTIONS,
         guard: LeaseGuard | None = None,
         retry_writes: bool = False,
         limit_sessions: bool = True,
     ) -> None:
-        """`connections`: how many are kept open to each service, best as many as calls are under way at once.
+        """`fast_reads`: as fast_reads.py has them. Left out: over a session of our own only. Whoever hands one in may
+        have registered hooks with it, and hooks see only what botocore does itself.
+
+        `connections`: how many are kept open to each service, best as many as calls are under way at once.
 
         `guard` is asked before every request that changes something. `retry_writes`: for commands that a person runs
         and waits for. The operator itself never repeats a write blindly: it looks again first. `limit_sessions`: ask
@@ -102,6 +106,7 @@ class Sessions:
             check_before_write=(guard or LeaseGuard()).check_still_leading,
             retry_writes=retry_writes,
             pacing=self.pacing,
+            fast_reads=session is None if fast_reads is None else fast_reads,
         )
         self._lock = threading.Lock()
         self._own: dict[str, tuple[str, Identity]] = {}

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from mfa_operator.api.enums import ROOT_USER
 from mfa_operator.evaluation.facts import ReportRow
@@ -57,7 +59,7 @@ def parse(content: bytes, generated: datetime) -> CredentialReport:
                 continue
             row = _row(line)
             known = rows.get(row.user)
-            rows[row.user] = replace(max(known, row, key=_danger), twice=True) if known else row
+            rows[row.user] = msgspec.structs.replace(max(known, row, key=_danger), twice=True) if known else row
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableReport(f"the credential report is no CSV in UTF-8: {error}") from error
     return CredentialReport(generated, rows, root)

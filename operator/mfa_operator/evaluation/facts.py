@@ -1,4 +1,8 @@
-"""Facts about one account, each with its time. No judgement is made here."""
+"""Facts about one account, each with its time. No judgement is made here.
+
+What there is of every user is a msgspec Struct: made in a fifth of the time of a frozen dataclass, invisible to the
+garbage collector (facts hold no cycles), and written as a short array where it is kept packed.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+import msgspec
+
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import AccountReason, DeviceType, FindingReason
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Fact(Generic[T]):
+class Fact(msgspec.Struct, Generic[T], frozen=True, array_like=True, gc=False):
     """A value, and the moment it was true at AWS."""
 
     value: T
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRow:
+class ReportRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user's row of the credential report, as far as the check needs it. None: an invalid token."""
 
     user: str
@@ -32,8 +37,7 @@ class ReportRow:
     """The name stood in the report more than once; the more dangerous row is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An IAM user as ListUsers gives it."""
 
     name: str
@@ -44,8 +48,7 @@ class User:
     """Outlives the password: it proves no console access."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoginProfile:
+class LoginProfile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A password for the console. `created` is None where there is none."""
 
     created: datetime | None
@@ -55,8 +58,7 @@ class LoginProfile:
         return self.created is not None
 
 
-@dataclass(frozen=True, slots=True)
-class UserFacts:
+class UserFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Everything known about one user."""
 
     user: User
@@ -103,3 +105,6 @@ class Snapshot:
     """Name of the IAM user the operator itself signs in as in this account, where it is one."""
     partial: AccountReason | None = None
     """Why some of it had to be read in another way; the account is audited all the same."""
+
+
+prepare(Fact, LoginProfile, ReportRow, User, UserFacts)

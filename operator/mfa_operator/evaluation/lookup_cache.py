@@ -6,23 +6,38 @@ It is kept in the process only. Losing it at a restart costs calls, never a verd
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
+import msgspec
+from msgspec.structs import replace
+
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import DeviceType
 from mfa_operator.evaluation.facts import Fact, User, UserFacts
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True, array_like=True):
     """Facts of an earlier pass, by IAM user id: a deleted and recreated name is another user."""
 
-    looked_at: Mapping[str, UserFacts] = field(default_factory=dict)
+    looked_at: Mapping[str, UserFacts] = {}
     """Users that were asked about live, or whose virtual device went missing."""
     with_virtual_device: frozenset[str] = frozenset()
+
+
+EMPTY = Memory()
+
+
+def pack(memory: Memory) -> bytes:
+    """The memory as it is kept between passes: some 100 bytes a user, a tenth of what the objects take."""
+    return _ENCODER.encode(memory)
+
+
+def unpack(packed: bytes) -> Memory:
+    """What `pack` made."""
+    return _DECODER.decode(packed)
 
 
 def remember(users: Iterable[UserFacts], *, virtual_devices_known: bool, before: Memory) -> Memory:
@@ -48,12 +63,12 @@ def forget(memory: Memory, before: datetime) -> Memory:
     def young(fact: Fact[T] | None) -> Fact[T] | None:
         return fact if fact and fact.at >= before else None
 
-    return replace(
-        memory,
+    return Memory(
         looked_at={
             user_id: replace(facts, profile=young(facts.profile), devices=young(facts.devices), tags=young(facts.tags))
             for user_id, facts in memory.looked_at.items()
         },
+        with_virtual_device=memory.with_virtual_device,
     )
 
 
@@ -137,3 +152,8 @@ def _confirmed_devices(
 
 def _value(fact: Fact[T] | None) -> T | None:
     return fact.value if fact else None
+
+
+prepare(Memory)
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Memory)

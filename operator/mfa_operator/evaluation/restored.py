@@ -8,8 +8,9 @@ only violators are restored: whoever is compliant is judged by what a first pass
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from mfa_operator.api.enums import FindingReason, FindingState
 from mfa_operator.api.status import Finding

@@ -15,9 +15,13 @@ Sources: CIS AWS Foundations 1.10 and Security Hub IAM.5 (scope Console), IAM.19
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+from msgspec.structs import replace
+
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import (
     ROOT_USER,
     FindingReason,
@@ -38,8 +42,7 @@ READS_MAY_LAG = timedelta(minutes=15)
 """How long IAM is believed to show what was deleted. It is seconds, as a rule; after this, it was never deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The judgement on one user."""
 
     user: str
@@ -280,3 +283,6 @@ def _goes_on(verdict: Verdict, before: Finding, begin: datetime | None) -> bool:
         return False
     was_exempt = before.state is FindingState.EXEMPT
     return was_exempt is (verdict.state is UserState.EXEMPT) and (begin is None or begin <= before.first_seen)
+
+
+prepare(Verdict)

@@ -22,6 +22,8 @@ from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.hints import Doubt
 
+_Key = tuple[str, str | None, str | None]
+"""Account id, role and external id: one way into an account."""
 SHARE = 0.1
 """Share of its interval within which a policy is content with what another policy's pass fetched of an account."""
 
@@ -50,7 +52,9 @@ class Auditor:
         self.sessions = sessions
         self._restores = restores
         self._width = max_concurrent_users
-        self._collectors: dict[tuple[str, str | None, str | None], Collector] = {}
+        self._collectors: dict[_Key, Collector] = {}
+        self._named: Counter[_Key] | None = None
+        """How many policies name each account; None before anybody has said."""
         self._lock = threading.Lock()
 
     def audit(
@@ -85,6 +89,7 @@ class Auditor:
             not_before=doubt.since if doubt else not_before,
             forget_before=moment if fresh else None,
             doubted=doubt.users if doubt else (),
+            shared=self._named is None or self._named[_key(account)] > 1,
             count_error=failures.append,
         )
         ask_tags = [
@@ -110,18 +115,23 @@ class Auditor:
 
     def collector(self, account: Account) -> Collector:
         """The account's collector: one per account and way to reach it, whichever policies name it."""
-        key = (account.id, account.role_arn, account.external_id)
+        key = _key(account)
         with self._lock:
             if key not in self._collectors:
                 self._collectors[key] = Collector(self.sessions.account(account), self._width)
             return self._collectors[key]
 
     def keep_only(self, accounts: Iterable[Account]) -> None:
-        """Forget the accounts that no policy names any more."""
-        keys = {(account.id, account.role_arn, account.external_id) for account in accounts}
+        """Forget the accounts that no policy names any more. `accounts`: of all policies, as often as each is named."""
+        named = Counter(map(_key, accounts))
         with self._lock:
-            for key in self._collectors.keys() - keys:
+            self._named = named
+            for key in self._collectors.keys() - named.keys():
                 del self._collectors[key]
+
+
+def _key(account: Account) -> _Key:
+    return account.id, account.role_arn, account.external_id
 
 
 def _deadlines(findings: Iterable[Finding]) -> dict[str, datetime]:

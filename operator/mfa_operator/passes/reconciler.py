@@ -116,6 +116,7 @@ class Reconciler:
             accounts_before = self._lists.get(ref, AccountList())
             self._lists[ref] = accounts
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        self._prune()
         publisher = self._publisher(policy, accounts, now, asked_for=fresh)
         publisher.begin()
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -167,9 +166,9 @@ class RecordBook:
             self.held |= {user}
         verdict = self.verdicts.get(user)
         if verdict and action is RemediationAction.REMOVE_CONSOLE_ACCESS:
-            verdict = replace(verdict, console=False, console_since=None)
+            verdict = msgspec.structs.replace(verdict, console=False, console_since=None)
             if self._inputs.policy.spec.requirement.users is UserScope.CONSOLE:
-                verdict = replace(verdict, state=UserState.NO_CONSOLE, reason=None)
+                verdict = msgspec.structs.replace(verdict, state=UserState.NO_CONSOLE, reason=None)
             self.verdicts[user] = verdict
         self._put(
             user,
@@ -215,7 +214,7 @@ class RecordBook:
             self._change(user, message=shortened(outcome.message))
         verdict = self.verdicts.get(user)
         if outcome.unknown and verdict and verdict.state in (UserState.NO_CONSOLE, UserState.COMPLIANT):
-            self.verdicts[user] = replace(verdict, state=UserState.UNKNOWN, reason=outcome.unknown)
+            self.verdicts[user] = msgspec.structs.replace(verdict, state=UserState.UNKNOWN, reason=outcome.unknown)
 
     def _let_go(self, user: str) -> None:
         """This policy does not hold the user under quarantine any more."""
