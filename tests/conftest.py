@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.control_plane",
     "tests.fixtures.operator",
     "tests.fixtures.remediation_harness",
+    "tests.fixtures.organization_harness",
     "tests.fixtures.quarantined",
     "tests.fixtures.shared_operator",
 ]

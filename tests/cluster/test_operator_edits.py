@@ -132,25 +132,32 @@ def replace_spec(shared: SharedOperator, name: str, spec: dict[str, Any]) -> Non
     shared.kubectl("patch", "mfap", name, "--type=json", f"--patch={patch}")
 
 
+NO_YEAR = "0000-06-30T00:00:00Z"
+
+
 def test_a_spec_that_only_the_operator_refuses_loses_nothing(shared: SharedOperator, account: Account) -> None:
     shared.policies.apply("confused", accounts=named(account))
     before = shared.policies.wait_for_pass("confused")
-    replace_spec(shared, "confused", {"organization": {}})
+    # A year that the API server knows and Python does not.
+    confused = {"accounts": named(account), "exemptions": [{"users": ["a"], "reason": "x", "expires": NO_YEAR}]}
+    replace_spec(shared, "confused", confused)
     status = shared.policies.wait_for_pass("confused")
     assert conditions(status) == {
         "Ready": ("False", "InvalidSpec"),
         "Compliant": ("Unknown", "NotAudited"),
         "Stalled": ("True", "InvalidSpec"),
     }
-    assert "spec.organization" in next(one["message"] for one in status["conditions"] if one["type"] == "Ready")
+    assert "spec.exemptions[0].expires" in next(
+        one["message"] for one in status["conditions"] if one["type"] == "Ready"
+    )
     assert {field: status[field] for field in KEPT} == {field: before[field] for field in KEPT}
     eventually(lambda: shared.samples("mfa_policy_ready", "confused") == {(): 0}, "metrics say that it is not served")
     assert shared.samples("mfa_policy_suspended", "confused") == {(): 0}
     # Another edit that does not help is no news.
-    replace_spec(shared, "confused", {"organization": {}, "interval": "1h"})
+    replace_spec(shared, "confused", {**confused, "interval": "1h"})
     shared.policies.wait_for_pass("confused")
     [event] = shared.policies.events("InvalidSpec", "confused")
-    assert (event["type"], "spec.organization" in event["note"]) == ("Warning", True)
+    assert (event["type"], "spec.exemptions[0].expires" in event["note"]) == ("Warning", True)
     seen = shared.policies.findings("confused", account.id)["alice"]["firstSeen"]
 
     replace_spec(shared, "confused", {"accounts": named(account)})

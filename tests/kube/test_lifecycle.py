@@ -41,7 +41,7 @@ class Auditor:
         """Set: forget() hangs, and with it the loop, until `released`."""
         self.released = threading.Event()
 
-    def build(self, _settings: Settings, cluster: Cluster, *_parts: object, guard: LeaseGuard) -> Auditor:
+    def build(self, _settings: Settings, cluster: Cluster, *_parts: object, guard: LeaseGuard, **_: object) -> Auditor:
         guard.check_still_leading()
         self.cluster = cluster
         return self

@@ -62,6 +62,7 @@ class Clock:
             patch.setattr("mfa_operator.aws.collect.utc_moment", self.utc_moment)
             patch.setattr("mfa_operator.aws.collect.utc_now", self.utc_now)
             patch.setattr("mfa_operator.aws.lookups.utc_now", self.utc_now)
+            patch.setattr("mfa_operator.aws.organization.utc_now", self.utc_now)
             patch.setattr("mfa_operator.aws.writes.seconds_since_boot", self.seconds)
             yield
 

@@ -227,7 +227,6 @@ def test_what_is_wrong_is_told_with_its_field(fields: dict[str, Any], path: str,
         ({"metadata": {"name": "x" * 64}}, "metadata.name", "more than 63 characters"),
         ({"spec": None}, "spec", "expected a mapping, found nothing"),
         ({"spec": {}}, "spec.accounts", "nothing to audit"),
-        ({"spec": {"organization": {}}}, "spec.organization", "cannot discover accounts yet"),
     ],
 )
 def test_what_is_no_policy_is_refused(fields: dict[str, Any], path: str, words: str) -> None:

@@ -113,7 +113,7 @@ def test_forms_that_editors_leave_behind_are_read(file: Path, text: str) -> None
         ("  interval: 15m", "\tinterval: 15m", 8, "not YAML: "),
         ("  interval: 15m", "  interval: *later", 8, "not YAML: found undefined alias"),
         ("interval: 15m", "interval: !!python/object:os.system 15m", 8, "not YAML: could not determine a constructor"),
-        ("interval: 15m", "organization: {}", 8, "spec.organization: this version cannot discover accounts"),
+        ("interval: 15m", "organization: {roleArn: x}", 8, "spec.organization.roleArn: invalid value 'x'; a role is"),
         ("interval: 15m", "interval: 1:30", 8, "spec.interval: invalid duration '1:30'; write it like 90s"),
         ("interval: 15m", "interval: 1:30.5", 8, "spec.interval: invalid duration '1:30.5'"),
         ("interval: 15m", "interval: !!binary aGk=", 8, "not YAML: could not determine a constructor"),

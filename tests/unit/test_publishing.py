@@ -10,9 +10,11 @@ import pytest
 
 from mfa_operator.api.enums import AccountState, ConditionType
 from mfa_operator.api.objects import Policy, PolicyRef
+from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus
 from mfa_operator.kube.cluster import ClusterUnavailable, PolicyAsRead, PolicyIdentity, StaleData, WriteRefused
 from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.publishing import Pace, PolicyPublisher
 from mfa_operator.reporting.account_result import AccountResult
 from tests.unit.facts import HOUR, NOW, spec
@@ -54,7 +56,7 @@ class Stage:
         policy = Policy(ref=REF, uid="u", resource_version="1", generation=1, spec=spec())
         self.publisher = PolicyPublisher(
             policy,
-            [f"{number:012}" for number in range(self.total)],
+            AccountList(tuple(Account(id=f"{number:012}") for number in range(self.total))),
             {},
             cluster=cast("Any", self.cluster),
             metrics=self.metrics,

@@ -67,10 +67,6 @@ def read_policy(body: Mapping[str, Any]) -> Policy:
     if "spec" not in body:
         raise InvalidObject("spec", "is missing")
     spec = from_dict(PolicySpec, body["spec"], at="spec")
-    if spec.organization is not None:
-        raise InvalidObject(
-            "spec.organization", "this version cannot discover accounts yet; list them in spec.accounts"
-        )
     return Policy(
         ref=policy_ref(body),
         uid=str(metadata.get("uid", "")),

@@ -11,6 +11,7 @@ from mfa_operator.api.enums import AccountState, ConditionReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, PolicyStatus, ReportStatus
+from mfa_operator.config.settings import SettingsError
 from mfa_operator.offline.policy_files import Previous
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.failures import account_failure
@@ -57,6 +58,9 @@ def audit_policies(
         finally:
             done(policy, account)
 
+    for policy in policies:
+        if policy.spec.organization:
+            raise SettingsError(f"MfaPolicy {policy.ref}: spec.organization: only the operator discovers accounts")
     pool = ThreadPoolExecutor(width, thread_name_prefix="mfa-account")
     try:
         running = [

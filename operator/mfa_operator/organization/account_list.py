@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from mfa_operator.api.enums import ConditionReason
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.api.text import one_line
 from mfa_operator.organization.discovery import Discovery
@@ -51,11 +52,13 @@ class AccountList:
     def __iter__(self) -> Iterator[Account]:
         return iter(self.accounts)
 
-    def __len__(self) -> int:
-        return len(self.accounts)
-
     def by_id(self) -> dict[str, Account]:
         return {account.id: account for account in self.accounts}
+
+    def refuses(self, account_id: str) -> bool:
+        """Whether the account must not be asked: it was discovered, and the namespace may not discover any more."""
+        not_allowed = self.discovery is not None and self.discovery.reason is ConditionReason.NOT_ALLOWED
+        return not_allowed and account_id not in self.typed
 
     def may_remediate(self, account_id: str) -> bool:
         return self.settled or account_id in self.typed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from mfa_operator.api.enums import ConditionReason
 
@@ -15,8 +14,6 @@ class Discovery:
     reason: ConditionReason
     """DISCOVERED, PENDING while the first listing is under way, or what is wrong."""
     message: str
-    last_success: datetime | None = None
-    """When the last complete listing of this process began; None where it had none."""
     in_force: bool = True
     """Whether there is a list that a complete listing was behind, this process's or an earlier one's."""
 

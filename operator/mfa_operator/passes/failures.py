@@ -6,13 +6,17 @@ The operator's passes and the commands without a cluster say the same of the sam
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from mfa_operator.api.conversion import InvalidObject
-from mfa_operator.api.enums import AccountReason, ErrorReason
+import msgspec
+
+from mfa_operator.api.conversion import InvalidObject, rfc3339
+from mfa_operator.api.enums import AccountReason, AccountState, ErrorReason
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus
 from mfa_operator.aws.errors import AwsFailure, Denied
 from mfa_operator.kube.errors import ReadRefused, WriteRefused
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.account_report import failed_account
 
 
@@ -29,10 +33,30 @@ class AccountFailure:
     """The account was audited; only its report could not be written."""
     unexpected: bool = False
     """A bug, most likely: the log gets the traceback."""
+    pending: bool = False
+    """The account has just joined, and its role may be on the way: nobody has to do anything."""
 
     def status(self, account: Account, before: AccountStatus | None) -> AccountStatus:
         """The account's entry in MfaPolicy.status; `before` is the entry of the last pass."""
-        return failed_account(account, before, denied=self.denied, reason=self.reason, message=self.message)
+        status = failed_account(account, before, denied=self.denied, reason=self.reason, message=self.message)
+        return msgspec.structs.replace(status, state=AccountState.PENDING) if self.pending else status
+
+    def in_organization(
+        self, accounts: AccountList, account_id: str, before: AccountStatus | None, now: datetime
+    ) -> AccountFailure:
+        """The same, as what is known of the account's organization explains it."""
+        if self.reason is not AccountReason.ASSUME_ROLE_DENIED:
+            return self
+        if joined := accounts.joined_lately(account_id, now):
+            why = f"joined the organization at {rfc3339(joined)}, and its role may still be on the way"
+            return replace(self, pending=True, message=f"{why}: {self.message}")
+        if before and before.state is AccountState.PENDING and not accounts.complete:
+            # When it joined, only the next complete listing tells.
+            return replace(self, pending=True)
+        if account_id == accounts.management_id:
+            why = "service-managed StackSets never reach the organization's management account: it needs its own stack"
+            return replace(self, message=f"{self.message}; {why}")
+        return self
 
     def with_restart(self, command: str) -> AccountFailure:
         """The same, with the command that restarts the operator's pods where that can help."""

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from logging import ERROR, WARNING
+from logging import ERROR, INFO, WARNING
 from queue import Empty, SimpleQueue
 from typing import Protocol
+
+import msgspec
 
 from mfa_operator.api.enums import AccountReason, ErrorReason
 from mfa_operator.api.objects import Policy
@@ -162,7 +164,7 @@ class PolicyPass:
         try:
             stored = self._stored(account)
             known = stored.status if stored else None
-            if not self._access.allows(self.policy.ref.namespace, account):
+            if not self._allowed(account):
                 return self._not_allowed(account, before, known)
             if before and not self._fresh and self._doubts is None and self._backoff.skips(account.id):
                 return AccountOutcome(self._result(before, known))
@@ -190,6 +192,9 @@ class PolicyPass:
     def _doubt(self, account: Account) -> Doubt | None:
         return self._doubts.get(account.id) if self._doubts else None
 
+    def _allowed(self, account: Account) -> bool:
+        return not self._accounts.refuses(account.id) and self._access.allows(self.policy.ref.namespace, account)
+
     def _result(self, status: AccountStatus, report: ReportStatus | None) -> AccountResult:
         return AccountResult.of(status, report, with_users=self._with_users)
 
@@ -203,9 +208,8 @@ class PolicyPass:
         report = audit.report
         if self._remediator:
             acted_since = self.policy.status.last_pass_time if self._doubts is not None else None
-            report, stored = self._remediator.act(
-                self.policy, account, audit, stored, self._now, acted_since=acted_since
-            )
+            policy = self.policy if self._accounts.may_remediate(account.id) else only_planned(self.policy)
+            report, stored = self._remediator.act(policy, account, audit, stored, self._now, acted_since=acted_since)
         if not unchanged(report, stored.status if stored else None):
             self._cluster.write_report(self.policy, report, stored)
         for note in finding_events(before, report, self._events.runbook_base_url):
@@ -229,6 +233,7 @@ class PolicyPass:
         self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
     ) -> AccountOutcome:
         failure = account_failure(error).with_restart(restart_command(self._events.command_prefix))
+        failure = failure.in_organization(self._accounts, account.id, before, self._now)
         label = f"{self.policy.ref} {account_label(account.id, account.name)}"
         if failure.unexpected:
             logger.error("%s failed unexpectedly", label, exc_info=error)
@@ -237,12 +242,20 @@ class PolicyPass:
             logger.error("%s was audited, but its report was refused: %s", label, failure.message)
         else:
             expected = isinstance(error, AwsFailure)
-            logger.log(WARNING if expected else ERROR, "%s was not audited: %s", label, failure.message)
-        self._count(account, failure.counted)
-        if self._doubts is None:
+            level = INFO if failure.pending else WARNING if expected else ERROR
+            logger.log(level, "%s was not audited: %s", label, failure.message)
+        if not failure.pending:
+            self._count(account, failure.counted)
+        if self._doubts is None and not failure.pending:
             self._backoff.failed(account.id, self.policy.spec.interval)
         status = failure.status(account, before)
         return AccountOutcome(self._result(status, stored.status if stored else None), account_events(before, status))
 
     def _count(self, account: Account, reason: ErrorReason) -> None:
         self._metrics.count_error(self.policy.ref, account.id, reason)
+
+
+def only_planned(policy: Policy) -> Policy:
+    """The policy as a dry run: what it would do is planned and published, and nobody is acted on."""
+    remediation = msgspec.structs.replace(policy.spec.remediation, dry_run=True)
+    return msgspec.structs.replace(policy, spec=msgspec.structs.replace(policy.spec, remediation=remediation))

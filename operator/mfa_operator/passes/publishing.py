@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
+from mfa_operator.api.enums import NOT_FAILED
 from mfa_operator.api.objects import Policy, PolicyRef
 from mfa_operator.api.status import PolicyStatus
 from mfa_operator.kube.cluster import Cluster, PolicyAsRead, WriteRefused
 from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.figures import Serving, policy_figures
 from mfa_operator.reporting.growing_status import Progress, growing_status, pass_running_status
@@ -67,7 +69,7 @@ class PolicyPublisher:
     def __init__(
         self,
         policy: Policy,
-        account_ids: Sequence[str],
+        accounts: AccountList,
         known: Mapping[str, AccountResult],
         *,
         cluster: Cluster,
@@ -79,7 +81,8 @@ class PolicyPublisher:
     ) -> None:
         """`known`: what an earlier pass found, by account id. `asked_for`: the pass, by an edit or a request."""
         self._policy = policy
-        self._ids = account_ids
+        self._accounts = accounts
+        self._ids = [account.id for account in accounts]
         self._known = known
         self._found: dict[str, AccountResult] = {}
         self._cluster = cluster
@@ -109,7 +112,8 @@ class PolicyPublisher:
     @property
     def progress(self) -> Progress:
         audited = sum(result.audited for result in self._found.values())
-        return Progress(audited, len(self._found) - audited, len(self._ids))
+        failed = sum(result.status.state not in NOT_FAILED for result in self._found.values())
+        return Progress(audited, failed, len(self._ids))
 
     def begin(self) -> None:
         """Say that the pass is under way, where somebody waits for it. Raises ClusterError."""
@@ -148,6 +152,7 @@ class PolicyPublisher:
             self._now,
             next_pass,
             requested_at,
+            self._accounts,
         )
         self._show(status)
         return status
@@ -185,7 +190,13 @@ class PolicyPublisher:
         progress, policy = self.progress, self._policy
         logger.info("policy %s: %s so far", policy.ref, progress, extra={"policy": str(policy.ref)})
         status = growing_status(
-            self._last.status, policy.generation, self.results, progress, self._now, asked_for=self._asked_for
+            self._last.status,
+            policy.generation,
+            self.results,
+            progress,
+            self._now,
+            asked_for=self._asked_for,
+            listed=self._accounts,
         )
         try:
             self._write(status)

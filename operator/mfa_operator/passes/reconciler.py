@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,6 +15,7 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
 from mfa_operator.api.policy import Account
+from mfa_operator.api.status import ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
@@ -22,6 +24,7 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.looks import news
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher, show
@@ -30,7 +33,8 @@ from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status
-from mfa_operator.reporting.wording import many
+from mfa_operator.reporting.transitions import departures
+from mfa_operator.reporting.wording import account_label, listed, many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
 from mfa_operator.scheduling.hints import Doubt
@@ -39,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_WIDTH = 4
 """Accounts that one look audits together: half of the places in the pool, which passes share."""
+LISTING_PROGRESS = timedelta(seconds=10)
+"""From one pass to the next of a policy that has no account until its organization is listed."""
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
 
@@ -61,8 +67,13 @@ class Reconciler:
         clock: Callable[[], datetime] = utc_moment,
         chance: random.Random | None = None,
         pace: Pace | None = None,
+        list_changed: Callable[[PolicyRef], None] = lambda _: None,
+        discoverer: Discoverer | None = None,
     ) -> None:
         """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
+
+        `list_changed` is called, from any thread, with a policy whose accounts were waited for; `discoverer` is who
+        lists organizations.
 
         `events` says what commands and links in Events look like, `pace` how often a pass says how far it is.
         """
@@ -86,6 +97,9 @@ class Reconciler:
         """The ids in each of these lists, made when somebody asks."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         self._known: dict[PolicyRef, KnownPolicy] = {}
+        self._reported: dict[PolicyRef, set[str]] = {}
+        """Ids of the accounts that may have a report, of each policy."""
+        self._discoverer = Discoverer(auditor.sessions, list_changed=list_changed) if discoverer is None else discoverer
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
@@ -111,7 +125,7 @@ class Reconciler:
             return self._refuse(body, ConditionReason.INVALID_SPEC, str(error), now)
         if policy.spec.suspend:
             return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
-        accounts = AccountList.of(policy.spec)
+        accounts = self._account_list(policy, refresh=cause == Cause.REQUESTED)
         with self._lock:
             accounts_before = self._lists.get(ref, AccountList())
             self._lists[ref] = accounts
@@ -124,6 +138,9 @@ class Reconciler:
         outcomes = one_pass.run(self._accounts, self._width, publisher)
         due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
+        if not accounts.accounts and accounts.discovery and accounts.discovery.succeeded is None:
+            # Somebody may be waiting: the next pass says how far the listing is.
+            due = min(due, (begun + LISTING_PROGRESS).replace(microsecond=0))
         # A pass that nobody asked for may use what an earlier one looked up.
         served = policy.requested_at if fresh else policy.status.last_handled_requested_at
         status = publisher.end(due, served)
@@ -141,7 +158,7 @@ class Reconciler:
     def _publisher(self, policy: Policy, accounts: AccountList, now: datetime, *, asked_for: bool) -> PolicyPublisher:
         return PolicyPublisher(
             policy,
-            [account.id for account in accounts],
+            accounts,
             self._known_results(policy),
             cluster=self._cluster,
             metrics=self._metrics,
@@ -191,12 +208,12 @@ class Reconciler:
         policy = self._auditable(body)
         if policy is None:
             return {}
+        accounts = self._account_list(policy, refresh=False)
         with self._lock:
-            accounts = self._lists.get(ref, AccountList())
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
         known = self._known_results(policy)
         publisher = self._publisher(policy, accounts, now, asked_for=False)
-        chosen = AccountList(tuple(account for account in accounts if account.id in doubts))
+        chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in doubts))
         outcomes = self._pass(policy, chosen, backoff, now, doubts=doubts).run(self._accounts, LOOK_WIDTH, publisher)
         for outcome in outcomes:
             publisher.ended(news(outcome.result, known.get(outcome.result.status.id)))
@@ -229,19 +246,18 @@ class Reconciler:
             return [ref for ref, (_, ids) in self._ids.items() if account_id in ids]
 
     def refresh_organizations(self, account_id: str) -> None:
-        """An account joined or left its organization: lists of accounts are read again at the next pass."""
+        """An account joined or left its organization: the organizations are listed again, soon."""
         logger.info("account %s joined or left its organization", account_id or "of an unknown id")
+        self._discoverer.refresh_soon()
 
     def restore(self, body: Body) -> None:
         """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""
         policy = read_policy(body)
+        reports = self._reports(policy)
+        self._restore_list(policy, reports)
+        accounts = self._discoverer.accounts(policy, self._access())
         with self._lock:
-            self._lists.setdefault(policy.ref, AccountList.of(policy.spec))
-        reports = {
-            stored.status.account_id: stored.status
-            for stored in self._cluster.list_reports(policy.ref)
-            if stored.owner_uid == policy.uid
-        }
+            self._lists.setdefault(policy.ref, accounts)
         results = [
             AccountResult.of(status, reports.get(status.id), with_users=self._user_violation_info)
             for status in policy.status.accounts
@@ -249,13 +265,36 @@ class Reconciler:
         self._remember(policy, results)
         show(self._metrics, policy, policy.status, results, self._clock())
 
+    def _reports(self, policy: Policy) -> dict[str, ReportStatus]:
+        """The policy's own reports, by account id. Raises ClusterError."""
+        return {
+            stored.status.account_id: stored.status
+            for stored in self._cluster.list_reports(policy.ref)
+            if stored.owner_uid == policy.uid
+        }
+
+    def _account_list(self, policy: Policy, *, refresh: bool) -> AccountList:
+        """The policy's accounts as they are known now. Raises ClusterError."""
+        if policy.spec.organization and not self._discoverer.knows(policy):
+            # Without the accounts of an earlier process, those would be taken for gone.
+            self._restore_list(policy, self._reports(policy))
+        return self._discoverer.accounts(policy, self._access(), refresh=refresh)
+
+    def _restore_list(self, policy: Policy, reports: Mapping[str, ReportStatus]) -> None:
+        with self._lock:
+            self._reported.setdefault(policy.ref, set()).update(reports)
+        names = [(account_id, report.account_name) for account_id, report in reports.items()]
+        self._discoverer.restore(policy, names)
+
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
         self._metrics.forget(ref)
+        self._discoverer.forget(ref)
         with self._lock:
             accounts = self._lists.pop(ref, AccountList())
             self._backoffs.pop(ref, None)
             known = self._known.pop(ref, None)
+            self._reported.pop(ref, None)
         self._prune()
         if known and (quarantined := known.quarantined()):
             # In a thread: forget is called in the event loop.
@@ -285,17 +324,34 @@ class Reconciler:
         return PassEnd(generation, requested_at(body), None)
 
     def _drop_other_reports(self, policy: Policy, accounts: AccountList, before: AccountList) -> None:
-        """Delete the reports of accounts that the policy covered once and covers no more."""
-        named = accounts.by_id()
-        for account in policy.status.accounts:
-            if account.id not in named:
-                stored = self._cluster.get_report(policy.ref, account.id)
-                if stored and stored.owner_uid == policy.uid:
-                    self._cluster.delete_report(stored)
-                    if quarantined := stored.status.summary.quarantined:
-                        why = f"the policy does not name account {account.id} any more"
-                        left = {account.id: quarantined}
-                        self._cluster.emit(policy, self._quarantines_left(left, why, before))
+        """Delete the reports of accounts that the policy covered once and covers no more.
+
+        Only where the list is complete: what a listing that failed does not show may be there all the same.
+        """
+        with self._lock:
+            reported = self._reported.setdefault(policy.ref, set())
+            reported |= {account.id for account in policy.status.accounts} | accounts.by_id().keys()
+        if not accounts.complete:
+            return
+        left: list[str] = []
+        quarantined: dict[str, int] = {}
+        for account_id in sorted(reported - accounts.by_id().keys() - accounts.inactive):
+            stored = self._cluster.get_report(policy.ref, account_id)
+            if stored and stored.owner_uid == policy.uid:
+                self._cluster.delete_report(stored)
+                left.append(account_label(account_id, stored.status.account_name))
+                if count := stored.status.summary.quarantined:
+                    quarantined[account_id] = count
+            reported.discard(account_id)
+        if accounts.discovery:
+            for event in departures(left):
+                self._cluster.emit(policy, event)
+        if quarantined:
+            which = listed(sorted(quarantined))
+            named = "account" if len(quarantined) == 1 else "accounts"
+            verb = "discover" if accounts.discovery else "name"
+            why = f"the policy does not {verb} {named} {which} any more"
+            self._cluster.emit(policy, self._quarantines_left(quarantined, why, before))
 
     def _known_results(self, policy: Policy) -> Mapping[str, AccountResult]:
         """What an earlier pass found, if it was of this very policy and not of one that had its name."""

@@ -82,11 +82,13 @@ def build_reconciler(
     stopping: threading.Event,
     *,
     guard: LeaseGuard,
+    list_changed: Callable[[PolicyRef], None],
 ) -> PassRunner:
     """What audits the policies.
 
     `guard`: whether this replica still leads; asked, like `stopping`, before every single action, and before every
-    request that changes something.
+    request that changes something. `list_changed` is called, from any thread, with a policy whose accounts were waited
+    for.
     """
     width, depth = settings.audit.max_concurrent_accounts, settings.audit.max_concurrent_users
     sessions = Sessions(
@@ -112,6 +114,7 @@ def build_reconciler(
         user_violation_info=settings.audit.user_violation_info,
         events=settings.events,
         pace=Pace(status=settings.audit.progress_every),
+        list_changed=list_changed,
     )
 
 
@@ -143,7 +146,9 @@ class Leader:
         self._cluster = Cluster(
             api, reporting_instance=identity, stopping=stopping, check_before_write=guard.check_still_leading
         )
-        self._runner = build_reconciler(settings, self._cluster, metrics, access, stopping, guard=guard)
+        self._runner = build_reconciler(
+            settings, self._cluster, metrics, access, stopping, guard=guard, list_changed=self._list_changed
+        )
         self._scheduler = Scheduler(
             self._runner,
             clock=utc_moment,
@@ -166,6 +171,9 @@ class Leader:
         self._watch_started = watch_started
         self._contact = watch.WatchContact()
         self._insights = Insights()
+
+    def _list_changed(self, ref: PolicyRef) -> None:
+        self._scheduler.list_changed(ref)
 
     @property
     def healthy(self) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from mfa_operator.api.enums import ConditionReason, ConditionType
 from mfa_operator.api.status import Condition, PolicyStatus, PolicySummary
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.policy_status import (
     account_fields,
@@ -64,6 +65,7 @@ def growing_status(
     now: datetime,
     *,
     asked_for: bool,
+    listed: AccountList | None = None,
 ) -> PolicyStatus:
     """The status in the middle of a pass: `results` of the accounts that are done, and the earlier ones of the others.
 
@@ -71,7 +73,7 @@ def growing_status(
     which pass it was (times, observedGeneration) stays, too. `asked_for`: by an edit or a request.
     """
     status = pass_running_status(before, generation, now, progress) if asked_for else before
-    summary = msgspec.structs.replace(summarize(results), accounts=progress.total)
+    summary = msgspec.structs.replace(summarize(results, listed), accounts=progress.total)
     return fitted(
         msgspec.structs.replace(
             status,

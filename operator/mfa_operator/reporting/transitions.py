@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from mfa_operator.api.enums import (
@@ -21,6 +21,8 @@ from mfa_operator.reporting.guidance import in_brief
 from mfa_operator.reporting.wording import account_label, listed, many
 
 AUDIT = "Audit"
+MAX_DEPARTURES = 20
+"""Accounts that get an Event of their own when they leave."""
 
 
 def account_events(before: AccountStatus | None, after: AccountStatus) -> list[EventNote]:
@@ -67,6 +69,17 @@ def finding_events(
         note = f"{many(len(gone), 'violation')} resolved in {label}: {listed(gone)}"
         events.append(EventNote(EventReason.VIOLATIONS_RESOLVED, AUDIT, note))
     return events
+
+
+def departures(accounts: Sequence[str]) -> list[EventNote]:
+    """Events about accounts, as people call them, that a complete listing lacks: one each, the last for all others."""
+    named, rest = accounts[:MAX_DEPARTURES], len(accounts) - MAX_DEPARTURES
+    notes = [f"{account} is not among the accounts that the policy discovers any more" for account in named]
+    if rest > 0:
+        notes.append(f"{many(rest, 'more account')} are not among those that the policy discovers any more")
+    return [
+        EventNote(EventReason.ACCOUNT_LEFT, "Discover", f"{note}; what was reported of it is deleted") for note in notes
+    ]
 
 
 Key = tuple[str, datetime | None]

@@ -29,6 +29,8 @@ class Cause(StrEnum):
     REQUESTED = "Requested"
     RESTART = "Restart"
     RETRY = "Retry"
+    DISCOVERED = "Discovered"
+    """An organization was listed that the policy waited for."""
     OVERLOOKED = "Overlooked"
     """A resync found the policy without a scheduled pass."""
 

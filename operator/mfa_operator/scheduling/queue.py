@@ -146,6 +146,17 @@ class PolicyQueue:
     def _may_look(self, entry: Entry) -> bool:
         return not entry.running and not entry.gone and entry.restore is None and not self._is_due(entry)
 
+    def hurry(self, ref: PolicyRef, cause: Cause) -> None:
+        """Have the policy's next pass begin now; nothing where it rests, is gone, or a person asked for one already."""
+        entry = self._entries.get(ref)
+        if entry is None or entry.gone or (entry.resting is not None and entry.resting == entry.generation):
+            return
+        now = self._clock()
+        if entry.running:
+            entry.pending = entry.pending or Due(now, cause)
+        elif entry.due is None or entry.due.at > now:
+            self._plan(entry, Due(now, cause, fresh=entry.due is not None and entry.due.fresh))
+
     def take(self, free: int) -> list[Job]:
         """What is to be started now where `free` slots are left: the longest overdue first, then metrics to restore.
 
@@ -205,7 +216,7 @@ class PolicyQueue:
             if job.due.fresh:
                 entry.served = end.generation, end.requested_at
             answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
-            if pending is None or answered:
+            if pending is None or (answered and pending.fresh):
                 pending = Due(end.next_due, Cause.INTERVAL) if end.next_due else None
             self._plan(entry, pending)
         elif pending is not None:

@@ -20,7 +20,7 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.objects import Body, PolicyRef
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
-from mfa_operator.scheduling.due import PassAbandoned, PassEnd
+from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
 from mfa_operator.scheduling.entries import Job
 from mfa_operator.scheduling.fair_pool import EXTRA
 from mfa_operator.scheduling.hints import Done, Doubt
@@ -72,7 +72,10 @@ class PassRunner(Protocol):
 
 
 class Scheduler:
-    """Runs each policy's passes when they are due. Every method but the constructor is to be called in the loop."""
+    """Runs each policy's passes when they are due.
+
+    Every method is to be called in the loop, save the constructor and list_changed.
+    """
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class Scheduler:
         self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
         self._looks: dict[asyncio.Future[Unseen], Job] = {}
         self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._beat = monotonic()
         self._listed = False
 
@@ -165,8 +169,18 @@ class Scheduler:
         self._queue.hint(self._runner.covering(account_id), account_id, users, done)
         self._wake.set()
 
+    def list_changed(self, ref: PolicyRef) -> None:
+        """The accounts of a policy are known that it waited for: its next pass begins now. From any thread."""
+        if self._loop and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hurry, ref)
+
+    def _hurry(self, ref: PolicyRef) -> None:
+        self._queue.hurry(ref, Cause.DISCOVERED)
+        self._wake.set()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Run passes until `stop` is set; then wait for those in flight, no longer than the grace, and return."""
+        self._loop = asyncio.get_running_loop()
         stopper = asyncio.create_task(stop.wait())
         stopper.add_done_callback(lambda _: self._wake.set())
         pool = ThreadPoolExecutor(self._settings.max_concurrent_passes + EXTRA + LOOKS, thread_name_prefix="mfa-pass")
