@@ -174,6 +174,7 @@ class PolicyPublisher:
             self._now,
             before.next_pass_time,
             before.last_handled_requested_at,
+            self._accounts,
         )
         status = msgspec.structs.replace(status, last_pass_time=before.last_pass_time)
         self._show(status)

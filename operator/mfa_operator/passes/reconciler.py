@@ -14,7 +14,6 @@ from functools import partial
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
-from mfa_operator.api.policy import Account
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
@@ -24,17 +23,15 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.looks import news
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher, show
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status
-from mfa_operator.reporting.transitions import departures
-from mfa_operator.reporting.wording import account_label, listed, many
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
 from mfa_operator.scheduling.hints import Doubt
@@ -45,8 +42,6 @@ LOOK_WIDTH = 4
 """Accounts that one look audits together: half of the places in the pool, which passes share."""
 LISTING_PROGRESS = timedelta(seconds=10)
 """From one pass to the next of a policy that has no account until its organization is listed."""
-MAX_COMMANDS = 2
-"""Commands in one Event, whose note holds 1,024 bytes."""
 
 
 class Reconciler:
@@ -97,8 +92,7 @@ class Reconciler:
         """The ids in each of these lists, made when somebody asks."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         self._known: dict[PolicyRef, KnownPolicy] = {}
-        self._reported: dict[PolicyRef, set[str]] = {}
-        """Ids of the accounts that may have a report, of each policy."""
+        self._departures = Departures(cluster, command_prefix=self._events.command_prefix)
         self._discoverer = Discoverer(auditor.sessions, list_changed=list_changed) if discoverer is None else discoverer
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
@@ -146,7 +140,7 @@ class Reconciler:
         status = publisher.end(due, served)
         self._remember(policy, publisher.results)
         # Before status forgets the accounts they are of: what fails here the next pass finds again.
-        self._drop_other_reports(policy, accounts, accounts_before)
+        self._departures.drop_reports(policy, accounts, accounts_before)
         publisher.write(status)
         for outcome in outcomes:
             for note in outcome.notes:
@@ -208,9 +202,12 @@ class Reconciler:
         policy = self._auditable(body)
         if policy is None:
             return {}
-        accounts = self._account_list(policy, refresh=False)
+        current = self._account_list(policy, refresh=False)
         with self._lock:
+            # Those of the last pass: of an account that has joined since, nothing is known that a sum could be made of.
+            accounts = self._lists.get(ref, AccountList())
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        accounts = replace(accounts, discovery=current.discovery, settled=current.settled)
         known = self._known_results(policy)
         publisher = self._publisher(policy, accounts, now, asked_for=False)
         chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in doubts))
@@ -281,8 +278,7 @@ class Reconciler:
         return self._discoverer.accounts(policy, self._access(), refresh=refresh)
 
     def _restore_list(self, policy: Policy, reports: Mapping[str, ReportStatus]) -> None:
-        with self._lock:
-            self._reported.setdefault(policy.ref, set()).update(reports)
+        self._departures.reported(policy.ref, reports)
         names = [(account_id, report.account_name) for account_id, report in reports.items()]
         self._discoverer.restore(policy, names)
 
@@ -294,11 +290,11 @@ class Reconciler:
             accounts = self._lists.pop(ref, AccountList())
             self._backoffs.pop(ref, None)
             known = self._known.pop(ref, None)
-            self._reported.pop(ref, None)
+        self._departures.forget(ref)
         self._prune()
         if known and (quarantined := known.quarantined()):
             # In a thread: forget is called in the event loop.
-            event = self._quarantines_left(quarantined, "the policy was deleted", accounts)
+            event = self._departures.quarantines_left(quarantined, "the policy was deleted", accounts)
             identity = PolicyIdentity(ref, known.uid)
             self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event), policy=ref.name)
 
@@ -323,36 +319,6 @@ class Reconciler:
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
 
-    def _drop_other_reports(self, policy: Policy, accounts: AccountList, before: AccountList) -> None:
-        """Delete the reports of accounts that the policy covered once and covers no more.
-
-        Only where the list is complete: what a listing that failed does not show may be there all the same.
-        """
-        with self._lock:
-            reported = self._reported.setdefault(policy.ref, set())
-            reported |= {account.id for account in policy.status.accounts} | accounts.by_id().keys()
-        if not accounts.complete:
-            return
-        left: list[str] = []
-        quarantined: dict[str, int] = {}
-        for account_id in sorted(reported - accounts.by_id().keys() - accounts.inactive):
-            stored = self._cluster.get_report(policy.ref, account_id)
-            if stored and stored.owner_uid == policy.uid:
-                self._cluster.delete_report(stored)
-                left.append(account_label(account_id, stored.status.account_name))
-                if count := stored.status.summary.quarantined:
-                    quarantined[account_id] = count
-            reported.discard(account_id)
-        if accounts.discovery:
-            for event in departures(left):
-                self._cluster.emit(policy, event)
-        if quarantined:
-            which = listed(sorted(quarantined))
-            named = "account" if len(quarantined) == 1 else "accounts"
-            verb = "discover" if accounts.discovery else "name"
-            why = f"the policy does not {verb} {named} {which} any more"
-            self._cluster.emit(policy, self._quarantines_left(quarantined, why, before))
-
     def _known_results(self, policy: Policy) -> Mapping[str, AccountResult]:
         """What an earlier pass found, if it was of this very policy and not of one that had its name."""
         with self._lock:
@@ -363,16 +329,3 @@ class Reconciler:
         known = KnownPolicy(policy.uid, {result.status.id: result for result in results})
         with self._lock:
             self._known[policy.ref] = known
-
-    def _quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:
-        """`accounts`: as they were while these were among them, for the roles; empty where nobody saw it."""
-        known = accounts.by_id()
-        commands = [
-            release_command(known.get(account_id, Account(id=account_id)), prefix=self._events.command_prefix)
-            for account_id in sorted(by_account)
-        ]
-        shown = ", ".join(f"`{command}`" for command in commands[:MAX_COMMANDS])
-        more = f"; and likewise in {len(commands) - MAX_COMMANDS} more accounts" if len(commands) > MAX_COMMANDS else ""
-        users = many(sum(by_account.values()), "user")
-        note = f"{users} stay under quarantine although {why}; lift them with {shown}{more}"
-        return EventNote(EventReason.QUARANTINES_LEFT, "Remediate", note)
