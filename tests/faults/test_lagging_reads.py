@@ -91,6 +91,50 @@ def test_one_action_is_taken_and_reported_once(
     assert list(moved_dates([published.status for published in harness.cluster.published])) == []
 
 
+@pytest.mark.parametrize("behind", BEHIND)
+def test_two_policies_remove_a_password_once(harness: RemediationHarness, account: Account, behind: int) -> None:
+    """The second still sees what the first has removed."""
+    alice = account.user("alice", password=True)
+    policies = [harness.policy(account, name, remediation=REMOVE) for name in ("first", "second")]
+    for ref in policies:
+        harness.run(ref, by=timedelta())
+    harness.start()
+    with lagging(harness, behind * MINUTE - timedelta(seconds=30)):
+        for _ in range(6):
+            for ref in policies:
+                harness.run(ref, by=MINUTE / 2)
+    assert not alice.has_password
+    assert harness.written() == ["DeleteLoginProfile"]
+    assert harness.users(account, "first") == ["alice"]
+    assert harness.users(account, "second") == []
+    assert harness.counted()["done"] == 1
+    assert set(harness.counted()) == {"done", "already_absent"}
+
+
+def test_a_new_password_survives_a_policy_that_still_sees_the_old_one(
+    harness: RemediationHarness, account: Account
+) -> None:
+    """It was never published as a violation."""
+    alice = account.user("alice", password=True)
+    policies = [harness.policy(account, name, remediation=REMOVE) for name in ("first", "second")]
+    for ref in policies:
+        harness.run(ref, by=timedelta())
+    harness.start()
+    with lagging(harness, 5 * MINUTE):
+        harness.run(policies[0])
+        assert harness.written() == ["DeleteLoginProfile"]
+        harness.clock.advance(MINUTE)
+        alice.set_password()
+        harness.run(policies[1])
+    assert alice.has_password
+    # Once it shows, it is a new violation of both, published first.
+    harness.run(policies[1], by=6 * MINUTE)
+    assert harness.finding(account, "alice", "second").state is FindingState.OVERDUE
+    assert harness.written() == ["DeleteLoginProfile"]
+    harness.run(policies[1])
+    assert harness.written() == ["DeleteLoginProfile"] * 2
+
+
 def test_a_new_password_is_a_new_violation_at_once(harness: RemediationHarness, account: Account) -> None:
     """However soon after the removal: it was created at another time."""
     alice = account.user("alice", password=True)

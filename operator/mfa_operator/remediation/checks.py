@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from mfa_operator.api.enums import RefusalReason, RemediationAction
 from mfa_operator.aws.collect import Collector
@@ -10,6 +11,7 @@ from mfa_operator.aws.enroll_check import what_forbids_enrolling
 from mfa_operator.aws.live_user import read_user
 from mfa_operator.aws.quarantine_document import Variant
 from mfa_operator.evaluation.exemptions import candidates
+from mfa_operator.evaluation.facts import LoginProfile
 from mfa_operator.evaluation.verdicts import Verdict, evaluate
 from mfa_operator.kube.cluster import ObjectGone
 from mfa_operator.remediation.inputs import AccountPass, Environment
@@ -68,6 +70,9 @@ class Checks:
         facts = read_user(self._collector.session, name, with_tags=tagged)
         if facts is None:
             return None
+        shown = facts.profile.value.created if facts.profile else None
+        if facts.profile and self._environment.removed.holds(inputs.account.id, facts.user.user_id, shown, now):
+            facts = replace(facts, profile=replace(facts.profile, value=LoginProfile(created=None)))
         snapshot = replace(inputs.snapshot, users=(facts,), root=None)
         return evaluate(spec, snapshot, inputs.published, now)[0]
 
@@ -75,6 +80,11 @@ class Checks:
         """Why the user could not enrol MFA under this quarantine, in words; "" where they could. Raises AwsFailure."""
         accepted = self._inputs.policy.spec.requirement.accepted
         return what_forbids_enrolling(self._collector.session, name, path, variant, accepted)
+
+    def note_removal(self, user_id: str, created: datetime | None) -> None:
+        """Have what IAM may still show of a removed login profile taken for what it is, whichever policy sees it."""
+        if created:
+            self._environment.removed.note(self._inputs.account.id, user_id, created, self._environment.clock())
 
     def forget_user(self, user_id: str) -> None:
         """Let the next audit of any policy ask about the user again."""

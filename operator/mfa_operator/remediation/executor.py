@@ -127,6 +127,7 @@ class _Removal(_Execution):
         except NotFound as error:
             # It was there a moment ago. Where an earlier try got no answer, that try took it away.
             self._result = "done" if error.retries else "already_absent"
+        self._checks.note_removal(self._judged.user_id, self._profile)
 
     def _outcome(self, ending: Ending[Outcome]) -> Outcome:
         if ending.complete:

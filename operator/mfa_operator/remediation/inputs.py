@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from mfa_operator.api.status import Finding, FindingRemediation, ReportStatus
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.evaluation.facts import Snapshot
 from mfa_operator.evaluation.verdicts import Verdict
+from mfa_operator.remediation.removed_profiles import RemovedProfiles
 
 if TYPE_CHECKING:
     from mfa_operator.kube.cluster import Cluster, StoredReport
@@ -40,6 +41,7 @@ class Environment:
     """Namespaces whose policies are served; empty: all."""
     command_prefix: str = ""
     """What stands before the commands that Events name."""
+    removed: RemovedProfiles = field(default_factory=RemovedProfiles)
 
 
 @dataclass(frozen=True, slots=True)
