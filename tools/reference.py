@@ -111,6 +111,8 @@ def metrics() -> str:
     exported.count_error(ref, "111122223333", ErrorReason.OTHER)
     exported.count_remediation(ref, "111122223333", RemediationAction.QUARANTINE, "done")
     exported.count_aws_request("iam", "ListUsers", "200")
+    exported.events.set_up(True)
+    exported.events.count_received("CreateUser", "hinted")
     rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
     for family in sorted(exported.registry.collect(), key=lambda family: family.name):
         samples = [sample for sample in family.samples if not sample.name.endswith(("_created", "_sum", "_count"))]

@@ -226,6 +226,31 @@ ALERTS = (
         text=("the settings file could not be read",),
     ),
     Alert(
+        "MfaEventQueueDown",
+        "warning",
+        CLUSTER,
+        (Series("mfa_event_queue_up", CLUSTER, bad=always(0), good=always(1)),),
+        fires_after=10,
+        text=("requests to the queue of IAM's events have failed",),
+    ),
+    Alert(
+        "MfaEventsStopped",
+        "warning",
+        CLUSTER,
+        (
+            Series(
+                "mfa_events_received_total",
+                {**CLUSTER, "type": "CreateUser", "result": "hinted"},
+                bad=lambda minute: min(minute, 10 * 60),
+                good=float,
+            ),
+            Series("mfa_event_queue_up", CLUSTER, bad=always(1), good=always(1)),
+        ),
+        # Ten hours with events, a day without, and the alert's own 5 minutes.
+        fires_after=10 * 60 + 24 * 60 + 5,
+        text=("no event has come for a day",),
+    ),
+    Alert(
         "MfaPassesLate",
         "warning",
         {},

@@ -65,6 +65,9 @@ def exported() -> Metrics:
     for account_id in accounts:
         metrics.count_error(ref, account_id, ErrorReason.THROTTLED)
         metrics.count_remediation(ref, account_id, RemediationAction.QUARANTINE, "done")
+    metrics.events.set_up(True)
+    metrics.events.count_received("CreateUser", "hinted")
+    metrics.events.observe_delay(2.0)
     for code in ("200", "Throttling"):
         metrics.count_aws_request("iam", "ListUsers", code)
     return metrics

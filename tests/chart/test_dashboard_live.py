@@ -95,7 +95,8 @@ def live(prometheus_program: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         kubeconfig = kubernetes.write_kubeconfig(directory / "kubeconfig", namespace=world.NAMESPACE)
         launcher = Launcher(kubeconfig, world.NAMESPACE, aws, directory)
         try:
-            operator = launcher(f"--config={config}", "--interval-override=1s", "--user-violation-info")
+            queue = f"--events-queue={aws.world.events_queue().url}"
+            operator = launcher(f"--config={config}", "--interval-override=1s", "--user-violation-info", queue)
             target = operator.metrics_url.removeprefix("http://")
             with Prometheus(prometheus_program, directory, configuration(target)) as prometheus:
                 # Before the first pass, so that the pass adds series to those that Prometheus knows.

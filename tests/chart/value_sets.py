@@ -36,6 +36,7 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
             "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::999988887777:role/mfa-operator-controller"}
         },
         "aws": {"region": "eu-central-1"},
+        "events": {"queueUrl": "https://sqs.us-east-1.amazonaws.com/999988887777/mfa-operator-events"},
         "proxy": {"https": "http://proxy.example.com:3128", "noProxy": ".svc,10.0.0.0/8"},
         "extraEnv": [{"name": "AWS_CA_BUNDLE", "value": "/etc/corporate/ca.pem"}],
         "extraEnvFrom": [{"configMapRef": {"name": "aws-settings", "optional": True}}],

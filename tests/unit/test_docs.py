@@ -22,6 +22,7 @@ from markdown_it.token import Token
 from mfa_operator.api import enums
 from mfa_operator.api.objects import read_policy
 from mfa_operator.cli.program import cli
+from mfa_operator.iam_events.table import TABLE
 from tests.unit.crd_schema import schema_of
 from tools import reference
 
@@ -38,6 +39,9 @@ OTHERS_WORDS = {
     # Error codes of IAM, and an operator of its policies
     *("EntityAlreadyExists", "EntityTemporarilyUnmodifiable", "InvalidAuthenticationCode", "LimitExceeded"),
     *("NoSuchEntity", "ServiceFailure", "BoolIfExists"),
+    # Events of IAM and Organizations, errors of SQS and of AWS's SDK, metrics of CloudWatch
+    *(name for _, name in TABLE),
+    *("NonExistentQueue", "ExpiredToken", "ConnectTimeoutError", "EndpointConnectionError", "FailedInvocations"),
     # Parameters of the templates, which tests/unit/test_aws_setup_docs.py compares
     *("AdditionalPrincipalArn", "ClusterArn", "ClusterName", "OperatorPrincipalArn"),
     *("MemberRoleName", "MemberRolePath", "QuarantineAndRemoveConsoleAccess", "RoleName", "RolePath"),

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from mfa_operator.api.text import error_text
+
 _REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]{2,12}){1,2}-[0-9]{1,2}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(?:\.fifo)?")
@@ -16,7 +18,7 @@ _STANDARD = re.compile(
 )
 """Hosts that SDKs find by the region alone."""
 LOOPBACK = ("localhost", "127.0.0.1")
-MAX_URL = 500
+MAX_URL, MAX_SHOWN = 500, 200
 EXAMPLE = "https://sqs.us-east-1.amazonaws.com/111122223333/mfa-operator-events"
 
 
@@ -43,7 +45,8 @@ class QueueUrl:
     @classmethod
     def parse(cls, text: str) -> QueueUrl:
         """Raises ValueError, with one sentence that says what is wrong."""
-        wrong = f"invalid queue URL {text[:MAX_URL]!r}: write it like {EXAMPLE}"
+        # It may hold a password.
+        wrong = f"invalid queue URL {error_text(text, MAX_SHOWN)!r}: write it like {EXAMPLE}"
         try:
             parts = urlsplit(text)
             host, port = parts.hostname or "", parts.port
@@ -55,7 +58,7 @@ class QueueUrl:
         if len(text) > MAX_URL or not text.isascii() or not shaped or extra or not _HOST.fullmatch(host) or port == 0:
             raise ValueError(wrong)
         if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
-            raise ValueError(f"invalid queue URL {text!r}: it begins with https://")
+            raise ValueError(f"invalid queue URL {error_text(text, MAX_SHOWN)!r}: it begins with https://")
         labels = [label for label in host.split(".") if _REGION.fullmatch(label)]
         legacy = host in ("queue.amazonaws.com", "sqs.amazonaws.com")
         return cls(text, host, labels[0] if labels else "us-east-1" if legacy else None)
