@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
+
 from mfa_operator.api.enums import RefusalReason, RemediationAction
 from mfa_operator.aws.collect import Collector
 from mfa_operator.aws.enroll_check import what_forbids_enrolling
@@ -72,7 +74,8 @@ class Checks:
             return None
         shown = facts.profile.value.created if facts.profile else None
         if facts.profile and self._environment.removed.holds(inputs.account.id, facts.user.user_id, shown, now):
-            facts = replace(facts, profile=replace(facts.profile, value=LoginProfile(created=None)))
+            gone = msgspec.structs.replace(facts.profile, value=LoginProfile(created=None))
+            facts = msgspec.structs.replace(facts, profile=gone)
         snapshot = replace(inputs.snapshot, users=(facts,), root=None)
         return evaluate(spec, snapshot, inputs.published, now)[0]
 
