@@ -120,7 +120,7 @@ def test_an_account_has_a_row_with_its_counts_and_dashes_where_it_was_never_audi
             ]
         )
     )
-    assert row_of(text, ID) == [ID, "payments", "Audited", "9", "8", "1", "2", "3", "0"]
+    assert row_of(text, ID) == ["payments", ID, "Audited", "9", "8", "1", "2", "3", "0"]
     assert row_of(text, "444455556666") == ["444455556666", "Denied", *"------", "tried the role"]
 
 

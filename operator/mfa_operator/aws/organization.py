@@ -21,6 +21,7 @@ from mfa_operator.aws.regions import ORGANIZATIONS_REGIONS
 from mfa_operator.aws.retry import retrying
 from mfa_operator.aws.role_sessions import LISTING_POLICY
 from mfa_operator.aws.sessions import AccountSession, Sessions
+from mfa_operator.aws.unit_names import unit_names
 from mfa_operator.clock import utc_now
 from mfa_operator.organization.listing import Listing, Member
 from mfa_operator.organization.selection import Selector
@@ -115,6 +116,10 @@ class OrganizationLister:
             units=seen | found.units,
             unknown_units=found.unknown,
         )
+
+    def unit_names(self, listing: Listing, progress: Progress) -> dict[str, str]:
+        """Names of units by id, for people: as many as AWS tells in reasonable time. Raises PassAbandoned."""
+        return unit_names(self._pages, {member.units for member in listing.members}, progress)
 
     def _organization(self, arn: str) -> tuple[str, str, str]:
         """Partition, management account's id, organization's id: an account's ARN tells them all."""

@@ -139,7 +139,7 @@ def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
     now = utc_now()
     for result in results:
         console.rule(f"MfaPolicy {result.policy.ref}", align="left")
-        console.print(tables.accounts_table(result.status.accounts))
+        console.print(tables.accounts_table(result.accounts))
         if any(report.findings for report in result.reports):
             console.print(tables.findings_table(result.reports, now))
             partitions = {account_id: audit.snapshot.partition for account_id, audit in result.audits.items()}

@@ -12,7 +12,9 @@ import click
 
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
+from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.offline.policy_files import Previous
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.wording import account_label
 
 if TYPE_CHECKING:
@@ -37,19 +39,38 @@ def audit_all(
     earlier: Previous,
     now: datetime,
     *,
+    access: AccessRules | None = None,
     max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS,
 ) -> list[PolicyResult]:
-    """Audit the accounts of all policies; a bar on stderr while it lasts."""
-    from mfa_operator.offline.audit import accounts_to_audit, audit_policies
+    """List the organizations of all policies, then audit their accounts; a bar on stderr while it lasts.
 
-    with progress("Auditing accounts", sum(map(len, map(accounts_to_audit, policies)))) as done:
-        return audit_policies(policies, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
+    `access` says who may discover; None: everybody.
+    """
+    from mfa_operator.offline.audit import audit_policies
+
+    listed = _accounts_of(policies, auditor, access or AccessRules())
+    with progress("Auditing accounts", sum(len(accounts.accounts) for _, accounts in listed)) as done:
+        return audit_policies(listed, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
+
+
+def _accounts_of(policies: Sequence[Policy], auditor: Auditor, access: AccessRules) -> list[tuple[Policy, AccountList]]:
+    """The accounts to audit: none of a suspended policy."""
+    audited = [policy for policy in policies if not policy.spec.suspend]
+    if not any(policy.spec.organization for policy in audited):
+        return [(policy, AccountList() if policy.spec.suspend else AccountList.of(policy.spec)) for policy in policies]
+    from mfa_operator.offline.organizations import list_accounts
+
+    with steps("Listing the organization") as say:
+        found = list_accounts(audited, auditor.sessions, access, say)
+    return [(policy, found[policy.ref].accounts if policy.ref in found else AccountList()) for policy in policies]
 
 
 def print_failures(results: Iterable[PolicyResult]) -> None:
     """Print to stderr what could not be audited, for output that does not show it."""
     for result in results:
-        for account in result.status.accounts:
+        if result.listed.discovery and not result.listed.discovery.succeeded:
+            click.echo(error_text(f"{result.policy.ref}: {result.listed.discovery.message}"), err=True)
+        for account in result.accounts:
             if account.message:
                 label = account_label(account.id, account.name)
                 click.echo(error_text(f"{result.policy.ref} {label}: {account.message}"), err=True)
@@ -71,3 +92,18 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Callable[[str], None]]:
+    """What is under way, on stderr: gives what to call with how far it is. Nothing is shown without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn(title), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda text: bar.update(task, description=text)

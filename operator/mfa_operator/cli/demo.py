@@ -31,7 +31,7 @@ MISSING = (
 def command(*, once: bool, context: str | None, kubeconfig: Path | None, metrics_port: int, log_level: str) -> int:
     """Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.
 
-    A made-up company with four AWS accounts and users of every state is audited by the very same operator that runs in
+    A made-up company, an AWS organization with users of every state, is audited by the very same operator that runs in
     a cluster. The screen shows what it finds, and commands to try in another terminal.
     """
     if importlib.util.find_spec("mfa_sandbox") is None:

@@ -63,6 +63,17 @@ def previous(use: str) -> Callable[[F], F]:
     )
 
 
+def access_rules(default: str) -> Callable[[F], F]:
+    """`--config`: the operator's settings file, as the parameter `config`; `default`: what holds without it."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="MFA_OPERATOR_CONFIG",
+        metavar="FILE",
+        help=f"The operator's access rules.  [default: {default}]",
+    )
+
+
 def policies_of_cluster(use: str) -> Callable[[F], F]:
     """`--policy`: MfaPolicies in the cluster, as the parameter `names`."""
     return click.option("--policy", "names", multiple=True, metavar="NAMESPACE/NAME", help=use)

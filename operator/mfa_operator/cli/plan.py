@@ -45,13 +45,7 @@ WITHOUT_RULES = (
 @options.policies_of_cluster(
     "Take this MfaPolicy from the cluster, and with it what was published; may be given several times."
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="MFA_OPERATOR_CONFIG",
-    metavar="FILE",
-    help="The operator's access rules.  [default: none, and nothing is ever remediated]",
-)
+@options.access_rules("none, and nothing is ever remediated")
 @options.previous("what was published, with firstSeen and deadlines")
 @click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
 @options.cluster("--policy and --from-cluster")
@@ -93,7 +87,7 @@ def command(
         earlier = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
     auditor = make_auditor()
     now = utc_now()
-    results = audit_all(policies, auditor, earlier, now)
+    results = audit_all(policies, auditor, earlier, now, access=access)
     print_failures(results)
     planned = {str(result.policy.ref): plan_policy(result, auditor, access, earlier, now) for result in results}
     if output == "json":

@@ -11,8 +11,8 @@ from mfa_operator.api.enums import AccountState, ConditionReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, PolicyStatus, ReportStatus
-from mfa_operator.config.settings import SettingsError
 from mfa_operator.offline.policy_files import Previous
+from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.reporting.account_report import account_status
@@ -28,7 +28,11 @@ class PolicyResult:
     """One policy audited once."""
 
     policy: Policy
+    listed: AccountList
     status: PolicyStatus
+    """As a cluster would hold it: with no more accounts than fit."""
+    accounts: tuple[AccountStatus, ...]
+    """All of them."""
     audits: Mapping[str, Audit]
     """By account id, of the accounts that were audited."""
 
@@ -38,7 +42,7 @@ class PolicyResult:
 
 
 def audit_policies(
-    policies: Sequence[Policy],
+    policies: Sequence[tuple[Policy, AccountList]],
     auditor: Auditor,
     previous: Previous,
     now: datetime,
@@ -48,59 +52,59 @@ def audit_policies(
 ) -> list[PolicyResult]:
     """Audit every account of every policy, `width` at a time; `done` is called after each account, from any thread."""
 
-    def audit(policy: Policy, account: Account) -> tuple[AccountStatus, Audit | None]:
+    def audit(policy: Policy, listed: AccountList, account: Account) -> tuple[AccountStatus, Audit | None]:
         known = previous.get((policy.ref, account.id))
         try:
             found = auditor.audit(policy.spec, account, known, now)
             return account_status(account, found.report, found.snapshot, now), found
         except Exception as error:  # noqa: BLE001 - one account's failure, a bug included, touches no other account
-            return account_failure(error).status(account, None), None
+            failure = account_failure(error).in_organization(listed, account.id, None, now)
+            return failure.status(account, None), None
         finally:
             done(policy, account)
 
-    for policy in policies:
-        if policy.spec.organization:
-            raise SettingsError(f"MfaPolicy {policy.ref}: spec.organization: only the operator discovers accounts")
     pool = ThreadPoolExecutor(width, thread_name_prefix="mfa-account")
     try:
         running = [
-            (policy, [pool.submit(audit, policy, account) for account in accounts_to_audit(policy)])
-            for policy in policies
+            (policy, listed, [pool.submit(audit, policy, listed, account) for account in listed])
+            for policy, listed in policies
         ]
-        return [_result(policy, [future.result() for future in futures], now) for policy, futures in running]
+        return [
+            _result(policy, listed, [future.result() for future in futures], now) for policy, listed, futures in running
+        ]
     finally:
         # After Ctrl-C nobody waits for the accounts that are left.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def accounts_to_audit(policy: Policy) -> tuple[Account, ...]:
-    return () if policy.spec.suspend else policy.spec.accounts
-
-
 def exit_status(results: Iterable[PolicyResult]) -> int:
     """0 compliant, 1 violations, 2 something could not be audited; 2 wins over 1."""
-    statuses = [_exit_status(result.status) for result in results]
+    statuses = [_exit_status(result) for result in results]
     return max(statuses, default=NOT_AUDITED)
 
 
-def _exit_status(status: PolicyStatus) -> int:
-    summary = status.summary
-    if summary is None or summary.accounts_failed or summary.unknown:
+def _exit_status(result: PolicyResult) -> int:
+    summary = result.status.summary
+    if summary is None or summary.accounts_failed or summary.accounts_pending or summary.unknown:
+        return NOT_AUDITED
+    if not result.accounts or (result.listed.discovery and not result.listed.discovery.succeeded):
         return NOT_AUDITED
     return VIOLATIONS if summary.violating + summary.overdue else COMPLIANT
 
 
-def _result(policy: Policy, outcomes: Sequence[tuple[AccountStatus, Audit | None]], now: datetime) -> PolicyResult:
+def _result(
+    policy: Policy, listed: AccountList, outcomes: Sequence[tuple[AccountStatus, Audit | None]], now: datetime
+) -> PolicyResult:
     if policy.spec.suspend:
         status = not_audited_status(
             PolicyStatus(), 0, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now
         )
-        return PolicyResult(policy, status, {})
+        return PolicyResult(policy, listed, status, (), {})
     audits = {account.id: audit for account, audit in outcomes if audit}
     results = [AccountResult.of(account, audit.report if audit else None) for account, audit in outcomes]
-    status = policy_status(policy.spec, 0, results, PolicyStatus(), now, None)
-    return PolicyResult(policy, status, audits)
+    status = policy_status(policy.spec, 0, results, PolicyStatus(), now, None, listed=listed)
+    return PolicyResult(policy, listed, status, tuple(account for account, _ in outcomes), audits)
 
 
 def failed_accounts(result: PolicyResult) -> list[AccountStatus]:
-    return [account for account in result.status.accounts if account.state is not AccountState.AUDITED]
+    return [account for account in result.accounts if account.state is not AccountState.AUDITED]

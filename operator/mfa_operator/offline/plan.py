@@ -43,7 +43,7 @@ def plan_policy(
 ) -> list[PlannedUser]:
     """The plan for every audited account of one policy, in the order in which it would be carried out."""
     planned: list[PlannedUser] = []
-    for account in result.policy.spec.accounts:
+    for account in result.listed:
         audit = result.audits.get(account.id)
         if audit is None:
             continue

@@ -35,6 +35,7 @@ _STYLES: dict[str, str] = {
     AccountState.AUDITED: "green",
     AccountState.FAILED: "bold red",
     AccountState.DENIED: "bold red",
+    AccountState.PENDING: "yellow",
 }
 
 
@@ -87,7 +88,7 @@ def _counts(account: AccountStatus) -> tuple[int | None, ...]:
 
 def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
     table = new_table("Accounts", wide=wide)
-    for column in ("Account", "Name", "State") if wide else ("Account", "State"):
+    for column in ("Name", "Account", "State") if wide else ("Account", "State"):
         table.add_column(column, overflow="fold")
     for column in _COUNTS:
         table.add_column(column, justify="right", no_wrap=True)
@@ -97,7 +98,7 @@ def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
         state = cell_text(account.state, _STYLES[account.state])
         cells = [state, *(cell_text("-" if count is None else str(count)) for count in _counts(account))]
         if wide:
-            table.add_row(account.id, cell_text(account.name), *cells, cell_text(account.message))
+            table.add_row(cell_text(account.name), account.id, *cells, cell_text(account.message))
         else:
             table.add_row(Text(f"{one_line(account.name)}\n{account.id}".lstrip()), *cells)
     if wide:

@@ -35,11 +35,11 @@ def pending(progress: str) -> Discovery:
 
 
 def failed(error: Exception, lister: Lister, standing: Standing) -> Discovery:
-    reason, message = _what_failed(error, lister)
+    reason, message = what_failed(error, lister)
     return Discovery(reason, f"{message}; {standing.in_words}")
 
 
-def _what_failed(error: Exception, lister: Lister) -> tuple[ConditionReason, str]:
+def what_failed(error: Exception, lister: Lister) -> tuple[ConditionReason, str]:
     if not isinstance(error, AwsFailure):
         words = f"unexpected {type(error).__name__}: {error}; the traceback is in the operator's log"
         return ConditionReason.DISCOVERY_FAILED, f"listing the organization failed: {words}"

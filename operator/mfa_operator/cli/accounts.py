@@ -1,0 +1,95 @@
+"""`mfa-operator accounts`: which accounts a policy covers, before it is applied."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from mfa_operator.api.objects import Policy, PolicyRef
+from mfa_operator.api.text import error_text
+from mfa_operator.cli import options
+from mfa_operator.cli.auditing import steps
+from mfa_operator.config.access_file import AccessFile
+from mfa_operator.offline.policy_files import load_policy
+
+if TYPE_CHECKING:
+    from mfa_operator.offline.covered import CoveredAccount
+
+NOT_LISTED = 2
+WITHOUT_RULES = "no access rules were applied, so nothing is NotAllowed; give the operator's with --config FILE"
+EPILOG = """\b
+Exit status:
+  0  the accounts are listed, and every one that is not skipped on purpose would be audited
+  2  an organization could not be listed, or the access rules refuse an account
+  3  the input is bad, a unit that the organization does not have included
+"""
+
+
+@click.command("accounts", epilog=EPILOG)
+@options.policy_files()
+@options.access_rules("none, and every account is allowed")
+@options.output_form("yaml")
+def command(files: Sequence[Path], config: Path | None, output: str) -> int:
+    """Show which accounts a policy covers: from where, by which role, and which are skipped and why.
+
+    It lists the organization, where the policy has one, and asks the accounts themselves nothing. AWS credentials and
+    region are taken as by any AWS SDK. A large organization takes a while: AWS answers about one call a second.
+    """
+    policies = [load_policy(path) for path in files]
+    access = AccessFile(config).current()
+    if config is None:
+        click.echo(f"mfa-operator: {WITHOUT_RULES}", err=True)
+
+    from mfa_operator.aws.sessions import Sessions
+    from mfa_operator.offline.covered import NOT_ALLOWED
+    from mfa_operator.offline.organizations import covered, list_accounts
+
+    with steps("Listing the organization") as say:
+        listed = list_accounts(policies, Sessions(), access, say)
+        accounts = {policy.ref: covered(policy, listed[policy.ref], access, say) for policy in policies}
+    for ref, found in listed.items():
+        if found.problem:
+            click.echo(error_text(f"mfa-operator: MfaPolicy {ref}: {found.problem}"), err=True)
+    if output == "table":
+        _print_tables(policies, accounts)
+    else:
+        _print(_content(policies, accounts), output)
+    refused = any(account.skipped == NOT_ALLOWED for each in accounts.values() for account in each)
+    return NOT_LISTED if refused or any(found.problem for found in listed.values()) else 0
+
+
+def _content(policies: Sequence[Policy], accounts: Mapping[PolicyRef, Sequence[CoveredAccount]]) -> dict[str, Any]:
+    return {
+        "policies": [
+            {
+                "namespace": policy.ref.namespace,
+                "name": policy.ref.name,
+                "accounts": [msgspec.to_builtins(account) for account in accounts[policy.ref]],
+            }
+            for policy in policies
+        ]
+    }
+
+
+def _print(content: dict[str, Any], output: str) -> None:
+    if output == "json":
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+        return
+    import yaml
+
+    yaml.safe_dump(content, sys.stdout, sort_keys=False, allow_unicode=True)
+
+
+def _print_tables(policies: Sequence[Policy], accounts: Mapping[PolicyRef, Sequence[CoveredAccount]]) -> None:
+    from mfa_operator.offline.covered_table import covered_table
+    from mfa_operator.offline.layout import console
+
+    out = console(sys.stdout)
+    for policy in policies:
+        out.rule(f"MfaPolicy {policy.ref}", align="left")
+        out.print(covered_table(accounts[policy.ref]))
