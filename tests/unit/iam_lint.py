@@ -49,6 +49,7 @@ RESOURCE_TYPES: Mapping[str, str | None] = {
     "organizations:ListAccounts": None,
     "organizations:ListAccountsForParent": None,
     "organizations:ListChildren": None,
+    "organizations:ListOrganizationalUnitsForParent": None,
     "organizations:ListTagsForResource": None,
     "sqs:DeleteMessage": "queue",
     "sqs:GetQueueAttributes": "queue",

@@ -37,6 +37,7 @@ ACTIONS = {
         "organizations:ListAccounts",
         "organizations:ListAccountsForParent",
         "organizations:ListChildren",
+        "organizations:ListOrganizationalUnitsForParent",
         "organizations:ListTagsForResource",
     },
     "audit": {
