@@ -18,7 +18,7 @@ import urllib3
 import mfa_operator
 from tests.fixtures.operator import COMMAND
 
-STATES = ("Violating", "Overdue", "Exempt", "Unknown", "Denied", "Audited")
+STATES = ("Violating", "Overdue", "Exempt", "Unknown", "Denied", "Audited", "Pending", "Suspended")
 
 
 @pytest.fixture
@@ -44,6 +44,8 @@ def test_once_prints_accounts_and_findings_of_every_state_and_leaves_nothing(
         assert re.search(rf"\b{state}\b", done.stdout), f"no {state} in\n{done.stdout}"
     assert "alice" in done.stdout
     assert "payments-prod" in done.stdout
+    assert "7 accounts: 5 to audit (5 from the organization); 2 skipped: 1 Excluded, 1 Suspended" in done.stdout
+    assert "AccountsDiscovered=True Discovered" in done.stdout
     assert not list(tmp_path.iterdir())
 
 

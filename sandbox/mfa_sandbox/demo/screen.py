@@ -16,7 +16,7 @@ from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.offline.tables import accounts_table, conditions_line, findings_table
-from mfa_sandbox.demo.company import PROD, TRY_USER
+from mfa_sandbox.demo.company import EXTERNAL_ID, PROD, TRY_USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Places:
 
     namespace: str
     metrics_url: str
+    files: Path
+    """The folder with the policies and the access rules."""
     kubeconfig: Path | None
     context: str | None
     environment: Mapping[str, str]
@@ -56,13 +58,16 @@ def invitation(places: Places) -> Text:
     kubectl = "kubectl" if places.kubeconfig else f"kubectl --context {places.context}"
     lines = [f"export KUBECONFIG={shlex.quote(str(places.kubeconfig))}"] if places.kubeconfig else []
     enroll = f"{program()} enroll --user {TRY_USER} --role-arn arn:aws:iam::{PROD}:role/mfa-operator"
+    policy, rules = (shlex.quote(str(places.files / name)) for name in ("employees.yaml", "access.yaml"))
     lines += [
         f"{kubectl} -n {places.namespace} get mfap,mfar",
         f"{kubectl} -n {places.namespace} describe mfap employees",
         f"curl -s {places.metrics_url} | grep ^mfa_policy_users",
-        "# give a user MFA (any two different codes of six digits will do here), ask for a pass, see the finding go:",
         "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in places.environment.items()),
-        f"{enroll} --external-id acme-7f3a --seed",
+        "# which accounts of the organization a policy covers, before it is applied, and which it skips:",
+        f"{program()} accounts -f {policy} --config {rules}",
+        "# give a user MFA (any two different codes of six digits will do here), ask for a pass, see the finding go:",
+        f"{enroll} --external-id {EXTERNAL_ID} --seed",
         f"{kubectl} -n {places.namespace} annotate --overwrite mfap employees mfa-operator.io/requestedAt=$(date +%s)",
     ]
     return Text("\n").join([Text("\nTry it in another terminal:", "bold"), *map(Text, lines), Text()])

@@ -10,17 +10,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from rich.console import Console
+import yaml
+from rich.console import Console, RenderableType
 from rich.live import Live
 
+from mfa_operator.api.enums import ConditionType
 from mfa_operator.api.objects import Policy, PolicyRef, read_policy
 from mfa_operator.api.status import ReportStatus
+from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_now
+from mfa_operator.config.access_file import AccessFile
 from mfa_operator.config.settings import (
     AccessSettings,
     ClusterSettings,
@@ -31,6 +35,8 @@ from mfa_operator.config.settings import (
     SettingsError,
 )
 from mfa_operator.offline import layout
+from mfa_operator.offline.covered_table import covered_table
+from mfa_operator.offline.organizations import covered, list_accounts
 from mfa_operator.process import logs
 from mfa_operator.process.lifecycle import Listening, Operator
 from mfa_sandbox.aws import EmbeddedAws
@@ -52,8 +58,8 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mfa-operator-demo-")))
         logs.configure(LogSettings(level="error" if log_level == "error" else "warning"))
         aws = stack.enter_context(EmbeddedAws())
-        company.populate(aws)
-        console.print(f"AWS: four accounts on {aws.endpoint_url}")
+        acme = company.populate(aws)
+        console.print(f"AWS: an organization of {acme.accounts} accounts on {aws.endpoint_url}")
         cluster: clusters.DemoCluster = (
             stack.enter_context(clusters.own(kubeconfig, context, company.NAMESPACE))
             if context
@@ -61,9 +67,10 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
         )
         console.print(f"Kubernetes: {f'context {context}' if context else cluster.kubeconfig}")
         refs = []
-        for manifest in company.policies(company.NAMESPACE):
+        for manifest in company.policies(company.NAMESPACE, acme):
             cluster.apply(manifest)
             refs.append(PolicyRef(company.NAMESPACE, manifest["metadata"]["name"]))
+            (scratch / f"{refs[-1].name}.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
         rules = scratch / "access.yaml"
         rules.write_text(company.ACCESS_RULES)
         environment = aws.environment()
@@ -79,14 +86,15 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
         listening = stack.enter_context(_running(settings))
         host, port = listening.metrics
         url = f"http://{host}:{port}/metrics"
-        console.print(f"Metrics: {url}")
-        places = screen.Places(company.NAMESPACE, url, cluster.kubeconfig, cluster.context, environment)
+        console.print(f"Metrics: {url}\n")
+        console.print(_organization(read_policy(company.policies(company.NAMESPACE, acme)[0]), rules))
+        places = screen.Places(company.NAMESPACE, url, scratch, cluster.kubeconfig, cluster.context, environment)
 
         def policies() -> list[Policy]:
             return [read_policy(cluster.policy(ref)) for ref in refs]
 
         with console.status("The operator makes its first passes"):
-            _wait(lambda: all(policy.status.last_pass_time for policy in policies()))
+            _wait(lambda: all(map(_has_audited, policies())))
         if once:
             reports = screen.read_reports(cluster.reports(company.NAMESPACE))
             console.print(screen.results(policies(), reports, utc_now()))
@@ -117,6 +125,15 @@ def _watch(
                 time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
         console.print("Stopping.")
+
+
+def _organization(policy: Policy, rules: Path) -> RenderableType:
+    """The accounts of the organization, as `mfa-operator accounts` shows them."""
+    access = AccessFile(rules).current()
+    with closing(Sessions()) as sessions:
+        listed = list_accounts([policy], sessions, access, lambda _: None)
+        accounts = covered(policy, listed[policy.ref], access, lambda _: None)
+    return covered_table(accounts, f"The organization, as policy {policy.ref.name} covers it")
 
 
 def _clean_up_on_signals() -> None:
@@ -170,6 +187,13 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _has_audited(policy: Policy) -> bool:
+    """Whether a pass has ended that knew the accounts: the organization is listed beside the passes."""
+    discovered = policy.status.condition(ConditionType.ACCOUNTS_DISCOVERED)
+    listed = discovered is not None and discovered.status == "True"
+    return listed and bool(policy.status.last_pass_time and policy.status.accounts)
 
 
 def _wait(done: Callable[[], bool]) -> None:
