@@ -181,6 +181,17 @@ ALERTS = (
         text=("no account of policy security/console-mfa has been audited", "The condition Ready says which"),
     ),
     Alert(
+        "MfaDiscoveryFailed",
+        "warning",
+        POLICY,
+        (
+            Series("mfa_policy_discovery_up", POLICY, bad=always(0), good=always(1)),
+            Series("mfa_policy_suspended", POLICY, bad=always(0), good=always(0)),
+        ),
+        fires_after=60,
+        text=("the AWS organization of policy security/console-mfa could not be listed", "AccountsDiscovered says why"),
+    ),
+    Alert(
         "MfaPolicySuspended",
         "info",
         POLICY,

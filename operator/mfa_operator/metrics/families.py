@@ -138,6 +138,19 @@ def policy_families(figures: Figures) -> Iterator[Family]:
         ((labels, policy.interval.total_seconds()) for labels, policy in policies),
     )
     yield Family(
+        "mfa_policy_discovery_up",
+        "1 where the last listing of the policy's organization was complete, 0 where it was not and an older list is in"
+        " force. Only of policies with spec.organization.",
+        POLICY,
+        ((labels, policy.discovery_up) for labels, policy in policies if policy.discovery_up is not None),
+    )
+    yield Family(
+        "mfa_policy_discovery_last_success_timestamp_seconds",
+        "When the list of the organization's accounts that is in force was read. Only of policies with spec.organization.",
+        POLICY,
+        _times((labels, policy.discovery_last_success) for labels, policy in policies),
+    )
+    yield Family(
         "mfa_policy_exemption_next_expiry_timestamp_seconds",
         "When the next of the policy's exemptions expires.",
         POLICY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from mfa_operator.api.enums import ConditionReason
 
@@ -14,6 +15,8 @@ class Discovery:
     reason: ConditionReason
     """DISCOVERED, PENDING while the first listing is under way, or what is wrong."""
     message: str
+    last_success: datetime | None = None
+    """When the list in force was listed; None where this process has listed nothing yet."""
     in_force: bool = True
     """Whether there is a list that a complete listing was behind, this process's or an earlier one's."""
 

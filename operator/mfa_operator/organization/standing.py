@@ -63,7 +63,11 @@ class Standing:
             inactive=self.inactive,
             complete=self.listing is not None and self.spec == spec.organization,
             settled=self.spec == spec.organization,
-            discovery=replace(discovery, in_force=self.in_force),
+            discovery=replace(
+                discovery,
+                in_force=self.in_force,
+                last_success=self.listing.listed_at if self.listing else None,
+            ),
         )
 
     @property

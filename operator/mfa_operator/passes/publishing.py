@@ -16,8 +16,9 @@ from mfa_operator.api.status import PolicyStatus
 from mfa_operator.kube.cluster import Cluster, PolicyAsRead, WriteRefused
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
+from mfa_operator.organization.discovery import Discovery
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.figures import Serving, policy_figures
+from mfa_operator.reporting.figures import Serving, policy_figures, with_discovery
 from mfa_operator.reporting.growing_status import Progress, growing_status, pass_running_status
 from mfa_operator.reporting.policy_status import policy_status
 
@@ -53,10 +54,17 @@ class KnownPolicy:
 
 
 def show(
-    metrics: Metrics, policy: Policy, status: PolicyStatus, results: Iterable[AccountResult], now: datetime
+    metrics: Metrics,
+    policy: Policy,
+    status: PolicyStatus,
+    results: Iterable[AccountResult],
+    now: datetime,
+    discovery: Discovery | None = None,
 ) -> None:
     """Have the metrics say what is known of the policy."""
-    metrics.set_policy(policy.ref, policy_figures(policy.spec, status.last_pass_time, results, now))
+    figures = policy_figures(policy.spec, status.last_pass_time, results, now)
+    listed = discovery.last_success if discovery else None
+    metrics.set_policy(policy.ref, with_discovery(figures, status, listed))
     metrics.set_serving(policy.ref, Serving.of(status, suspended=policy.spec.suspend))
 
 
@@ -205,4 +213,4 @@ class PolicyPublisher:
             logger.warning("the status of %s does not show how far its pass is: %s", policy.ref, error)
 
     def _show(self, status: PolicyStatus) -> None:
-        show(self._metrics, self._policy, status, self.results, self._now)
+        show(self._metrics, self._policy, status, self.results, self._now, self._accounts.discovery)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mfa_operator.api.enums import AccountState, ConditionType
@@ -71,6 +71,9 @@ class PolicyFigures:
     """Accounts of the organization that are suspended or closed."""
     excluded: int = 0
     """Accounts of the organization that the policy leaves out."""
+    discovery_up: bool | None = None
+    """Whether the last listing of the organization succeeded; None where there is none, or nothing was listed yet."""
+    discovery_last_success: datetime | None = None
 
 
 def policy_figures(
@@ -82,4 +85,17 @@ def policy_figures(
         last_pass=last_pass,
         next_exemption_expiry=next_expiry(spec, now),
         accounts={result.status.id: AccountFigures.of(result) for result in results},
+    )
+
+
+def with_discovery(figures: PolicyFigures, status: PolicyStatus, last_success: datetime | None) -> PolicyFigures:
+    """The same, with what the status says of the policy's organization; `last_success`: when it was listed."""
+    condition = status.condition(ConditionType.ACCOUNTS_DISCOVERED)
+    known = condition is not None and condition.status != "Unknown"
+    return replace(
+        figures,
+        skipped=status.summary.accounts_skipped if status.summary else 0,
+        excluded=status.summary.accounts_excluded if status.summary else 0,
+        discovery_up=condition.status == "True" if condition and known else None,
+        discovery_last_success=last_success if condition else None,
     )
