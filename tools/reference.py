@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -105,7 +106,8 @@ def metrics() -> str:
     exported = Metrics(version="", user_violation_info=True)
     ref, now = PolicyRef("ns", "p"), datetime(2026, 1, 1, tzinfo=UTC)
     account = AccountFigures("name", AccountState.AUDITED, Counts(), now, now, now, (("user", "NoMfa"),))
-    exported.set_policy(ref, PolicyFigures(timedelta(minutes=15), now, now, {"111122223333": account}))
+    figures = PolicyFigures(timedelta(minutes=15), now, now, {"111122223333": account})
+    exported.set_policy(ref, replace(figures, discovery_up=True, discovery_last_success=now))
     exported.set_serving(ref, Serving(ready=True, suspended=False))
     exported.observe_pass(ref, 1.0)
     exported.count_error(ref, "111122223333", ErrorReason.OTHER)

@@ -15,6 +15,7 @@ EMPLOYEES, CONTRACTORS, LEFT = "employees", "contractors", "left"
 ACCESS_RULES = f"""\
 access:
   - accounts: ["{PROD}", "{STAGING}", "{CLOSED}", "{LOST}"]
+    organization: true
   - accounts: ["{AGENCY}"]
     remediation: QuarantineUntilMfa
   - accounts: ["{LEAVERS}"]
@@ -68,6 +69,8 @@ def populate(aws: EmbeddedAws) -> Account:
     closed.user("trent", password=True)
     closed.user("victor", password=True)
 
+    world.create_organization().join(LEAVERS)
+
     world.account(FORBIDDEN)
     world.account(LOST).suspended = True
     return closed
@@ -90,6 +93,7 @@ def policies(aws: EmbeddedAws) -> list[dict[str, Any]]:
         },
         LEFT: {
             "accounts": _accounts(LEAVERS),
+            "organization": {"exclude": {"accounts": [aws.world.home_id]}},
             **at_once,
             "remediation": {"action": "RemoveConsoleAccess", "dryRun": False, "maxPerPass": 2, "maxPercent": 100},
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -59,7 +60,8 @@ def exported() -> Metrics:
         )
         for account_id, state in (("111122223333", AccountState.AUDITED), ("222233334444", AccountState.FAILED))
     }
-    metrics.set_policy(ref, PolicyFigures(timedelta(minutes=15), NOW, NOW + timedelta(days=9), accounts))
+    figures = PolicyFigures(timedelta(minutes=15), NOW, NOW + timedelta(days=9), accounts)
+    metrics.set_policy(ref, replace(figures, discovery_up=True, discovery_last_success=NOW))
     metrics.set_serving(ref, Serving(ready=True, suspended=False))
     metrics.observe_pass(ref, 3.0)
     for account_id in accounts:

@@ -229,6 +229,7 @@ def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(live: LiveD
         "MfaPolicyOverlooked": ("inactive", set()),
         "MfaManyAccountsFailing": ("inactive", set()),
         "MfaPolicyNotServed": ("inactive", set()),
+        "MfaDiscoveryFailed": ("inactive", set()),
         "MfaPolicySuspended": ("inactive", set()),
         "MfaPassSlow": ("inactive", set()),
         "MfaQuarantinesLeft": ("inactive", set()),

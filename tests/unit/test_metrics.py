@@ -39,6 +39,8 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_policy_credential_report_timestamp_seconds": ("gauge", ACCOUNT),
     "mfa_policy_oldest_violation_timestamp_seconds": ("gauge", ACCOUNT),
     "mfa_policy_exemption_next_expiry_timestamp_seconds": ("gauge", POLICY),
+    "mfa_policy_discovery_up": ("gauge", POLICY),
+    "mfa_policy_discovery_last_success_timestamp_seconds": ("gauge", POLICY),
     "mfa_policy_pass_duration_seconds": ("histogram", POLICY),
     "mfa_policy_errors_total": ("counter", ACCOUNT | {"reason"}),
     "mfa_policy_remediations_total": ("counter", ACCOUNT | {"action", "result"}),
@@ -77,6 +79,8 @@ def policy(**accounts: AccountFigures) -> PolicyFigures:
         last_pass=NOW,
         next_exemption_expiry=NOW + timedelta(days=30),
         accounts={name.removeprefix("a"): figures for name, figures in accounts.items()},
+        discovery_up=True,
+        discovery_last_success=NOW,
     )
 
 
@@ -253,7 +257,8 @@ class TestValues:
             credential_report_time=None,
             oldest_violation=None,
         )
-        metrics.set_policy(REF, replace(policy(a111122223333=unknown), last_pass=None, next_exemption_expiry=None))
+        bare = replace(policy(a111122223333=unknown), last_pass=None, next_exemption_expiry=None)
+        metrics.set_policy(REF, replace(bare, discovery_up=None, discovery_last_success=None))
         assert set(series(metrics, policy="console-mfa")) == {
             "mfa_policy_account_up",
             "mfa_policy_account_info",

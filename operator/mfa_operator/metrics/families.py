@@ -146,7 +146,7 @@ def policy_families(figures: Figures) -> Iterator[Family]:
     )
     yield Family(
         "mfa_policy_discovery_last_success_timestamp_seconds",
-        "When the list of the organization's accounts that is in force was read. Only of policies with spec.organization.",
+        "When the list of the organization's accounts that is in force was read. Only with spec.organization.",
         POLICY,
         _times((labels, policy.discovery_last_success) for labels, policy in policies),
     )
