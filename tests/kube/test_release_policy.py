@@ -72,11 +72,11 @@ def held(aws: EmbeddedAws, account_id: str) -> list[str]:
 
 @pytest.fixture
 def quarantined(aws: EmbeddedAws, kube: EmbeddedKubernetes) -> str:
-    """A policy that holds alice and bob in one account, and erin in another."""
+    """A policy that holds alice and bob in an account that it names, and erin in one of its organization."""
     quarantine(aws, FIRST, "alice", "bob", "of-another-policy")
     quarantine(aws, OTHER, "erin")
-    accounts = [{"id": one, "roleArn": f"arn:aws:iam::{one}:role/mfa-operator"} for one in (FIRST, OTHER)]
-    add_policy(kube, "p", {"accounts": accounts})
+    accounts = [{"id": FIRST, "roleArn": f"arn:aws:iam::{FIRST}:role/mfa-operator"}]
+    add_policy(kube, "p", {"accounts": accounts, "organization": {}})
     add_report(kube, "p", FIRST, {"alice": "Done", "bob": "Intended", "planned": "Planned"})
     add_report(kube, "p", OTHER, {"erin": "Done"})
     return "default/p"

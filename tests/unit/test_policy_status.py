@@ -159,6 +159,11 @@ def worst_of(*reports: ReportStatus) -> tuple[PolicyFinding, ...]:
     return pass_over({report.account_id: report for report in reports}, accounts=list(accounts.values())).findings
 
 
+def test_findings_name_their_account() -> None:
+    [found] = worst_of(ReportStatus(account_id=ID, findings=(finding("alice"),)))
+    assert (found.account_id, found.account_name) == (ID, "payments")
+
+
 def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
     first = ReportStatus(
         account_id=OTHER,

@@ -159,6 +159,7 @@ class PolicyFinding(_Optional, frozen=True, kw_only=True):
     """An entry of MfaPolicy.status.findings."""
 
     account_id: str
+    account_name: str = ""
     user: str
     state: FindingState
     reason: str = ""

@@ -13,7 +13,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import departures
-from mfa_operator.reporting.wording import account_label, listed, many
+from mfa_operator.reporting.wording import account_label, listed, many, name_and_id
 
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
@@ -77,7 +77,9 @@ class Departures:
         if quarantined:
             noun = "account" if len(quarantined) == 1 else "accounts"
             verb = "discover" if accounts.discovery else "name"
-            why = f"the policy does not {verb} {noun} {listed(sorted(quarantined))} any more"
+            names = {account.id: account.name for account in before}
+            labels = [name_and_id(account_id, names.get(account_id, "")) for account_id in sorted(quarantined)]
+            why = f"the policy does not {verb} {noun} {listed(labels)} any more"
             self._cluster.emit(policy, self.quarantines_left(quarantined, why, before))
 
     def quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:

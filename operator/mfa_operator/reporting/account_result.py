@@ -51,7 +51,7 @@ class AccountResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             counts=report.summary,
             credential_report_time=report.credential_report_time,
             oldest_violation=min((finding.first_seen for finding in violations if finding.first_seen), default=None),
-            findings=worst(_brief(status.id, finding) for finding in report.findings),
+            findings=worst(_brief(status, finding) for finding in report.findings),
             findings_total=len(report.findings),
             violations=tuple((finding.user, finding.reason) for finding in violations) if with_users else (),
         )
@@ -78,9 +78,10 @@ def _badness(finding: PolicyFinding) -> tuple[int, datetime, str, str]:
     return rank, finding.first_seen or _NEVER, finding.account_id, finding.user
 
 
-def _brief(account_id: str, finding: Finding) -> PolicyFinding:
+def _brief(account: AccountStatus, finding: Finding) -> PolicyFinding:
     return PolicyFinding(
-        account_id=account_id,
+        account_id=account.id,
+        account_name=account.name,
         user=finding.user,
         state=finding.state,
         # One of a few words, yet a string of its own in every report that was read.
