@@ -8,6 +8,7 @@ import signal
 from types import FrameType
 
 INTERRUPTED = 128 + signal.SIGINT
+FIRST_PROCESS = 1
 
 
 def main() -> None:
@@ -19,6 +20,9 @@ def main() -> None:
     # Left alone where it is ignored, as for a job that nohup or a shell put into the background.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+    if os.getpid() == FIRST_PROCESS:
+        # The kernel drops what the first process of a container does not handle.
+        signal.signal(signal.SIGTERM, _end_in_silence)
     from mfa_operator.cli.program import run
 
     run()
@@ -35,6 +39,10 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
         say_interrupted()
     finally:
         os._exit(INTERRUPTED)
+
+
+def _end_in_silence(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def say_interrupted() -> None:

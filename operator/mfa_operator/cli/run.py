@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -88,10 +87,6 @@ class _GoDuration(click.ParamType):  # type: ignore[type-arg]  # generic in newe
         if not interval:
             self.fail("an interval must be longer than 0s.", param, ctx)
         return interval
-
-
-EXIT_SECONDS = 0.3
-"""For the interpreter's own exit, once the operator has stopped: what is left of the 5 s that the process promises."""
 
 
 def _env(name: str) -> str:
@@ -226,7 +221,7 @@ def command(
     runbook_base_url: str,
     events_queue: QueueUrl | None,
     interval_override: timedelta | None,
-) -> int:
+) -> None:
     """Run the operator: watch MfaPolicy objects and audit their accounts.
 
     Of several replicas one acts, by a Lease; the others wait their turn. It ends within 5 s of SIGTERM.
@@ -247,15 +242,8 @@ def command(
     )
     # Imported here, so that a bad flag and --help need not wait for kopf and the Kubernetes client.
     from mfa_operator.process import logs
-    from mfa_operator.process.lifecycle import Operator, end_process
+    from mfa_operator.process.ending import end_process
+    from mfa_operator.process.lifecycle import Operator
 
     logs.configure(settings.logs)
-    operator = Operator(settings, last_resort=end_process)
-    status = operator.run()
-    if operator.abandoned:
-        end_process(status)
-    # The interpreter waits for threads that are in the middle of something; not for long.
-    exit_timer = threading.Timer(EXIT_SECONDS, end_process, [status])
-    exit_timer.daemon = True
-    exit_timer.start()
-    return status
+    end_process(Operator(settings, last_resort=end_process).run())

@@ -126,8 +126,9 @@ class SchedulerSettings:
     turn: timedelta = timedelta(seconds=5)
     """The loop turns at least this often, whether something is due or not: its heartbeat, well below the 30 s that
     liveness allows."""
-    grace: timedelta = timedelta(seconds=4)
-    """For passes in flight at a SIGTERM; a second less than the 5 s in which the process promises to end."""
+    grace: timedelta = timedelta(seconds=3)
+    """For passes in flight at a SIGTERM. Of the 5 s in which the process promises to end, 1 s is for the watch and the
+    Lease, and 1 s is spare."""
 
 
 @dataclass(frozen=True, slots=True)

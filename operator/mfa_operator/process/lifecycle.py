@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
 
 from kubernetes.client import ApiClient
 
@@ -25,7 +22,7 @@ from mfa_operator.kube.connection import ConnectionSettingsError, connect
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.kube.lease import Lease, lease_namespace, new_identity
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.process import logs
+from mfa_operator.process.ending import LastResort, StopSignals, hurry, usual_pace
 from mfa_operator.process.health import HealthServer
 from mfa_operator.process.leader import Leader, PartEnded, build_reconciler, first_to_end
 from mfa_operator.process.listen import display, listen_for, local_address
@@ -33,7 +30,7 @@ from mfa_operator.scheduling.scheduler import PassRunner
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 4.7
+STOP_SECONDS = 4.5
 """After stop(), whatever still hangs is cut off: the process promises to end within 5 s."""
 LOSS_SECONDS = 2.0
 """The same after leadership is lost: 2 s of the 5 s that the Lease lives longer than the leader believes in it."""
@@ -41,16 +38,6 @@ RELEASE_SECONDS = 0.5
 """For giving the Lease back; where it takes longer, the Lease runs out by itself."""
 WATCHDOG_SECONDS = 0.5
 """How often the leader checks that the Lease is still certainly its own."""
-
-
-def end_process(status: int) -> NoReturn:
-    """End at once.
-
-    A thread in a blocking call to AWS cannot be cancelled, and an orderly exit of the interpreter would wait for it.
-    Nothing is lost: what was intended stands in a report, and what was not written the next start does again.
-    """
-    logs.flush()
-    os._exit(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +70,8 @@ class Operator:
         self._settings = settings
         self._build_reconciler = reconciler
         self._announce = listening
-        self._last_resort = last_resort
-        self._timer: threading.Timer | None = None
+        self._last_resort = LastResort(last_resort or (lambda _: None))
+        self._signals = StopSignals(self.stop)
         self._stop = asyncio.Event()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,24 +84,25 @@ class Operator:
 
         Raises SettingsError where the operator cannot start with its settings.
         """
+        self._last_resort.start()
+        self._signals.start()
         try:
-            return asyncio.run(self._run())
+            with usual_pace():
+                return asyncio.run(self._run())
         finally:
-            if self._timer:
-                self._timer.cancel()
+            self._last_resort.call_off()
+            self._signals.close()
 
     def stop(self) -> None:
         """Make run() return within 5 s. May be called from any thread, at any time."""
         self._begin_no_more(0, STOP_SECONDS)
+        hurry()
         self._in_loop(self._stop.set)
 
     def _begin_no_more(self, status: int, seconds: float) -> None:
         """Let no pass begin another action; after so many seconds call the last resort with the exit status."""
+        self._last_resort.in_seconds(seconds, status)
         self._stopping.set()
-        if self._last_resort and not self._timer:
-            self._timer = threading.Timer(seconds, self._last_resort, [status])
-            self._timer.daemon = True
-            self._timer.start()
 
     def _in_loop(self, call: Callable[[], object]) -> None:
         # A loop that is closed by now has nobody left who waits.
@@ -150,7 +138,7 @@ class Operator:
                 health_socket = listen_for("health", settings.servers.health)
                 listening = Listening(metrics_address, local_address(health_socket))
                 await health.start(health_socket)
-                self._handle_signals()
+                self._signals.handle()
                 logger.info("mfa-operator %s for %s", __version__, where)
                 logger.info("metrics on %s, health on %s", display(listening.metrics), display(listening.health))
                 self._announce(listening)
@@ -179,7 +167,7 @@ class Operator:
                 leading=self._leading,
                 build_reconciler=self._build_reconciler,
                 pool=self._pool,
-                watch_started=self._handle_signals,
+                watch_started=self._signals.handle,
             )
             await self._leader.run(self._stop, lost)
         except (PartEnded, ClusterError) as error:
@@ -236,11 +224,6 @@ class Operator:
 
     def _leading(self) -> bool:
         return not self._settings.leader.elect or (self._lease is not None and self._lease.holds)
-
-    def _handle_signals(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, self.stop)
 
     @contextlib.contextmanager
     def _serve_metrics(self, metrics: Metrics) -> Iterator[Address]:
