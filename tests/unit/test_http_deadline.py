@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytest
 import yaml
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
+from kubernetes.client import ApiClient
 
 from mfa_operator.aws.clients import CLIENT_CONFIG
 from mfa_operator.aws.errors import TimedOut
 from mfa_operator.aws.sessions import Sessions
-from mfa_operator.kube.connection import connect
+from mfa_operator.kube.connection import connect, own_connections
 from mfa_operator.kube.requests import NO_ANSWER, POLICIES, CallFailed, KubernetesCalls
 from tests.fixtures.trickle import HEADERS, TricklingServer, trickling
 
@@ -60,7 +61,10 @@ def test_fetching_credentials_ends_too(
     assert server.requests == 1
 
 
-def test_a_request_to_the_api_server_ends(server: TricklingServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("use", [lambda api: api, own_connections], ids=["usual", "of the Lease"])
+def test_a_request_to_the_api_server_ends(
+    server: TricklingServer, tmp_path: Path, use: Callable[[ApiClient], ApiClient]
+) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     entry = {"name": "x"}
     content = {
@@ -72,6 +76,6 @@ def test_a_request_to_the_api_server_ends(server: TricklingServer, tmp_path: Pat
     kubeconfig.write_text(yaml.safe_dump(content))
     api, _ = connect(str(kubeconfig), None)
     with pytest.raises(CallFailed) as failed:
-        KubernetesCalls(api).get(POLICIES, "security", "p")
+        KubernetesCalls(use(api)).get(POLICIES, "security", "p")
     assert failed.value.status == NO_ANSWER
     assert server.requests == 1

@@ -75,17 +75,19 @@ def connect(kubeconfig: str | None, context: str | None) -> tuple[ApiClient, str
     # Who calls knows better what may be tried again.
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS
-    api = ApiClient(configuration)
-    api.rest_client.pool_manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-    api.user_agent = f"mfa-operator/{__version__}"
-    return api, description
+    return _client(configuration), description
 
 
 def own_connections(api: ApiClient) -> ApiClient:
     """A client for the same cluster that shares no connection with `api`: its requests wait for nobody else's."""
-    own = ApiClient(api.configuration)
-    own.user_agent = api.user_agent
-    return own
+    return _client(api.configuration)
+
+
+def _client(configuration: Configuration) -> ApiClient:
+    api = ApiClient(configuration)
+    api.rest_client.pool_manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    api.user_agent = f"mfa-operator/{__version__}"
+    return api
 
 
 def _load(files: str, context: str | None, configuration: Configuration) -> None:
