@@ -19,9 +19,11 @@ import urllib3
 import yaml
 
 from mfa_operator import __version__
+from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS
 from mfa_operator.cli.program import BAD_INPUT, COMMANDS, cli
 from mfa_operator.cli.run import command
 
+REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).parent / "mfa-operator"
 PATIENCE = 60.0
 
@@ -232,6 +234,12 @@ class TestOptions:
         monkeypatch.setenv("MFA_OPERATOR_USER_VIOLATION_INFO", "true")
         assert self.parse()["user_violation_info"] is True
         assert self.parse("--no-user-violation-info")["user_violation_info"] is False
+
+    def test_16_accounts_at_a_time_unless_told_else(self) -> None:
+        """The same in the operator, in `audit` and in the chart."""
+        values = yaml.safe_load((REPOSITORY / "deploy" / "helm" / "mfa-operator" / "values.yaml").read_text("utf-8"))
+        assert self.parse()["max_concurrent_accounts"] == 16
+        assert (MAX_CONCURRENT_ACCOUNTS, values["maxConcurrentAccounts"]) == (16, 16)
 
     def test_series_by_account_have_no_limit_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.parse()["metrics_per_account_limit"] is None

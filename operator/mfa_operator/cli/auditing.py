@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mfa_operator.offline.audit import PolicyResult
     from mfa_operator.passes.auditor import Auditor
 
-MAX_CONCURRENT_ACCOUNTS = 8
+MAX_CONCURRENT_ACCOUNTS = 16
 
 
 def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Auditor:

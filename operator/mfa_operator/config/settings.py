@@ -75,10 +75,10 @@ class AccessSettings:
 class AuditSettings:
     """How much is asked of AWS at a time, and what is shown."""
 
-    max_concurrent_accounts: int = 8
+    max_concurrent_accounts: int = 16
     """Accounts audited together in the whole process; one more for a namespace that has none under way. IAM's request
     limits count per account, so that more is only threads, connections and what is held of an account while it is
-    audited."""
+    audited. Beyond 16 it is the interpreter that accounts wait for."""
     max_concurrent_users: int = 4
     """Live checks together inside one account: IAM answers some 10 to 20 reads a second before it throttles, and others
     use the account too."""

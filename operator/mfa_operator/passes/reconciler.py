@@ -55,7 +55,7 @@ class Reconciler:
         metrics: Metrics,
         access: Callable[[], AccessRules] = AccessRules,
         remediator: Remediator | None = None,
-        max_concurrent_accounts: int = 8,
+        max_concurrent_accounts: int = 16,
         interval_override: timedelta | None = None,
         user_violation_info: bool = False,
         events: EventSettings | None = None,
