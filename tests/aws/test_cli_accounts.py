@@ -129,6 +129,29 @@ def test_two_policies_share_one_listing(accounts: Accounts, company: Company) ->
     assert accounts.aws.calls.count("ListAccounts") == 1
 
 
+def test_policies_of_one_name_are_not_mixed_up(accounts: Accounts, company: Company) -> None:
+    """Two versions of one policy, before and after an edit."""
+    command = accounts.command({"organization": {}}, {"organization": {"exclude": {"accounts": [PLAY]}}})
+    second = accounts.folder / "p1.yaml"
+    second.write_text(second.read_text().replace("p1", "p0"))
+    environment = accounts.environment
+    for name in ("accounts", "audit"):
+        done = subprocess.run(
+            [command[0], name, *command[2:], "-o", "json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        policies = json.loads(done.stdout)["policies"]
+        if name == "accounts":
+            skipped = [[each["skipped"] for each in policy["accounts"]] for policy in policies]
+            assert [one.count("Excluded") for one in skipped] == [0, 1]
+        else:
+            assert [policy["status"]["summary"]["accounts"] for policy in policies] == [3, 2]
+
+
 def test_a_role_lists_it_and_its_partition_goes_into_the_roles(accounts: Accounts) -> None:
     """The operator's account is outside the organization; a delegated administrator's role lists it."""
     world = accounts.aws.world

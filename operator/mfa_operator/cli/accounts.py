@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import msgspec
 
-from mfa_operator.api.objects import Policy, PolicyRef
+from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import steps
+from mfa_operator.cli.auditing import chosen_policies, steps
 from mfa_operator.config.access_file import AccessFile
-from mfa_operator.offline.policy_files import load_policy
 
 if TYPE_CHECKING:
     from mfa_operator.offline.covered import CoveredAccount
+
+Shown: TypeAlias = "Sequence[tuple[Policy, Sequence[CoveredAccount]]]"
 
 NOT_LISTED = 2
 WITHOUT_RULES = "no access rules were applied, so nothing is NotAllowed; give the operator's with --config FILE"
@@ -31,16 +32,26 @@ Exit status:
 
 
 @click.command("accounts", epilog=EPILOG)
-@options.policy_files()
+@options.policy_files(required=False)
+@options.policies_of_cluster("Take this MfaPolicy from the cluster; may be given several times.")
+@options.cluster("--policy")
 @options.access_rules("none, and every account is allowed")
 @options.output_form("yaml")
-def command(files: Sequence[Path], config: Path | None, output: str) -> int:
+def command(
+    *,
+    files: Sequence[Path],
+    names: Sequence[str],
+    kubeconfig: Path | None,
+    context: str | None,
+    config: Path | None,
+    output: str,
+) -> int:
     """Show which accounts a policy covers: from where, by which role, and which are skipped and why.
 
     It lists the organization, where the policy has one, and asks the accounts themselves nothing. AWS credentials and
     region are taken as by any AWS SDK. A large organization takes a while: AWS answers about one call a second.
     """
-    policies = [load_policy(path) for path in files]
+    policies = chosen_policies(files, names, kubeconfig, context)
     access = AccessFile(config).current()
     if config is None:
         click.echo(f"mfa-operator: {WITHOUT_RULES}", err=True)
@@ -51,27 +62,27 @@ def command(files: Sequence[Path], config: Path | None, output: str) -> int:
 
     with steps("Listing the organization") as say:
         listed = list_accounts(policies, Sessions(), access, say)
-        accounts = {policy.ref: covered(policy, listed[policy.ref], access, say) for policy in policies}
-    for ref, found in listed.items():
-        if found.problem:
-            click.echo(error_text(f"mfa-operator: MfaPolicy {ref}: {found.problem}"), err=True)
+        shown = [(policy, covered(policy, each, access, say)) for policy, each in zip(policies, listed, strict=True)]
+    problems = [(policy.ref, each.problem) for policy, each in zip(policies, listed, strict=True) if each.problem]
+    for ref, problem in problems:
+        click.echo(error_text(f"mfa-operator: MfaPolicy {ref}: {problem}"), err=True)
     if output == "table":
-        _print_tables(policies, accounts)
+        _print_tables(shown)
     else:
-        _print(_content(policies, accounts), output)
-    refused = any(account.skipped == NOT_ALLOWED for each in accounts.values() for account in each)
-    return NOT_LISTED if refused or any(found.problem for found in listed.values()) else 0
+        _print(_content(shown), output)
+    refused = any(account.skipped == NOT_ALLOWED for _, accounts in shown for account in accounts)
+    return NOT_LISTED if refused or problems else 0
 
 
-def _content(policies: Sequence[Policy], accounts: Mapping[PolicyRef, Sequence[CoveredAccount]]) -> dict[str, Any]:
+def _content(shown: Shown) -> dict[str, Any]:
     return {
         "policies": [
             {
                 "namespace": policy.ref.namespace,
                 "name": policy.ref.name,
-                "accounts": [msgspec.to_builtins(account) for account in accounts[policy.ref]],
+                "accounts": [msgspec.to_builtins(account) for account in accounts],
             }
-            for policy in policies
+            for policy, accounts in shown
         ]
     }
 
@@ -85,11 +96,11 @@ def _print(content: dict[str, Any], output: str) -> None:
     yaml.safe_dump(content, sys.stdout, sort_keys=False, allow_unicode=True)
 
 
-def _print_tables(policies: Sequence[Policy], accounts: Mapping[PolicyRef, Sequence[CoveredAccount]]) -> None:
+def _print_tables(shown: Shown) -> None:
     from mfa_operator.offline.covered_table import covered_table
     from mfa_operator.offline.layout import console
 
     out = console(sys.stdout)
-    for policy in policies:
+    for policy, accounts in shown:
         out.rule(f"MfaPolicy {policy.ref}", align="left")
-        out.print(covered_table(accounts[policy.ref]))
+        out.print(covered_table(accounts))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ import click
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
 from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.offline.policy_files import Previous
+from mfa_operator.offline.policy_files import Previous, load_policy
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.wording import account_label
 
@@ -31,6 +32,19 @@ def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Audi
     from mfa_operator.passes.auditor import Auditor
 
     return Auditor(Sessions(connections=max_concurrent_accounts * MAX_CONCURRENT_USERS), restores=False)
+
+
+def chosen_policies(
+    files: Sequence[Path], names: Sequence[str], kubeconfig: Path | None, context: str | None
+) -> list[Policy]:
+    """The policies of `-f`, or those of `--policy` from the cluster. Raises UsageError, SettingsError."""
+    if bool(files) is bool(names):
+        raise click.UsageError("say which policies: -f FILE, or --policy NAMESPACE/NAME from the cluster.")
+    if files:
+        return [load_policy(path) for path in files]
+    from mfa_operator.offline.cluster_input import policies_in_cluster
+
+    return policies_in_cluster(names, kubeconfig, context)
 
 
 def audit_all(
@@ -56,13 +70,14 @@ def audit_all(
 def _accounts_of(policies: Sequence[Policy], auditor: Auditor, access: AccessRules) -> list[tuple[Policy, AccountList]]:
     """The accounts to audit: none of a suspended policy."""
     audited = [policy for policy in policies if not policy.spec.suspend]
-    if not any(policy.spec.organization for policy in audited):
-        return [(policy, AccountList() if policy.spec.suspend else AccountList.of(policy.spec)) for policy in policies]
-    from mfa_operator.offline.organizations import list_accounts
+    if any(policy.spec.organization for policy in audited):
+        from mfa_operator.offline.organizations import list_accounts
 
-    with steps("Listing the organization") as say:
-        found = list_accounts(audited, auditor.sessions, access, say)
-    return [(policy, found[policy.ref].accounts if policy.ref in found else AccountList()) for policy in policies]
+        with steps("Listing the organization") as say:
+            found = iter([each.accounts for each in list_accounts(audited, auditor.sessions, access, say)])
+    else:
+        found = iter([AccountList.of(policy.spec) for policy in audited])
+    return [(policy, AccountList() if policy.spec.suspend else next(found)) for policy in policies]
 
 
 def print_failures(results: Iterable[PolicyResult]) -> None:

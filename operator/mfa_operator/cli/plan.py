@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 import msgspec
@@ -13,10 +13,10 @@ import msgspec
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import audit_all, make_auditor, print_failures
+from mfa_operator.cli.auditing import audit_all, chosen_policies, make_auditor, print_failures
 from mfa_operator.clock import utc_now
 from mfa_operator.config.access_file import AccessFile
-from mfa_operator.offline.policy_files import Previous, load_policy, load_previous
+from mfa_operator.offline.policy_files import Previous, load_previous
 
 if TYPE_CHECKING:
     from mfa_operator.offline.plan import PlannedUser
@@ -34,6 +34,8 @@ the cluster (--from-cluster) or from an earlier `audit -o json` (--previous);
 without either, everything is NotPublishedYet.
 """
 
+
+Planned: TypeAlias = "Sequence[tuple[Policy, Sequence[PlannedUser]]]"
 
 WITHOUT_RULES = (
     "no access rules were applied, and without rules nothing is ever remediated; give the operator's with --config FILE"
@@ -67,57 +69,53 @@ def command(
     """
     if previous and from_cluster:
         raise click.UsageError("--previous and --from-cluster are two answers to one question; give one of them.")
-    if bool(files) is bool(names):
-        raise click.UsageError("say which policies: -f FILE, or --policy NAMESPACE/NAME from the cluster.")
     if previous and names:
         raise click.UsageError("with --policy the cluster says what was published; leave --previous out.")
-    policies = [load_policy(path) for path in files]
+    policies = chosen_policies(files, names, kubeconfig, context)
     access = AccessFile(config).current()
     if config is None:
         click.echo(f"mfa-operator: {WITHOUT_RULES}", err=True)
     earlier: Previous = load_previous(previous) if previous else {}
 
     from mfa_operator.offline.audit import exit_status
-    from mfa_operator.offline.cluster_input import policies_in_cluster, published_in_cluster
     from mfa_operator.offline.plan import plan_policy
 
-    if names:
-        policies = policies_in_cluster(names, kubeconfig, context)
     if from_cluster or names:
+        from mfa_operator.offline.cluster_input import published_in_cluster
+
         earlier = published_in_cluster([policy.ref for policy in policies], kubeconfig, context)
     auditor = make_auditor()
     now = utc_now()
     results = audit_all(policies, auditor, earlier, now, access=access)
     print_failures(results)
-    planned = {str(result.policy.ref): plan_policy(result, auditor, access, earlier, now) for result in results}
+    planned = [(result.policy, plan_policy(result, auditor, access, earlier, now)) for result in results]
     if output == "json":
-        _print_json(policies, planned)
+        _print_json(planned)
     else:
-        _print_tables(policies, planned)
+        _print_tables(planned)
     return exit_status(results)
 
 
-def _print_json(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
+def _print_json(planned: Planned) -> None:
     content = {
         "policies": [
             {
                 "namespace": policy.ref.namespace,
                 "name": policy.ref.name,
-                "plan": [to_dict(user) for user in planned[str(policy.ref)]],
+                "plan": [to_dict(user) for user in users],
             }
-            for policy in policies
+            for policy, users in planned
         ]
     }
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
 
 
-def _print_tables(policies: Sequence[Policy], planned: Mapping[str, Sequence[PlannedUser]]) -> None:
+def _print_tables(planned: Planned) -> None:
     from mfa_operator.offline import layout, tables
 
     console = layout.console(sys.stdout)
     now = utc_now()
-    for policy in policies:
-        users = planned[str(policy.ref)]
+    for policy, users in planned:
         console.rule(f"MfaPolicy {policy.ref}", align="left")
         acting = sum(user.acts for user in users)
         console.print(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mfa_operator.api.objects import Policy, PolicyRef
+from mfa_operator.api.objects import Policy
 from mfa_operator.api.organization import Organization
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.organization import Lister, OrganizationLister
@@ -41,31 +41,29 @@ class Listed:
 
 def list_accounts(
     policies: Sequence[Policy], sessions: Sessions, access: AccessRules, progress: Progress
-) -> dict[PolicyRef, Listed]:
-    """The accounts of every policy. Policies that list by the same role share one listing.
+) -> list[Listed]:
+    """The accounts of every policy, in order. Policies that list by the same role share one listing.
 
     Raises SettingsError for a policy that names a unit which its organization does not have.
     """
-    found: dict[PolicyRef, Listed] = {}
-    sharing: dict[Lister, list[tuple[Policy, Organization]]] = {}
+    sharing: dict[Lister, list[Organization]] = {}
     for policy in policies:
         organization = policy.spec.organization
-        if organization is None:
-            found[policy.ref] = Listed(AccountList.of(policy.spec))
-        elif access.may_discover(policy.ref.namespace, organization.role_arn):
-            sharing.setdefault(Lister.of(organization), []).append((policy, organization))
-        else:
-            found[policy.ref] = _not_listed(policy, discovery_words.not_allowed(policy.ref, organization))
-    for lister, sharers in sharing.items():
-        try:
-            worker = OrganizationLister(sessions, lister)
-            listing = worker.list([organization for _, organization in sharers], progress)
-        except AwsFailure as error:
-            reason, message = discovery_words.what_failed(error, lister)
-            found |= {policy.ref: _not_listed(policy, Discovery(reason, message)) for policy, _ in sharers}
-        else:
-            found |= {policy.ref: _listed(policy, organization, listing, worker) for policy, organization in sharers}
-    return found
+        if organization and access.may_discover(policy.ref.namespace, organization.role_arn):
+            sharing.setdefault(Lister.of(organization), []).append(organization)
+    outcomes = {lister: _list(sessions, lister, specs, progress) for lister, specs in sharing.items()}
+    return [_listed(policy, outcomes) for policy in policies]
+
+
+_Outcome = tuple[OrganizationLister, Listing] | AwsFailure
+
+
+def _list(sessions: Sessions, lister: Lister, specs: Sequence[Organization], progress: Progress) -> _Outcome:
+    try:
+        worker = OrganizationLister(sessions, lister)
+        return worker, worker.list(specs, progress)
+    except AwsFailure as error:
+        return error
 
 
 def covered(policy: Policy, listed: Listed, access: AccessRules, progress: Progress) -> list[CoveredAccount]:
@@ -74,11 +72,17 @@ def covered(policy: Policy, listed: Listed, access: AccessRules, progress: Progr
     return covered_accounts(policy, listed.listing, access, names)
 
 
-def _not_listed(policy: Policy, discovery: Discovery) -> Listed:
-    return Listed(Standing().account_list(policy.spec, discovery))
-
-
-def _listed(policy: Policy, organization: Organization, listing: Listing, worker: OrganizationLister) -> Listed:
+def _listed(policy: Policy, outcomes: Mapping[Lister, _Outcome]) -> Listed:
+    organization = policy.spec.organization
+    if organization is None:
+        return Listed(AccountList.of(policy.spec))
+    lister = Lister.of(organization)
+    outcome = outcomes.get(lister)
+    if outcome is None:
+        return _not_listed(policy, discovery_words.not_allowed(policy.ref, organization))
+    if isinstance(outcome, AwsFailure):
+        return _not_listed(policy, Discovery(*discovery_words.what_failed(outcome, lister)))
+    worker, listing = outcome
     try:
         standing = Standing().updated(organization, listing)
     except UnknownUnits as error:
@@ -88,3 +92,7 @@ def _listed(policy: Policy, organization: Organization, listing: Listing, worker
         ) from error
     discovery = discovery_words.discovered(listing, standing)
     return Listed(standing.account_list(policy.spec, discovery), listing, worker)
+
+
+def _not_listed(policy: Policy, discovery: Discovery) -> Listed:
+    return Listed(Standing().account_list(policy.spec, discovery))

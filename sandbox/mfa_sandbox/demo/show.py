@@ -131,8 +131,8 @@ def _organization(policy: Policy, rules: Path) -> RenderableType:
     """The accounts of the organization, as `mfa-operator accounts` shows them."""
     access = AccessFile(rules).current()
     with closing(Sessions()) as sessions:
-        listed = list_accounts([policy], sessions, access, lambda _: None)
-        accounts = covered(policy, listed[policy.ref], access, lambda _: None)
+        [listed] = list_accounts([policy], sessions, access, lambda _: None)
+        accounts = covered(policy, listed, access, lambda _: None)
     return covered_table(accounts, f"The organization, as policy {policy.ref.name} covers it")
 
 

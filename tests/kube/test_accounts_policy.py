@@ -1,0 +1,39 @@
+"""`mfa-operator accounts --policy`: the policy as it stands in the cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from mfa_sandbox.aws import EmbeddedAws
+from mfa_sandbox.kubernetes import EmbeddedKubernetes
+from tests.fixtures.operator import COMMAND
+
+PAY = "111122223333"
+
+
+def test_a_policy_of_the_cluster(aws: EmbeddedAws, kube: EmbeddedKubernetes, tmp_path: Path) -> None:
+    aws.world.create_organization().join(PAY, "payments-prod")
+    metadata = {"name": "p", "namespace": "default"}
+    policy = {"apiVersion": "mfa-operator.io/v1alpha1", "kind": "MfaPolicy", "metadata": metadata}
+    kube.apply({**policy, "spec": {"organization": {"exclude": {"accounts": [PAY]}}}})
+    kubeconfig = kube.write_kubeconfig(tmp_path / "kubeconfig")
+
+    def accounts(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [str(COMMAND), "accounts", *args, f"--kubeconfig={kubeconfig}", "-o", "json"]
+        environment = os.environ | aws.environment()
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    done = accounts("--policy", "default/p")
+    [found] = json.loads(done.stdout)["policies"]
+    assert done.returncode == 0
+    assert {each["name"]: each["skipped"] for each in found["accounts"]} == {
+        "management": None,
+        "payments-prod": "Excluded",
+    }
+    absent = accounts("--policy", "default/absent")
+    assert (absent.returncode, absent.stdout) == (3, "")
+    assert "there is no MfaPolicy default/absent" in absent.stderr
+    assert "-f FILE, or --policy NAMESPACE/NAME" in accounts().stderr
