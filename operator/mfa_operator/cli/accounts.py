@@ -13,7 +13,8 @@ import msgspec
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import chosen_policies, steps
+from mfa_operator.cli.auditing import steps
+from mfa_operator.cli.policies import chosen_policies
 from mfa_operator.config.access_file import AccessFile
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ import click
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
 from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.offline.policy_files import Previous, load_policy
+from mfa_operator.offline.policy_files import Previous
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.wording import account_label
 
@@ -32,19 +31,6 @@ def make_auditor(max_concurrent_accounts: int = MAX_CONCURRENT_ACCOUNTS) -> Audi
     from mfa_operator.passes.auditor import Auditor
 
     return Auditor(Sessions(connections=max_concurrent_accounts * MAX_CONCURRENT_USERS), restores=False)
-
-
-def chosen_policies(
-    files: Sequence[Path], names: Sequence[str], kubeconfig: Path | None, context: str | None
-) -> list[Policy]:
-    """The policies of `-f`, or those of `--policy` from the cluster. Raises UsageError, SettingsError."""
-    if bool(files) is bool(names):
-        raise click.UsageError("say which policies: -f FILE, or --policy NAMESPACE/NAME from the cluster.")
-    if files:
-        return [load_policy(path) for path in files]
-    from mfa_operator.offline.cluster_input import policies_in_cluster
-
-    return policies_in_cluster(names, kubeconfig, context)
 
 
 def audit_all(

@@ -13,7 +13,8 @@ import msgspec
 from mfa_operator.api.conversion import to_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
-from mfa_operator.cli.auditing import audit_all, chosen_policies, make_auditor, print_failures
+from mfa_operator.cli.auditing import audit_all, make_auditor, print_failures
+from mfa_operator.cli.policies import chosen_policies
 from mfa_operator.clock import utc_now
 from mfa_operator.config.access_file import AccessFile
 from mfa_operator.offline.policy_files import Previous, load_previous
