@@ -93,7 +93,7 @@ def on_a_cluster(size: Size, trees: Mapping[str, Path] | None = None) -> list[di
                 kubectl("apply", "--server-side", "-f", str(file))
 
             # Long enough that a pass ends before the next is due.
-            interval = max(30, round(size.all_accounts * 0.1))
+            interval = max(30, round(size.all_accounts * 0.04))
             run = _Operator(size, aws, tree, control_plane, f"{interval}s")
             rows.extend(({"tree": name} if trees else {}) | row for row in run.measure())
     return rows

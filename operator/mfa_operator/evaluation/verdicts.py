@@ -15,7 +15,6 @@ Sources: CIS AWS Foundations 1.10 and Security Hub IAM.5 (scope Console), IAM.19
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -62,30 +61,35 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     exemption: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Case:
     """One user before the rules."""
 
-    facts: UserFacts
-    spec: PolicySpec
-    needs: Needs
-    account_id: str
-    now: datetime
-    checkpoint: Callable[[], object] = lambda: None
+    __slots__ = ("account_id", "checkpoint", "console", "facts", "needs", "now", "oldest", "spec")
+
+    def __init__(
+        self,
+        facts: UserFacts,
+        spec: PolicySpec,
+        needs: Needs,
+        account_id: str,
+        now: datetime,
+        checkpoint: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.facts = facts
+        self.spec = spec
+        self.needs = needs
+        self.account_id = account_id
+        self.now = now
+        self.checkpoint = checkpoint
+        # What nearly every rule asks for.
+        self.oldest = needs.oldest(now)
+        self.console = console_access(facts, self.oldest)
 
     @property
     def exemptions(self) -> list[Exemption]:
         """Those that cover the user, whatever tags they ask for."""
         user = self.facts.user
         return candidates(self.spec, self.account_id, user.name, user.path, self.now, checkpoint=self.checkpoint)
-
-    @property
-    def oldest(self) -> datetime:
-        return self.needs.oldest(self.now)
-
-    @property
-    def console(self) -> bool | None:
-        return console_access(self.facts, self.oldest)
 
     @property
     def tags(self) -> Mapping[str, str] | None:
@@ -169,7 +173,7 @@ def _without_removed_profile(facts: UserFacts, before: Finding | None, now: date
 
 def wants_tags(case: Case) -> bool:
     """Whether the user would violate, and only tags can tell whether an exemption covers them."""
-    if case.tags is not None or case.facts.failure:
+    if not any(exemption.tags for exemption in case.spec.exemptions) or case.tags is not None or case.facts.failure:
         return False
     if any(rule(case) for rule in RULES_BEFORE_EXEMPTIONS):
         return False
