@@ -27,10 +27,12 @@ RUN python3 -m venv --without-pip /sbom && /tools/bin/uv pip install --no-cache 
     && /sbom/bin/python tools/sbom.py /opt/mfa-operator/bin/python /mfa-operator.cdx.json
 
 FROM ${PYTHON_IMAGE}
-# Nothing that installs anything: not in the interpreter, and the environment was made without it.
+# Nothing that installs anything: not in the interpreter, and the environment was made without it. The base comes without
+# bytecode of the standard library, which every start would compile: a read-only file system keeps none.
 RUN library="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && rm -rf "$library/ensurepip" "$library"/site-packages/pip* /usr/lib/python3/dist-packages/pip* \
-    /usr/share/python-wheels /usr/bin/pip* /usr/local/bin/pip*
+    /usr/share/python-wheels /usr/bin/pip* /usr/local/bin/pip* \
+    && python3 -m compileall -q -x '/(tests?|idlelib|turtledemo|tkinter|site-packages)/' "$library"
 COPY --from=build /opt/mfa-operator /opt/mfa-operator
 COPY --from=build /mfa-operator.cdx.json /usr/share/sbom/
 ENV PATH=/opt/mfa-operator/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -53,6 +53,16 @@ def test_everything_that_is_installed_is_held_to_a_hash() -> None:
     assert sum(each.count("pip install") for each in installs) - DOCKERFILE.count("--no-deps") == 3
 
 
+def test_no_start_compiles_anything() -> None:
+    """The file system is read-only, so bytecode is made in the build: of what is installed, and of the library."""
+    commands = DOCKERFILE.replace("\\\n", " ").splitlines()
+    installs = [each for each in commands if "--python /opt/mfa-operator/bin/python" in each and "pip install" in each]
+    assert len(installs) == 2
+    for each in installs:
+        assert "--compile-bytecode" in each.rpartition("pip install")[2]
+    assert re.search(r"compileall .*\"\$library\"$", FINAL_STAGE, re.MULTILINE)
+
+
 def test_what_is_copied_is_let_in_by_dockerignore() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
