@@ -79,6 +79,10 @@ class Auditing:
         self.clock.advance(by)
         return self.look(account, **rest)
 
+    def restart(self) -> None:
+        """A new process, as far as it remembers anything; reports and connections stay."""
+        self.auditor = Auditor(self.sessions)
+
     def fails(self, account: Account, **rest: Any) -> AwsFailure:
         """The next pass, which must fail as a whole."""
         self.clock.advance(QUARTER)

@@ -104,7 +104,7 @@ def world() -> Any:
 def test_over_random_accounts_the_verdicts_are_those_of_the_oracle(
     world: EmbeddedAws, people: dict[str, dict[str, Any]], specs: list[dict[str, Any]]
 ) -> None:
-    """Accounts of all kinds of people, audited under one policy after the other, with a new report and with an old."""
+    """All kinds of people, under one policy after the other, with a new report, an old one, and after a restart."""
     with auditing(world) as op:
         account = world.world.account(str(next(_NUMBERS)))
         for name, fields in people.items():
@@ -118,6 +118,9 @@ def test_over_random_accounts_the_verdicts_are_those_of_the_oracle(
                 expected = ask_about_everybody(iam, policy)
                 assert states(op.look(account, policy=policy)) == expected
                 op.clock.advance(MINUTE)
+                assert states(op.later(account, policy=policy)) == expected
+                _adds_up(op, account)
+                op.restart()
                 assert states(op.later(account, policy=policy)) == expected
                 _adds_up(op, account)
         finally:
