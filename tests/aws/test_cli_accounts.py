@@ -170,6 +170,15 @@ def test_a_role_lists_it_and_its_partition_goes_into_the_roles(accounts: Account
     assert found["999900001111"]["roleArn"] == "arn:aws:iam::999900001111:role/sec/audit"
 
 
+def test_in_china_organizations_is_in_another_region_than_iam(tmp_path: Path) -> None:
+    with EmbeddedAws(partition="aws-cn") as aws:
+        aws.world.create_organization().join(PAY, "payments-prod")
+        done = Accounts(aws, tmp_path)({"organization": {}})
+        assert {call.account_id for call in aws.calls} == {aws.world.home_id}
+    assert done.status == 0, done.err
+    assert done.accounts()[PAY]["roleArn"] == f"arn:aws-cn:iam::{PAY}:role/mfa-operator"
+
+
 @pytest.mark.parametrize("columns", [60, 170])
 def test_the_table_is_for_people(accounts: Accounts, company: Company, columns: int) -> None:
     spec = {"organization": {"exclude": {"accounts": [PLAY]}}}

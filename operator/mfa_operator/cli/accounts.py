@@ -26,9 +26,9 @@ NOT_LISTED = 2
 WITHOUT_RULES = "no access rules were applied, so nothing is NotAllowed; give the operator's with --config FILE"
 EPILOG = """\b
 Exit status:
-  0  the accounts are listed, and every one that is not skipped on purpose would be audited
+  0  the accounts are listed
   2  an organization could not be listed, or the access rules refuse an account
-  3  the input is bad, a unit that the organization does not have included
+  3  the input is bad, such as a unit that the organization does not have
 """
 
 

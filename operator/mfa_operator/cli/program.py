@@ -28,8 +28,8 @@ COMMANDS = {
     "audit": "Audit AWS accounts once, without a cluster, and never change anything.",
     "accounts": "Show which AWS accounts a policy covers, those of an organization included.",
     "plan": "Show what a pass would do to whom now, and for everybody else, why not.",
-    "release": "Lift the quarantine of users in one account: detach the operator's policies from them, and "
-    "nothing else.",
+    "release": "Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's "
+    "policies from them, and nothing else.",
     "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
     "events": "Show what IAM's events in the queue would have looked at; deletes nothing. Ctrl-C ends it.",
     "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
