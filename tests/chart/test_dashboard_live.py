@@ -225,6 +225,8 @@ def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(live: LiveD
         "MfaCredentialReportStale": ("inactive", set()),
         "MfaOperatorDown": ("inactive", set()),
         "MfaSettingsUnreadable": ("inactive", set()),
+        "MfaEventQueueDown": ("inactive", set()),
+        "MfaEventsStopped": ("inactive", set()),
         "MfaPassesLate": ("inactive", set()),
         "MfaPolicyOverlooked": ("inactive", set()),
         "MfaManyAccountsFailing": ("inactive", set()),
