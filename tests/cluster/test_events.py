@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.queues import Queue
+from mfa_sandbox.aws.wire import AwsError
 from tests.fixtures.operator import OperatorProcess, Policies, StartOperator, eventually
 
 ACCOUNT = "111122223333"
@@ -94,8 +97,74 @@ def test_a_forged_message_changes_no_verdict(
     for body in ("", "[" * 1000, json.dumps(forged), json.dumps({**forged, "account": "999988887777"})):
         queue.send(body or " ", aws.world.now())
     eventually(lambda: len(queue) == 0, "every message is deleted")
-    # The look that saw nothing new is done once more.
-    seen = aws.calls.count("ListMFADevices", ACCOUNT)
-    eventually(lambda: aws.calls.count("ListMFADevices", ACCOUNT) > seen, "the second look")
     assert policies.findings("p", ACCOUNT) == before
+    assert policies.status("p")["summary"]["violating"] == 1
+
+
+def test_kill_in_the_middle_of_a_batch_loses_nothing(
+    account: Account,
+    operator: OperatorProcess,
+    policies: Policies,
+    queue: Queue,
+    aws: EmbeddedAws,
+    start_operator: StartOperator,
+    free_lease: Callable[[], object],
+) -> None:
+    """Twice, in the wrong order, and with a look that was under way: the next process does it all again, and once."""
+    policies.apply("p", **SPEC)
+    policies.wait_for_pass("p")
+    aws.calls.clear()
+    fault = aws.faults.add("ListUsers", "delay", account=ACCOUNT, times=None, delay=60)
+    account.existing_user("alice").remove_mfa()
+    for message in [*queue._messages, *queue._messages]:
+        queue.send(message.body, aws.world.now())
+    eventually(lambda: fault.hits, "the look is under way")
+    operator.kill()
+    aws.faults.remove(fault.id)
+    assert len(queue) == 3
+    assert state_of(policies, "alice") is None
+    free_lease()
+    start_operator(f"--events-queue={queue.url}")
+
+    def served() -> bool:
+        # They would come back by themselves in a minute. The poll of the killed process may take them once more.
+        for message in list(queue._messages):
+            with suppress(AwsError):
+                queue.change_visibility(message.handle, 0)
+        return state_of(policies, "alice") == "Violating" and len(queue) == 0
+
+    eventually(served, "alice is a finding, and the messages are deleted")
+    assert len([event for event in policies.events("NewViolations") if "alice" in event["note"]]) == 1
+
+
+def test_a_queue_made_again_is_read_and_a_poll_delays_no_end(
+    account: Account, operator: OperatorProcess, policies: Policies, queue: Queue, aws: EmbeddedAws
+) -> None:
+    policies.apply("p", **SPEC)
+    policies.wait_for_pass("p")
+    aws.world.queues.delete(queue)
+    eventually(lambda: operator.sample("mfa_event_queue_up") == 0, "the metric says that the queue is gone")
+    aws.world.events_queue()
+    account.existing_user("alice").remove_mfa()
+    eventually(lambda: state_of(policies, "alice") == "Violating", "alice is a finding")
+    assert operator.sample("mfa_event_queue_up") == 1
+    # A long poll of 20 s is under way, and the embedded AWS answers none before.
+    assert operator.terminate() == 0
+    assert "stopped" in operator.log
+
+
+def test_a_flood_keeps_the_interval(
+    account: Account, operator: OperatorProcess, policies: Policies, queue: Queue, aws: EmbeddedAws
+) -> None:
+    """Hundreds of forged messages about an account: looks are few, and a pass that is asked for comes at once."""
+    policies.apply("p", **SPEC)
+    policies.wait_for_pass("p")
+    aws.calls.clear()
+    for number in range(300):
+        detail = {"eventName": "CreateUser", "requestParameters": {"userName": f"user-{number % 40}"}}
+        queue.send(json.dumps({"source": "aws.iam", "account": ACCOUNT, "detail": detail}), aws.world.now())
+    eventually(lambda: aws.calls.count("ListUsers", ACCOUNT) >= 1, "the first look")
+    policies.request_pass("p")
+    eventually(lambda: len(queue) == 0, "the messages are deleted")
+    assert aws.calls.count("ListUsers", ACCOUNT) < 12
     assert policies.status("p")["summary"]["violating"] == 1

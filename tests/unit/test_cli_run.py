@@ -310,3 +310,15 @@ class TestWaiting:
             for host in ("127.0.0.1", "[::1]"):
                 for port, page in zip(ports, ("/metrics", "/healthz"), strict=True):
                     assert http.request("GET", f"http://{host}:{port}{page}").status == 200
+
+
+class TestEventsQueue:
+    def test_a_url_of_no_queue_is_one_message(self, kubeconfig: Path) -> None:
+        message = refusal(mfa_operator("run", f"--kubeconfig={kubeconfig}", "--events-queue=nonsense"))
+        assert "invalid queue URL 'nonsense'" in message
+
+    def test_a_queue_without_a_region_is_one_message(self, kubeconfig: Path) -> None:
+        url = "https://queue.example.com/111122223333/mfa-operator-events"
+        done = mfa_operator("run", f"--kubeconfig={kubeconfig}", MFA_OPERATOR_EVENTS_QUEUE=url)
+        assert done.returncode == BAD_INPUT
+        assert "set AWS_REGION to the region of the queue" in done.stderr.splitlines()[-1]

@@ -29,4 +29,6 @@ def news(result: AccountResult, known: AccountResult | None) -> AccountResult:
 
 
 def _findings(report: ReportStatus | None) -> dict[str, Finding]:
-    return {finding.user: finding for finding in report.findings} if report else {}
+    """By user; without when they were read, which each look renews."""
+    findings = report.findings if report else ()
+    return {finding.user: msgspec.structs.replace(finding, checked_at=None, user_id="") for finding in findings}

@@ -1,0 +1,222 @@
+"""Looks between passes: what they read, what they publish, and that they act no sooner and no more than passes may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mfa_operator.api.enums import FindingState, RemediationState
+from mfa_operator.api.objects import PolicyRef
+from mfa_operator.scheduling.hints import Doubt
+from mfa_sandbox.aws import Account, EmbeddedAws
+from tests.fixtures.remediation_harness import HOUR, MINUTE, QUARANTINE, REMOVE, Crash, RemediationHarness, staged
+
+Unseen = Mapping[str, frozenset[str] | None]
+SOON = timedelta(seconds=10)
+
+
+@pytest.fixture
+def harness(aws: EmbeddedAws) -> Iterator[RemediationHarness]:
+    with staged(aws) as made:
+        yield made
+
+
+def look(
+    harness: RemediationHarness, account: Account, *users: str, ref: PolicyRef | None = None, by: timedelta = SOON
+) -> Unseen:
+    """A look because of an event that has just come, `by` after what happened last."""
+    harness.clock.advance(by)
+    harness.acting = False
+    doubt = Doubt(frozenset(users), harness.clock.utc_moment())
+    ref = ref or next(iter(harness.cluster.policies))
+    return harness.reconciler.run_accounts(ref, {account.id: doubt})
+
+
+def status(harness: RemediationHarness) -> Any:
+    return harness.cluster.policies[next(iter(harness.cluster.policies))]["status"]
+
+
+class TestReading:
+    def test_reads_the_users_in_doubt_live_and_nobody_else(self, harness: RemediationHarness, account: Account) -> None:
+        """The credential report of a pass ago still says that she has a device: no list shows a security key."""
+        alice = account.user("alice", password=True, mfa=["security_key"])
+        account.user("carol", password=True, mfa=["security_key"])
+        harness.policy(account, gracePeriod="168h")
+        harness.run()
+        alice.remove_mfa()
+        harness.aws.calls.clear()
+        assert look(harness, account, "alice") == {}
+        assert harness.users(account) == ["alice"]
+        assert [call.parameters["UserName"] for call in harness.aws.calls.select("ListMFADevices")] == ["alice"]
+        assert len(harness.aws.calls) < 10
+
+    def test_tells_of_whom_it_saw_nothing_new(self, harness: RemediationHarness, account: Account) -> None:
+        account.user("alice", password=True)
+        harness.policy(account, gracePeriod="168h")
+        harness.run()
+        bob = account.user("bob", password=True)
+        assert look(harness, account, "alice", "bob", "nobody") == {account.id: frozenset({"alice", "nobody"})}
+        assert look(harness, account) == {account.id: None}
+        bob.delete()
+        assert look(harness, account) == {}
+
+    def test_one_fetch_serves_every_policy(self, harness: RemediationHarness, account: Account) -> None:
+        account.user("alice", password=True)
+        refs = [harness.policy(account, name, gracePeriod="168h") for name in ("p", "q")]
+        for ref in refs:
+            harness.run(ref)
+        harness.clock.advance(SOON)
+        harness.aws.calls.clear()
+        doubt = {account.id: Doubt(frozenset({"alice"}), harness.clock.utc_moment())}
+        for ref in refs:
+            harness.reconciler.run_accounts(ref, doubt)
+        assert harness.aws.calls.count("ListUsers") == 1
+        assert harness.aws.calls.count("ListMFADevices") == 1
+
+    def test_what_is_not_audited_is_not_looked_at(self, harness: RemediationHarness, account: Account) -> None:
+        account.user("alice", password=True)
+        ref = harness.policy(account, gracePeriod="168h")
+        harness.aws.calls.clear()
+        assert look(harness, account, "alice") == {}
+        harness.run()
+        harness.policy(account, gracePeriod="168h", suspend=True)
+        harness.aws.calls.clear()
+        assert look(harness, account, "alice", ref=ref) == {}
+        assert len(harness.aws.calls) == 0
+
+
+class TestPublishing:
+    def test_what_a_pass_stands_for_stays(self, harness: RemediationHarness, account: Account) -> None:
+        alice = account.user("alice", password=True, mfa=["virtual"])
+        harness.policy(account, gracePeriod="168h")
+        harness.run()
+        before = status(harness)
+        alice.remove_mfa()
+        look(harness, account, "alice")
+        after = status(harness)
+        assert after["summary"]["violating"] == 1
+        assert after["findings"][0]["user"] == "alice"
+        same = ("lastPassTime", "nextPassTime", "observedGeneration", "lastHandledRequestedAt")
+        assert [after.get(field) for field in same] == [before.get(field) for field in same]
+
+    def test_a_look_that_sees_nothing_new_writes_nothing(self, harness: RemediationHarness, account: Account) -> None:
+        account.user("alice", password=True)
+        harness.policy(account, gracePeriod="168h")
+        harness.run()
+        before, reports = status(harness), len(harness.cluster.published)
+        look(harness, account, "alice")
+        assert status(harness) is before
+        assert len(harness.cluster.published) == reports
+
+    def test_an_account_that_fails_is_said_to_and_is_not_left_out_of_the_next_pass(
+        self, harness: RemediationHarness, account: Account
+    ) -> None:
+        account.user("alice", password=True)
+        harness.policy(account, gracePeriod="168h")
+        harness.run()
+        account.suspended = True
+        for _ in range(5):
+            look(harness, account, "alice")
+        assert status(harness)["summary"]["accountsFailed"] == 1
+        account.suspended = False
+        harness.run(fresh=False, by=HOUR)
+        assert status(harness)["summary"].get("accountsFailed", 0) == 0
+
+
+class TestActing:
+    def overdue(self, harness: RemediationHarness, account: Account, count: int, **remediation: Any) -> None:
+        for number in range(count):
+            account.user(f"user-{number}", password=True)
+        harness.policy(account, remediation={**REMOVE, **remediation})
+        harness.run()
+
+    def removed(self, harness: RemediationHarness) -> int:
+        return harness.written().count("DeleteLoginProfile")
+
+    def test_the_limit_of_a_pass_holds_for_the_whole_interval(
+        self, harness: RemediationHarness, account: Account
+    ) -> None:
+        """However many events come between two passes."""
+        self.overdue(harness, account, 9, maxPerPass=2)
+        counts = []
+        for _ in range(3):
+            for _ in range(4):
+                look(harness, account, "user-0")
+            counts.append(self.removed(harness))
+            harness.run(by=HOUR)
+            counts.append(self.removed(harness))
+        # Two by looks before the second pass, then each pass takes its own two and leaves none to looks.
+        assert counts == [2, 4, 4, 6, 6, 8]
+
+    def test_failed_tries_count_against_the_limit(self, harness: RemediationHarness, account: Account) -> None:
+        self.overdue(harness, account, 5, maxPerPass=1)
+        harness.aws.faults.add("DeleteLoginProfile", "access_denied", times=None)
+        for _ in range(4):
+            look(harness, account, "user-0")
+        assert harness.aws.calls.count("DeleteLoginProfile") == 1
+
+    def test_nobody_is_acted_on_before_the_deadline(self, harness: RemediationHarness, account: Account) -> None:
+        alice = account.user("alice", password=True, mfa=["virtual"])
+        harness.policy(account, gracePeriod="1h")
+        harness.run()
+        alice.remove_mfa()
+        for _ in range(10):
+            look(harness, account, "alice", by=MINUTE)
+        assert harness.finding(account, "alice").state is FindingState.VIOLATING
+        assert self.removed(harness) == 0
+
+    def test_nobody_is_acted_on_in_the_look_that_finds_them(
+        self, harness: RemediationHarness, account: Account
+    ) -> None:
+        alice = account.user("alice", password=True, mfa=["virtual"])
+        harness.policy(account, gracePeriod="0s")
+        harness.run()
+        alice.remove_mfa()
+        look(harness, account, "alice")
+        assert harness.finding(account, "alice").state is FindingState.OVERDUE
+        assert self.removed(harness) == 0
+
+    def test_a_crash_in_a_look_repeats_no_action(self, harness: RemediationHarness, account: Account) -> None:
+        self.overdue(harness, account, 1)
+        harness.at("DeleteLoginProfile answered", lambda: (_ for _ in ()).throw(Crash("kill -9")))
+        with pytest.raises(Crash):
+            look(harness, account, "user-0")
+        assert harness.record(account, "user-0").state is RemediationState.INTENDED
+        harness.start()
+        harness.forget_hooks()
+        harness.reconciler.restore(harness.cluster.policies[next(iter(harness.cluster.policies))])
+        look(harness, account, "user-0")
+        assert harness.record(account, "user-0").state is RemediationState.DONE
+        assert self.removed(harness) == 1
+
+    def test_who_enrolls_is_let_out_of_quarantine(self, harness: RemediationHarness, account: Account) -> None:
+        alice = account.user("alice", password=True)
+        harness.policy(account, remediation=QUARANTINE)
+        harness.run()
+        harness.run()
+        assert len(alice.attached_policies) == 1
+        alice.add_mfa("virtual")
+        look(harness, account, "alice")
+        assert alice.attached_policies == []
+        assert status(harness)["summary"].get("quarantined", 0) == 0
+
+
+def test_without_results_of_every_account_no_sum_is_written(harness: RemediationHarness, account: Account) -> None:
+    """A process that has just started knows of accounts only what the policy's status says, which may not be all."""
+    other = harness.aws.world.account("444455556666")
+    accounts = [{"id": each.id, "roleArn": each.role_arn} for each in (account, other)]
+    alice = account.user("alice", password=True, mfa=["virtual"])
+    ref = harness.policy(account, accounts=accounts, gracePeriod="168h")
+    harness.run()
+    body = harness.cluster.policies[ref]
+    body["status"]["accounts"] = [each for each in body["status"]["accounts"] if each["id"] == account.id]
+    harness.start()
+    harness.reconciler.restore(body)
+    alice.remove_mfa()
+    before = status(harness)
+    look(harness, account, "alice")
+    assert harness.users(account) == ["alice"]
+    assert status(harness) == before
