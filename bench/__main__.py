@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import accounts, calls, imports, neighbours, operator_process, peers, readme, scale, verdicts
+from bench import accounts, calls, events, imports, neighbours, operator_process, peers, readme, scale, verdicts
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -28,6 +28,7 @@ SCENARIOS: Mapping[str, Callable[[], object]] = {
     "idle-100": lambda: operator_process.idle(100),
     "soak": operator_process.soak,
     "neighbours": neighbours.measure,
+    "events": events.measure,
 }
 
 

@@ -130,7 +130,8 @@ def test_kill_in_the_middle_of_a_batch_loses_nothing(
         # They would come back by themselves in a minute. The poll of the killed process may take them once more.
         for message in list(queue._messages):
             with suppress(AwsError):
-                queue.change_visibility(message.handle, 0)
+                if message.receives < 3:
+                    queue.change_visibility(message.handle, 0)
         return state_of(policies, "alice") == "Violating" and len(queue) == 0
 
     eventually(served, "alice is a finding, and the messages are deleted")

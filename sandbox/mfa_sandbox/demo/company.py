@@ -13,6 +13,8 @@ NAMESPACE = "mfa-demo"
 PROD, STAGING, AGENCY, OLD = "111122223333", "222233334444", "333344445555", "444455556666"
 NEW, ACQUIRED = "555566667777", "666677778888"
 EXTERNAL_ID = "acme-7f3a"
+LOSE_USER = "bob"
+"""The user whose virtual device people are invited to take away."""
 TRY_USER = "alice"
 """The user whom people are invited to give MFA."""
 

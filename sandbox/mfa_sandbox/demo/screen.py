@@ -16,7 +16,7 @@ from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.offline.tables import accounts_table, conditions_line, findings_table
-from mfa_sandbox.demo.company import EXTERNAL_ID, PROD, TRY_USER
+from mfa_sandbox.demo.company import EXTERNAL_ID, LOSE_USER, PROD, TRY_USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Places:
     context: str | None
     environment: Mapping[str, str]
     """What points an AWS SDK to the embedded AWS."""
+    admin: Mapping[str, str]
+    """Credentials of a person who may do everything in the account PROD."""
+    queue_url: str
+    """Of the queue with IAM's events."""
 
 
 def results(policies: Sequence[Policy], reports: Sequence[ReportStatus], now: datetime) -> RenderableType:
@@ -58,6 +62,8 @@ def invitation(places: Places) -> Text:
     kubectl = "kubectl" if places.kubeconfig else f"kubectl --context {places.context}"
     lines = [f"export KUBECONFIG={shlex.quote(str(places.kubeconfig))}"] if places.kubeconfig else []
     enroll = f"{program()} enroll --user {TRY_USER} --role-arn arn:aws:iam::{PROD}:role/mfa-operator"
+    admin = " ".join(f"{name}={shlex.quote(value)}" for name, value in places.admin.items())
+    device = f"arn:aws:iam::{PROD}:mfa/{LOSE_USER}"
     policy, rules = (shlex.quote(str(places.files / name)) for name in ("employees.yaml", "access.yaml"))
     lines += [
         f"{kubectl} -n {places.namespace} get mfap,mfar",
@@ -66,9 +72,15 @@ def invitation(places: Places) -> Text:
         "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in places.environment.items()),
         "# which accounts of the organization a policy covers, before it is applied, and which it skips:",
         f"{program()} accounts -f {policy} --config {rules}",
-        "# give a user MFA (any two different codes of six digits will do here), ask for a pass, see the finding go:",
+        "# give a user MFA (any two different codes of six digits will do here): the finding goes within seconds,",
+        "# as the operator reads the events of IAM; without them, ask for a pass:",
         f"{enroll} --external-id {EXTERNAL_ID} --seed",
         f"{kubectl} -n {places.namespace} annotate --overwrite mfap employees mfa-operator.io/requestedAt=$(date +%s)",
+        "# take a device away (with the AWS CLI), and see the report change within seconds:",
+        f"{kubectl} -n {places.namespace} get mfar -w &",
+        f"{admin} aws iam deactivate-mfa-device --user-name {LOSE_USER} --serial-number {device}",
+        "# see the events of IAM as they come in:",
+        f"{program()} events --queue {places.queue_url}",
     ]
     return Text("\n").join([Text("\nTry it in another terminal:", "bold"), *map(Text, lines), Text()])
 

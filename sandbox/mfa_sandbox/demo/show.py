@@ -25,11 +25,13 @@ from mfa_operator.api.status import ReportStatus
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_now
 from mfa_operator.config.access_file import AccessFile
+from mfa_operator.config.queue_url import QueueUrl
 from mfa_operator.config.settings import (
     AccessSettings,
     ClusterSettings,
     LeaderSettings,
     LogSettings,
+    QueueSettings,
     ServerSettings,
     Settings,
     SettingsError,
@@ -59,6 +61,7 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
         logs.configure(LogSettings(level="error" if log_level == "error" else "warning"))
         aws = stack.enter_context(EmbeddedAws())
         acme = company.populate(aws)
+        events = aws.world.events_queue()
         console.print(f"AWS: an organization of {acme.accounts} accounts on {aws.endpoint_url}")
         cluster: clusters.DemoCluster = (
             stack.enter_context(clusters.own(kubeconfig, context, company.NAMESPACE))
@@ -82,13 +85,17 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
             leader=LeaderSettings(elect=False),
             servers=ServerSettings(metrics=("127.0.0.1", metrics_port), health=("127.0.0.1", 0)),
             access=AccessSettings(file=rules),
+            queue=QueueSettings(url=QueueUrl.parse(events.url)),
         )
         listening = stack.enter_context(_running(settings))
         host, port = listening.metrics
         url = f"http://{host}:{port}/metrics"
         console.print(f"Metrics: {url}\n")
         console.print(_organization(read_policy(company.policies(company.NAMESPACE, acme)[0]), rules))
-        places = screen.Places(company.NAMESPACE, url, scratch, cluster.kubeconfig, cluster.context, environment)
+        admin = aws.world.account(company.PROD).admin_credentials.environment()
+        places = screen.Places(
+            company.NAMESPACE, url, scratch, cluster.kubeconfig, cluster.context, environment, admin, events.url
+        )
 
         def policies() -> list[Policy]:
             return [read_policy(cluster.policy(ref)) for ref in refs]
