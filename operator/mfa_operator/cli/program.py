@@ -26,7 +26,7 @@ INTERNAL_ERROR = 70
 COMMANDS = {
     "run": "Run the operator: watch MfaPolicy objects and audit their accounts.",
     "audit": "Audit AWS accounts once, without a cluster, and never change anything.",
-    "accounts": "Show which AWS accounts a policy covers, those of an organization included.",
+    "accounts": "Show which accounts a policy covers: from where, by which role, and which are skipped and why.",
     "plan": "Show what a pass would do to whom now, and for everybody else, why not.",
     "release": "Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's "
     "policies from them, and nothing else.",
