@@ -31,7 +31,7 @@ COMMANDS = {
     "release": "Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's "
     "policies from them, and nothing else.",
     "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
-    "events": "Show what IAM's events in the queue would have looked at; deletes nothing. Ctrl-C ends it.",
+    "events": "Show what IAM's events in the queue would have looked at; deletes nothing.",
     "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
 }
 """Each is the object `command` of the module of its name; the summaries stand here so that --help imports none."""
