@@ -180,3 +180,57 @@ class TestPasses:
             assert namespace.causes("console-mfa") == ["SpecChanged"]
 
         in_loop(story())
+
+
+class TestLooks:
+    """Hints put accounts in doubt, which are looked at beside the passes."""
+
+    ACCOUNT = "111122223333"
+
+    def test_a_hint_is_a_look_in_every_policy_and_no_pass(self) -> None:
+        async def story() -> None:
+            namespace, published = Namespace(), list[bool]()
+            async with running(namespace) as scheduler:
+                for name in ("one", "two"):
+                    scheduler.notice("ADDED", namespace.apply(name))
+                await eventually(lambda: len(namespace.passes) == 2)
+                for _ in range(3):
+                    scheduler.hint(self.ACCOUNT, frozenset({"alice"}), published.append)
+                scheduler.hint("999988887777", frozenset({"alice"}), published.append)
+                await eventually(lambda: len(published) == 4)
+            assert published == [True] * 4
+            assert {ref.name for ref, _ in namespace.looks} == {"one", "two"}
+            assert len(namespace.looks) == len(namespace.passes) == 2
+            assert not namespace.overlapped
+
+        in_loop(story())
+
+    def test_a_look_that_fails_leaves_its_message_and_nothing_else(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def story() -> None:
+            namespace, published = Namespace(), list[bool]()
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", namespace.apply("console-mfa"))
+                await eventually(lambda: namespace.count("console-mfa") == 1)
+                namespace.errors[PolicyRef("security", "console-mfa")] = ZeroDivisionError("a fault of ours")
+                scheduler.hint(self.ACCOUNT, frozenset({"alice"}), published.append)
+                await eventually(lambda: published)
+                assert published == [False]
+                assert namespace.causes("console-mfa") == ["Created"]
+                assert scheduler.healthy
+
+        in_loop(story())
+        assert "look at security/console-mfa failed: a fault of ours" in caplog.text
+
+    def test_a_look_in_flight_is_waited_for_at_the_end(self) -> None:
+        async def story() -> None:
+            namespace, published = Namespace(), list[bool]()
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", namespace.apply("console-mfa"))
+                await eventually(lambda: namespace.count("console-mfa") == 1)
+                namespace.close_gate("console-mfa")
+                scheduler.hint(self.ACCOUNT, frozenset({"alice"}), published.append)
+                await eventually(lambda: namespace.looks)
+                assert scheduler.in_flight == [PolicyRef("security", "console-mfa")]
+            assert published == [True]
+
+        in_loop(story())

@@ -38,8 +38,6 @@ from mfa_operator.scheduling.hints import Doubt
 
 logger = logging.getLogger(__name__)
 
-LOOK_WIDTH = 4
-"""Accounts that one look audits together: half of the places in the pool, which passes share."""
 LISTING_PROGRESS = timedelta(seconds=10)
 """From one pass to the next of a policy that has no account until its organization is listed."""
 
@@ -211,7 +209,9 @@ class Reconciler:
         known = self._known_results(policy)
         publisher = self._publisher(policy, accounts, now, asked_for=False)
         chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in doubts))
-        outcomes = self._pass(policy, chosen, backoff, now, doubts=doubts).run(self._accounts, LOOK_WIDTH, publisher)
+        outcomes = self._pass(policy, chosen, backoff, now, doubts=doubts).run(
+            self._accounts, max(self._width // 2, 1), publisher
+        )
         for outcome in outcomes:
             publisher.ended(news(outcome.result, known.get(outcome.result.status.id)))
         status = publisher.end_look()

@@ -22,8 +22,9 @@ PATIENCE = 4
 """So many looks may find nothing new before the gap begins to double."""
 SECOND_LOOK = 15.0
 """Seconds after a look that saw no change until the last one: IAM's reads lag behind its events."""
-BATCH = 20
-"""Accounts in one job: the policy's own pass waits for it, should it become due."""
+BATCH = 8
+"""Accounts in one job, all at once where places are free: the policy's own pass, should it become due, waits for the
+slowest of them at most."""
 MAX_USERS = 50
 """Users of one account that are waiting to be read."""
 MAX_TICKETS = 500
