@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from mfa_operator.api.enums import ROOT_USER
 from mfa_operator.iam_events.message import MAX_BYTES, Hint, Ignored, OrganizationChanged, Unreadable, parse
-from mfa_operator.iam_events.table import TABLE, TYPES
+from mfa_operator.iam_events.table import TABLE, TYPES, About
 
 ACCOUNT = "111122223333"
 OURS = f"arn:aws:iam::{ACCOUNT}:policy/mfa-operator/mfa-operator-quarantine"
@@ -206,3 +208,10 @@ def test_whatever_a_message_holds_it_asks_for_one_look_at_most(body: str) -> Non
         assert len(parsed.users) <= 2
         assert all(0 < len(user) <= 64 for user in parsed.users)
         assert parsed.time is None or parsed.time.tzinfo is UTC
+
+
+def test_the_rule_in_aws_sends_what_hints() -> None:
+    """deploy/aws/events-rule.yaml names the events one by one."""
+    rule = (Path(__file__).parents[2] / "deploy" / "aws" / "events-rule.yaml").read_text(encoding="utf-8")
+    sent = {word for word in re.findall(r"\b[A-Z][A-Za-z]+\b", rule) if word in {name for _, name in TABLE}}
+    assert sent == {name for (_, name), about in TABLE.items() if about is not About.NOTHING}
