@@ -223,9 +223,11 @@ class AccountSession:
             try:
                 return self.ask_once(operation, question)
             except Throttled as error:
-                # AssumeRole and others may be throttled on the way: by another limit than the account's.
-                own = error.operation == operation and not changes_something(operation)
-                if not (own and self.sessions.pacing.worth_another_try(self.account.id, operation, begun)):
+                # Whoever waits at a terminal is told soon. AssumeRole and others may be throttled on the way:
+                # by another limit than the account's.
+                read = error.operation == operation and not changes_something(operation)
+                patient = read and not self.sessions.retry_writes
+                if not (patient and self.sessions.pacing.worth_another_try(self.account.id, operation, begun)):
                     raise
 
     def ask_once(self, operation: str, question: Callable[[Any], T], *, service: str = "iam", region: str = "") -> T:
