@@ -59,9 +59,9 @@ $(VENV)/.installed-bench: $(STAMP) requirements/bench.txt
 
 bench-peers: setup  ## Make virtual environments with the tools that the bench compares us with
 	test -x .venv-prowler/bin/python || $(PYTHON) -m venv .venv-prowler
-	$(UV) pip install --quiet --python .venv-prowler/bin/python prowler
+	$(UV) pip install --quiet --compile-bytecode --python .venv-prowler/bin/python prowler
 	test -x .venv-custodian/bin/python || $(PYTHON) -m venv .venv-custodian
-	$(UV) pip install --quiet --python .venv-custodian/bin/python c7n
+	$(UV) pip install --quiet --compile-bytecode --python .venv-custodian/bin/python c7n
 
 cluster: setup  ## Start a real Kubernetes control plane with the CRDs and print its KUBECONFIG
 	$(BIN)/python -m tests.controlplane $(ARGS)

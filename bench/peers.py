@@ -71,7 +71,8 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, object]]:
             wanted = [tool for tool in tools(scratch) if size in tool.sizes]
             runs: dict[str, list[processes.Measured]] = {tool.name: [] for tool in wanted}
             calls: dict[str, int] = {}
-            for round_number in range(rounds):
+            for round_number in range(-1, rounds):
+                # The first round is not counted: it writes bytecode and fills the disk's cache.
                 # Turns alternate in their order, so that no tool always meets a warm machine.
                 for tool in wanted if round_number % 2 == 0 else reversed(wanted):
                     aws.calls.clear()
@@ -79,7 +80,8 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, object]]:
                     measured = processes.run(tool.command, _environment(aws), output=output)
                     if measured.status not in tool.statuses:
                         raise RuntimeError(f"{tool.name} ended with {measured.status}:\n{output.read_text()[-3000:]}")
-                    runs[tool.name].append(measured)
+                    if round_number >= 0:
+                        runs[tool.name].append(measured)
                     calls[tool.name] = len(aws.calls)
                     shutil.rmtree(scratch / "custodian", ignore_errors=True)
             rows.extend(

@@ -40,12 +40,16 @@ class Measured:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], *, output: Path, timeout: float = 1800.0) -> Measured:
-    """Run a command to its end; what it prints goes into the file."""
+    """Run a command to its end; what it prints goes into the file.
+
+    It may write bytecode, as a tool does that somebody installed: without any, imports take most of a short run's time,
+    and of a large tool's memory.
+    """
     figures = output.with_suffix(".figures")
     with output.open("wb") as out:
         subprocess.run(
             [sys.executable, "-I", "-S", "-c", LAUNCHER, str(figures), *command],
-            env=os.environ | dict(environment),
+            env={**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": ""},
             stdout=out,
             stderr=subprocess.STDOUT,
             timeout=timeout,
