@@ -35,7 +35,9 @@ RUN library="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))
     && python3 -m compileall -q -x '/(tests?|idlelib|turtledemo|tkinter|site-packages)/' "$library"
 COPY --from=build /opt/mfa-operator /opt/mfa-operator
 COPY --from=build /mfa-operator.cdx.json /usr/share/sbom/
-ENV PATH=/opt/mfa-operator/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Two arenas: with one a thread, glibc keeps a fifth more memory, and nothing is faster.
+ENV PATH=/opt/mfa-operator/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    MALLOC_ARENA_MAX=2
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="mfa-operator" \
