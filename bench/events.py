@@ -139,7 +139,7 @@ def _watch(
             complete = all(sum(map(len, each.seen.values())) >= events for each in (in_status, in_metric))
             if complete or time.monotonic() > end:
                 return
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 @contextmanager
