@@ -65,7 +65,7 @@ def test_without_the_report_everybody_is_read_live_and_it_is_said(
     account.deny([operation])
     audit = op.look(account, **SPEC)
     assert states(audit) == TRUTH
-    status = account_status(op.policy(account).accounts[0], audit.report, audit.snapshot, op.clock.moment)
+    status = account_status(audit.report, op.clock.moment)
     assert (status.state, status.reason) == ("Audited", AccountReason.REPORT_UNAVAILABLE)
     assert operation in status.message
     assert "every user was read live" in status.message

@@ -80,14 +80,17 @@ def contradictions(policy: Object, reports: Mapping[str, Object]) -> Iterator[st
     for account in accounts:
         report = reports.get(account["id"])
         counts = {field: account[field] for field in IN_ACCOUNTS if field in account}
-        wanted = {field: report["summary"][field] for field in IN_ACCOUNTS} if report else {}
+        audited = report is not None and "auditedAt" in report
+        wanted = {field: report["summary"][field] for field in IN_ACCOUNTS} if report and audited else {}
         if counts != wanted:
             yield f"{name}: account {account['id']} has {counts}, its report {wanted}"
-        if report:
+        if report and report.get("account", {}).get("state") != account["state"]:
+            yield f"{name}: account {account['id']} is {account['state']}, its report says {report.get('account')}"
+        if report and audited:
             yield from _miscounts(f"{name}: report of {account['id']}", report)
     totals = Counter(accounts=len(accounts), accountsFailed=sum(one["state"] != "Audited" for one in accounts))
     for report in reports.values():
-        totals.update(report["summary"])
+        totals.update(report.get("summary", {}))
     # + drops what is 0.
     if +Counter(status.get("summary", {})) != +totals:
         yield f"{name}: summary {status.get('summary')} instead of {dict(totals)}"
@@ -148,17 +151,24 @@ def _policy_samples(policy: Object, reports: Mapping[str, Object]) -> Samples:
         add("account_up", account["state"] == "Audited", **own)
         if "lastSuccessTime" in account:
             add("last_success_timestamp_seconds", _seconds(account["lastSuccessTime"]), **own)
-        if report := reports.get(account["id"]):
-            for state in ("compliant", "violating", "overdue", "exempt", "unknown"):
-                add("users", report["summary"][state], **own, state=state)
-            add("users", _no_console(report["summary"]), **own, state="no_console")
-            add("quarantined_users", report["summary"]["quarantined"], **own)
+        if (report := reports.get(account["id"])) and "auditedAt" in report:
+            for state, count in _users(report["summary"]).items():
+                add("users", count, **own, state=state)
+            if quarantined := report["summary"]["quarantined"]:
+                add("quarantined_users", quarantined, **own)
             if "credentialReportTime" in report:
                 add("credential_report_timestamp_seconds", _seconds(report["credentialReportTime"]), **own)
             seen = [_seconds(one["firstSeen"]) for one in report.get("findings", ()) if one["state"] in OPEN]
             if seen:
                 add("oldest_violation_timestamp_seconds", min(seen), **own)
     return samples
+
+
+def _users(summary: Object) -> dict[str, int]:
+    """What nobody is has no series; compliant always has one, so that an account without users has one, too."""
+    counts: dict[str, int] = {state: summary[state] for state in ("violating", "overdue", "exempt", "unknown")}
+    counts["no_console"] = _no_console(summary)
+    return {state: count for state, count in counts.items() if count} | {"compliant": summary["compliant"]}
 
 
 def policy_gauges(operator: OperatorProcess, namespace: str) -> Samples:

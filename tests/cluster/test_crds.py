@@ -212,6 +212,7 @@ class TestReading:
         report_status = {
             "accountId": ACCOUNT,
             "accountName": "payments-prod",
+            "account": {"state": "Audited"},
             "auditedAt": PASSED,
             "summary": summary,
             "findings": [finding("<root_account>"), finding("alice", path="/eng/")],
@@ -236,8 +237,8 @@ class TestReading:
 
     def test_get_mfar_shows_the_state_of_each_account(self, kubectl: Kubectl, seen: str) -> None:
         head, row = self.table(kubectl, "mfar", "-n", seen)
-        assert head == "NAME POLICY ACCOUNT ACCOUNT-NAME USERS VIOLATING OVERDUE UNKNOWN CHANGED"
-        assert re.fullmatch(rf"a-policy-{ACCOUNT} a-policy {ACCOUNT} payments-prod 17 4 2 1 (\d+[ydhms])+", row)
+        assert head == "NAME POLICY ACCOUNT ACCOUNT-NAME STATE USERS VIOLATING OVERDUE UNKNOWN CHANGED"
+        assert re.fullmatch(rf"a-policy-{ACCOUNT} a-policy {ACCOUNT} payments-prod Audited 17 4 2 1 (\d+[ydhms])+", row)
 
     @pytest.mark.parametrize("what", ["mfap,mfar", "mfa"])
     def test_both_kinds_are_found_together(self, kubectl: Kubectl, seen: str, what: str) -> None:

@@ -38,7 +38,10 @@ def test_three_accounts_one_denied(aws: EmbeddedAws, start_operator: StartOperat
     audited = conditions["AccountsAudited"]
     assert (audited["status"], audited["reason"], CLOSED in audited["message"]) == ("False", "AccountsFailed", True)
     assert (conditions["Compliant"]["status"], conditions["Compliant"]["reason"]) == ("False", "Violations")
-    assert set(policies.reports()) == {f"console-mfa-{PROD}", f"console-mfa-{TEST}"}
+    reports = policies.reports()
+    assert set(reports) == {f"console-mfa-{account_id}" for account_id in (PROD, TEST, CLOSED)}
+    states = {report["accountId"]: report["account"]["state"] for report in reports.values()}
+    assert states == {PROD: "Audited", TEST: "Audited", CLOSED: "Denied"}
     assert list(policies.findings("console-mfa", PROD)) == ["alice"]
 
     labels = {"policy_namespace": policies.namespace, "policy": "console-mfa"}
@@ -46,15 +49,7 @@ def test_three_accounts_one_denied(aws: EmbeddedAws, start_operator: StartOperat
     assert up == {(("account_id", PROD),): 1, (("account_id", TEST),): 1, (("account_id", CLOSED),): 0}
     users = operator.samples("mfa_policy_users", **labels, account_id=PROD)
     assert users == {
-        (("state", state),): count
-        for state, count in {
-            "compliant": 2,
-            "violating": 1,
-            "overdue": 0,
-            "exempt": 0,
-            "unknown": 0,
-            "no_console": 1,
-        }.items()
+        (("state", state),): count for state, count in (("compliant", 2), ("violating", 1), ("no_console", 1))
     }
     assert operator.samples("mfa_policy_users", **labels, account_id=CLOSED) == {}
     assert {event["reason"] for event in policies.events()} == {"NewViolations", "AccountFailed"}

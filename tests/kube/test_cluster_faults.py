@@ -165,13 +165,13 @@ class TestConflicts:
     def test_each_further_try_is_based_on_a_fresh_read(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity, name: str
     ) -> None:
-        """The first is based on what the pass read; of the report nothing was."""
+        """The first is based on what the pass read."""
         write = WRITES[name]
         write.fails(kube, 409, times=2)
         write.call(cluster, policy)
         assert write.done(kube)
         assert write.requests(kube) == 3
-        assert kube.requests.count(verb="get", resource=write.resource) == (2 if name == "policy status" else 3)
+        assert kube.requests.count(verb="get", resource=write.resource) == 2
 
     @statuses
     def test_are_tried_in_bounds(

@@ -80,7 +80,7 @@ def seen_of(one: PolicyFinding) -> tuple[object, ...]:
 def test_the_worst_of_parts_are_the_worst_of_all(findings: list[Finding], split: int) -> None:
     """Each account keeps 50; those of a policy are exactly those that all findings together would give."""
     reports = [
-        ReportStatus(account_id=account_id, findings=tuple(part))
+        ReportStatus(account_id=account_id, audited_at=NOW, findings=tuple(part))
         for account_id, part in ((ID, findings[:split]), ("444455556666", findings[split:]))
     ]
     kept = [AccountResult.of(msgspec.structs.replace(AUDITED, id=one.account_id), one).findings for one in reports]
@@ -89,7 +89,8 @@ def test_the_worst_of_parts_are_the_worst_of_all(findings: list[Finding], split:
         for one in reports
         for each in one.findings
         for brief in AccountResult.of(
-            msgspec.structs.replace(AUDITED, id=one.account_id), ReportStatus(account_id=ID, findings=(each,))
+            msgspec.structs.replace(AUDITED, id=one.account_id),
+            ReportStatus(account_id=ID, audited_at=NOW, findings=(each,)),
         ).findings
     ]
     assert [seen_of(one) for one in worst([*kept[0], *kept[1]])] == [seen_of(one) for one in worst(everything)]

@@ -160,13 +160,14 @@ def worst_of(*reports: ReportStatus) -> tuple[PolicyFinding, ...]:
 
 
 def test_findings_name_their_account() -> None:
-    [found] = worst_of(ReportStatus(account_id=ID, findings=(finding("alice"),)))
+    [found] = worst_of(ReportStatus(account_id=ID, audited_at=NOW, findings=(finding("alice"),)))
     assert (found.account_id, found.account_name) == (ID, "payments")
 
 
 def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
     first = ReportStatus(
         account_id=OTHER,
+        audited_at=NOW,
         findings=(
             finding("exempt", FindingState.EXEMPT, first_seen=NOW - 99 * DAY),
             finding("unknown", FindingState.UNKNOWN),
@@ -177,6 +178,7 @@ def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
     )
     second = ReportStatus(
         account_id=ID,
+        audited_at=NOW,
         findings=(
             finding("b", first_seen=NOW - HOUR),
             finding("a", first_seen=NOW - HOUR),
@@ -203,7 +205,7 @@ def pass_over(reports: Mapping[str, ReportStatus], before: PolicyStatus | None =
 def test_the_status_holds_the_first_50_findings_and_the_number_of_all() -> None:
     findings = [finding(f"u{number:03}", first_seen=NOW - number * HOUR) for number in range(73)]
     random.Random(1).shuffle(findings)
-    status = pass_over({ID: ReportStatus(account_id=ID, findings=tuple(findings))})
+    status = pass_over({ID: ReportStatus(account_id=ID, audited_at=NOW, findings=tuple(findings))})
     assert status.findings_total == 73
     assert [one.user for one in status.findings] == [f"u{number:03}" for number in range(72, 22, -1)]
     assert problems(status, "mfapolicies") == []
@@ -211,7 +213,7 @@ def test_the_status_holds_the_first_50_findings_and_the_number_of_all() -> None:
 
 def test_a_pass_leaves_its_times_its_accounts_and_both_conditions() -> None:
     counts = Counts(users=2, compliant=1, violating=1)
-    status = pass_over({ID: ReportStatus(account_id=ID, summary=counts)})
+    status = pass_over({ID: ReportStatus(account_id=ID, audited_at=NOW, summary=counts)})
     assert (status.observed_generation, status.last_pass_time, status.next_pass_time) == (3, NOW, NOW + HOUR)
     assert [one.type for one in status.conditions] == ["Ready", "Compliant", "AccountsAudited"]
     assert status.accounts_total == 1
@@ -221,11 +223,11 @@ def test_a_pass_leaves_its_times_its_accounts_and_both_conditions() -> None:
 
 
 def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stays() -> None:
-    quiet = {ID: ReportStatus(account_id=ID, summary=Counts(users=1, compliant=1))}
+    quiet = {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, compliant=1))}
     first = pass_over(quiet, now=NOW - HOUR)
     second = pass_over(quiet, first)
     assert {one.last_transition_time for one in second.conditions} == {NOW - HOUR}
-    violated = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))}, first)
+    violated = pass_over({ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, violating=1))}, first)
     times = {one.type: one.last_transition_time for one in violated.conditions}
     old = NOW - HOUR
     assert times == {
@@ -234,7 +236,9 @@ def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stay
         ConditionType.ACCOUNTS_AUDITED: old,
     }
     # Another reason for the same status is no transition.
-    unknown = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, unknown=1))}, first, accounts=[FAILED])
+    unknown = pass_over(
+        {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, unknown=1))}, first, accounts=[FAILED]
+    )
     later = pass_over(quiet, unknown, accounts=[NOT_ALLOWED], now=NOW + HOUR)
     assert {one.last_transition_time for one in later.conditions} == {NOW}
 
@@ -256,7 +260,9 @@ def conditions_of(status: PolicyStatus) -> dict[ConditionType, Condition]:
 def test_a_policy_that_makes_no_sense_is_not_ready_and_nobody_knows_whether_it_is_compliant(
     reason: ConditionReason,
 ) -> None:
-    before = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR)
+    before = pass_over(
+        {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR
+    )
     status = not_audited_status(before, 4, reason, "spec.interval: is 10s", NOW)
     found = conditions_of(status)
     assert found[ConditionType.READY].status == "False"
@@ -271,7 +277,9 @@ def test_a_policy_that_makes_no_sense_is_not_ready_and_nobody_knows_whether_it_i
 
 
 def test_a_suspended_policy_keeps_what_was_known() -> None:
-    before = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR)
+    before = pass_over(
+        {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR
+    )
     found = conditions_of(not_audited_status(before, 4, ConditionReason.SUSPENDED, "no audits", NOW))
     assert found[ConditionType.READY].reason is ConditionReason.SUSPENDED
     assert found[ConditionType.COMPLIANT] == before.condition(ConditionType.COMPLIANT)
@@ -281,7 +289,7 @@ def test_a_suspended_policy_keeps_what_was_known() -> None:
 
 
 def test_a_suspended_policy_says_who_is_still_under_quarantine() -> None:
-    reports = {ID: ReportStatus(account_id=ID, summary=Counts(users=3, overdue=2, quarantined=2))}
+    reports = {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=3, overdue=2, quarantined=2))}
     suspended = not_audited_status(pass_over(reports), 4, ConditionReason.SUSPENDED, "no audits", NOW)
     message = conditions_of(suspended)[ConditionType.READY].message
     assert message == "no audits; 2 users are still under quarantine"
@@ -289,7 +297,7 @@ def test_a_suspended_policy_says_who_is_still_under_quarantine() -> None:
 
 def test_without_a_cluster_nothing_is_said_of_one() -> None:
     """`audit` shows these messages to people who may have no cluster."""
-    report = ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))
+    report = ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, violating=1))
     status = policy_status(spec(), 0, [AccountResult(status=AUDITED, counts=report.summary)], PolicyStatus(), NOW, None)
     assert [condition.message for condition in status.conditions] == [
         "1 account audited",
@@ -328,7 +336,9 @@ def test_before_the_first_pass_a_policy_is_pending() -> None:
 
 
 def test_a_running_pass_keeps_what_is_known() -> None:
-    before = pass_over({ID: ReportStatus(account_id=ID, summary=Counts(users=1, violating=1))}, now=NOW - HOUR)
+    before = pass_over(
+        {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, violating=1))}, now=NOW - HOUR
+    )
     running = pass_running_status(before, 4, NOW)
     assert (running.observed_generation, running.summary, running.last_pass_time) == (3, before.summary, NOW - HOUR)
     assert running.conditions[:-1] == before.conditions

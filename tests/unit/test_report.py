@@ -117,7 +117,7 @@ def test_5001_findings_of_the_longest_names_fit_the_schema_and_into_an_object() 
 
 def test_the_status_of_an_account_has_its_counts_and_what_was_worked_around() -> None:
     report = report_of_the_world()
-    plain = account_status(ACCOUNT, report, WORLD, NOW)
+    plain = account_status(report, NOW)
     assert plain == AccountStatus(
         id=ID,
         name="payments",
@@ -131,12 +131,12 @@ def test_the_status_of_an_account_has_its_counts_and_what_was_worked_around() ->
         last_success_time=NOW,
     )
     noted = snapshot(notes=("first", "second"), partial=AccountReason.REPORT_UNAVAILABLE)
-    status = account_status(ACCOUNT, report, noted, NOW)
+    status = account_status(account_report(ACCOUNT, noted, [], NOW), NOW)
     assert (status.reason, status.message) == ("CredentialReportUnavailable", "first; second")
 
 
 def test_a_failed_account_keeps_what_was_last_known_of_it() -> None:
-    before = account_status(ACCOUNT, report_of_the_world(), WORLD, NOW - HOUR)
+    before = account_status(report_of_the_world(), NOW - HOUR)
     failed = failed_account(ACCOUNT, before, denied=False, reason=AccountReason.TIMEOUT, message="no answer")
     assert (failed.state, failed.reason, failed.message) == (AccountState.FAILED, "Timeout", "no answer")
     assert (failed.users, failed.violating, failed.last_success_time) == (5, 1, NOW - HOUR)
@@ -150,7 +150,7 @@ def test_text_of_others_enters_a_report_in_one_visible_line() -> None:
     policy = spec(exemptions=[{"users": ["glass"], "reason": hostile}])
     report = account_report(account, WORLD, evaluate(policy, WORLD, {}, NOW), NOW)
     assert (report.account_name, report.findings[-1].exemption) == ("pay ments", "pay ments")
-    noted = account_status(account, report, snapshot(notes=(hostile,)), NOW)
+    noted = account_status(account_report(account, snapshot(notes=(hostile,)), [], NOW), NOW)
     failed = failed_account(account, None, denied=True, reason=AccountReason.ACCESS_DENIED, message=hostile)
     assert {(status.name, status.message) for status in (noted, failed)} == {("pay ments", "pay ments")}
 
@@ -159,7 +159,7 @@ def test_no_message_is_longer_than_the_schema_allows() -> None:
     """A status that the API server refuses for a long message of AWS would be lost whole."""
     endless = "User: arn:aws:sts::1:assumed-role/x is not authorized " * 100
     failed = failed_account(ACCOUNT, None, denied=True, reason=AccountReason.ACCESS_DENIED, message=endless)
-    noted = account_status(ACCOUNT, report_of_the_world(), snapshot(notes=(endless, endless)), NOW)
+    noted = account_status(account_report(ACCOUNT, snapshot(notes=(endless, endless)), [], NOW), NOW)
     for account in (failed, noted):
         assert problems(PolicyStatus(accounts=(account,)), "mfapolicies") == []
         assert account.message.startswith("User: arn:aws:sts")
@@ -169,6 +169,7 @@ def test_no_message_is_longer_than_the_schema_allows() -> None:
 def test_the_figures_are_the_last_known_and_name_nobody_unless_told_to() -> None:
     report = ReportStatus(
         account_id=ID,
+        audited_at=NOW,
         credential_report_time=REPORTED,
         summary=Counts(users=9),
         findings=(

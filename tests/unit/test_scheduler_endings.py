@@ -185,9 +185,10 @@ class TestStopping:
             scheduler = Scheduler(namespace, clock=now, settings=PATIENT, stopping=namespace.stopping)
             stop, gate = asyncio.Event(), namespace.close_gate("console-mfa")
             task = asyncio.create_task(scheduler.run(stop))
-            status = {"observedGeneration": 0, "lastPassTime": rfc3339(now())}
+            status = {"observedGeneration": 1, "lastPassTime": rfc3339(now())}
             scheduler.notice(None, {**namespace.apply("console-mfa"), "status": status})
             await eventually(lambda: namespace.restored)
+            scheduler.notice("MODIFIED", {**namespace.apply("console-mfa", generation=2), "status": status})
             stop.set()
             await eventually(namespace.stopping.is_set)
             gate.set()

@@ -23,6 +23,7 @@ from mfa_operator.api.enums import (
 )
 
 MAX_STATUS_FINDINGS = 50
+MAX_STATUS_ACCOUNTS = 200
 MAX_REQUESTED_AT = 256
 """Characters of lastHandledRequestedAt; a longer value of the annotation is cut."""
 
@@ -123,20 +124,38 @@ class Finding(_Optional, frozen=True, kw_only=True):
     remediation: FindingRemediation | None = None
 
 
+class AccountRecord(_Optional, frozen=True, kw_only=True):
+    """MfaReport.status.account: what came of the last try to audit the account."""
+
+    state: AccountState
+    reason: str = ""
+    message: str = ""
+    last_success_time: datetime | None = None
+    """When the account was last audited, where the last pass did not audit it; of others it is the pass's time, which
+    stands in the policy's status and would make a write of every report in every pass."""
+
+
 class ReportStatus(_Optional, frozen=True, kw_only=True):
     """MfaReport.status."""
 
     account_id: str
     account_name: str = ""
+    account: AccountRecord | None = None
+    """None: written by a version that did not know it."""
     audited_at: datetime | None = None
     """When the content was last found changed; the policy's lastSuccessTime says when it was last audited."""
     credential_report_time: datetime | None = None
     summary: Counts = Counts()
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def audited(self) -> bool:
+        """Whether the account was audited at least once: else summary and findings say nothing."""
+        return self.audited_at is not None
+
 
 class AccountStatus(_Optional, frozen=True, kw_only=True):
-    """An entry of MfaPolicy.status.accounts.
+    """An entry of MfaPolicy.status.accounts, which holds those that need attention first.
 
     Counts of a failed account are the last known; None where it was never audited.
     """

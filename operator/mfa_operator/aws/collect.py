@@ -77,7 +77,7 @@ class Collector:
         report_time: datetime | None = None,
         published: Mapping[str, Finding] = MappingProxyType({}),
         doubted: Collection[str] = (),
-        shared: bool = True,
+        shared: Callable[[], bool] = lambda: True,
         count_error: Callable[[AwsFailure], None] = lambda _: None,
     ) -> Snapshot:
         """A snapshot good enough for `needs`. Raises AwsFailure where the account cannot be audited.
@@ -86,7 +86,7 @@ class Collector:
         fetched again. `forget_before`: live answers older than this are not used. `report_time` and `published`:
         GeneratedTime of the report last seen and the findings that rest on it, where another process saw it. `doubted`:
         names of users whom only live answers from `not_before` on settle, whatever bulk answers and earlier ones say.
-        `shared`: whether somebody else may ask for the bulk answers; they are kept only then.
+        `shared`: whether somebody else may ask for the bulk answers; asked once they are there. Else they are not kept.
         """
         with self._lock:
             memory = unpack(self._memory)
@@ -98,7 +98,7 @@ class Collector:
             else:
                 self._report_time = self._report_time or report_time
                 bulk = self._fetch(now)
-                self._bulk, self._bulk_at = _BULK_ENCODER.encode(bulk) if shared else None, bulk.taken_at
+                self._bulk, self._bulk_at = _BULK_ENCODER.encode(bulk) if shared() else None, bulk.taken_at
             if first and not forget_before and _same_report(bulk.report, report_time):
                 users = [_bulk_facts(user, bulk) for user in bulk.users if user.name in published]
                 memory = restored(memory, users, published, now)

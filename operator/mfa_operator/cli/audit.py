@@ -68,7 +68,7 @@ def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
                 "namespace": result.policy.ref.namespace,
                 "name": result.policy.ref.name,
                 "status": to_dict(result.status),
-                "reports": [to_dict(report) for report in result.reports],
+                "reports": [to_dict(report) for report in result.all_reports],
             }
             for result in results
         ]

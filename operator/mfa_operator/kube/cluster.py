@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -61,6 +62,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 EVENT_TRIES = 2
+CHECKED_FOR = 10.0
+"""Seconds for which a policy that was found counts as there, where a report is created."""
 
 
 class Cluster(ClusterReader):
@@ -86,25 +89,27 @@ class Cluster(ClusterReader):
         )
         self._reporting_instance = reporting_instance
         self._clock = clock
+        self._checked: dict[str, float] = {}
+        """When policies were last found, by uid; monotonic seconds. Replaced as a whole: threads read it."""
 
     def write_report(self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None) -> StoredReport:
         """Replace the whole status of the account's report, and create the report where the policy has none.
 
         `stored` is the report as last read or written; None: there was none of this policy. A report of an earlier
         policy of that name is deleted first. Returns what the server has stored. Raises ObjectGone where the policy is
-        gone, and StaleData where somebody else has written the report's status since.
+        found to be gone, and StaleData where somebody else has written the report's status since.
         """
         name = report_name(policy.ref, status.account_id)
         label = f"MfaReport {policy.ref.namespace}/{name}"
         current: ObjectMeta | None = stored
-        fresh = stored is None
+        first = True
         # One without content is made before its status is written.
         known = [ReportStatus(account_id=status.account_id), *([stored.status] if stored else [])]
         wanted = from_dict(ReportStatus, to_dict(status))
 
         def attempt() -> dict[str, Any]:
-            nonlocal current, fresh
-            if fresh:
+            nonlocal current, first
+            if not first:
                 body = self._get_once(REPORTS, policy.ref.namespace, name)
                 current = None if body is None else ObjectMeta.of(body)
                 if body is not None and current and current.owner_uid == policy.uid:
@@ -114,12 +119,14 @@ class Cluster(ClusterReader):
                         return body
                     if found not in known:
                         raise StaleData(f"{label}: somebody else has written it since it was read")
-            fresh = True
-            if current is None or current.owner_uid != policy.uid:
+            if current is not None and current.owner_uid != policy.uid:
                 # Or a late pass of a deleted policy would take the report of its successor away.
                 self._policy_now(policy)
-                if current is not None:
-                    self._delete_once(current)
+                self._delete_once(current)
+                current = None
+            first = False
+            if current is None:
+                self._check_policy_lately(policy)
                 current = ObjectMeta.of(self._calls.create(REPORTS, report_body(policy, status.account_id)))
             return self._calls.replace_status(REPORTS, status_body(current, status))
 
@@ -206,12 +213,25 @@ class Cluster(ClusterReader):
         except ClusterError as error:
             logger.warning("an Event about MfaPolicy %s is lost (%s): %s", regarding.ref, event.reason.value, error)
 
+    def _check_policy_lately(self, policy: PolicyObject) -> None:
+        """Raise ObjectGone where the policy was not there when it was last asked for, within CHECKED_FOR.
+
+        A pass over a thousand new accounts need not ask a thousand times. A report that is created in between belongs
+        to a policy that is gone, by the uid in its ownerReferences, and the garbage collector takes it away; one of a
+        successor is not touched, as a report that is there already is a conflict.
+        """
+        now = time.monotonic()
+        if now - self._checked.get(policy.uid, -CHECKED_FOR) >= CHECKED_FOR:
+            self._policy_now(policy)
+
     def _policy_now(self, policy: PolicyObject) -> dict[str, Any]:
         body = self._get_once(POLICIES, policy.ref.namespace, policy.ref.name)
         if body is None:
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
         if body["metadata"]["uid"] != policy.uid:
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone: another one has its name now")
+        now = time.monotonic()
+        self._checked = {uid: at for uid, at in self._checked.items() if now - at < CHECKED_FOR} | {policy.uid: now}
         return body
 
     def _delete_once(self, meta: ObjectMeta) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -69,18 +70,20 @@ class ObjectMeta:
     @classmethod
     def of(cls, body: Body) -> ObjectMeta:
         metadata = body["metadata"]
-        owners = [
-            owner["uid"]
-            for owner in metadata.get("ownerReferences") or ()
-            if owner["kind"] == "MfaPolicy" and owner["apiVersion"].startswith(f"{GROUP}/")
-        ]
+        owners = metadata.get("ownerReferences") or ()
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            owner_uid=owners[0] if owners else "",
+            owner_uid=owner_of((owner["kind"], owner["apiVersion"], owner["uid"]) for owner in owners),
         )
+
+
+def owner_of(references: Iterable[tuple[str, str, str]]) -> str:
+    """The uid of the MfaPolicy among owners, each its kind, apiVersion and uid; "" where there is none."""
+    found = (uid for kind, version, uid in references if kind == "MfaPolicy" and version.startswith(f"{GROUP}/"))
+    return next(found, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def read_report(body: Body) -> StoredReport:
     """An MfaReport from its object. Raises InvalidObject where the status is invalid."""
     account_id = (body["metadata"].get("labels") or {}).get(ACCOUNT_LABEL, "")
     status = from_dict(ReportStatus, body.get("status") or {"accountId": account_id}, at="status")
-    return StoredReport(**asdict(ObjectMeta.of(body)), status=status)
+    meta = ObjectMeta.of(body)
+    return StoredReport(meta.name, meta.namespace, meta.uid, meta.resource_version, meta.owner_uid, status=status)
 
 
 def report_body(policy: PolicyObject, account_id: str) -> dict[str, Any]:

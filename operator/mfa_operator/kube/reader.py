@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from kubernetes.client import ApiClient
 
@@ -14,10 +14,12 @@ from mfa_operator.api.enums import ACCOUNT_LABEL, POLICY_LABEL
 from mfa_operator.api.objects import PolicyRef, report_name
 from mfa_operator.kube.errors import ClusterUnavailable
 from mfa_operator.kube.objects import StoredReport, read_report
+from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.kube.requests import EXPIRED, NOT_FOUND, POLICIES, REPORTS, CallFailed, KubernetesCalls, Resource
 from mfa_operator.kube.retry import Retrier, RetryPolicy
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 POLICIES_PER_PAGE = 100
 REPORTS_PER_PAGE = 50
@@ -50,6 +52,10 @@ class ClusterReader:
         body = self._get(REPORTS, ref.namespace, report_name(ref, account_id))
         return None if body is None else read_report(body)
 
+    def policy_reports(self, ref: PolicyRef) -> Iterator[ListedReport]:
+        """Every report with the policy's label, whoever owns it, page by page; its content is not looked at."""
+        yield from self._list_reports(ref.namespace, f"{POLICY_LABEL}={ref.name}")
+
     def list_reports(self, ref: PolicyRef) -> list[StoredReport]:
         """Every report with the policy's label, whoever owns it.
 
@@ -71,12 +77,11 @@ class ClusterReader:
 
     def _reports(self, namespace: str | None, labels: str) -> list[StoredReport]:
         reports = []
-        for body in self._list(REPORTS, namespace, labels=labels, limit=REPORTS_PER_PAGE):
+        for listed in self._list_reports(namespace, labels):
             try:
-                reports.append(read_report(body))
+                reports.append(listed.read())
             except InvalidObject as error:
-                meta = body["metadata"]
-                logger.warning("MfaReport %s/%s: %s", meta["namespace"], meta["name"], error)
+                logger.warning("MfaReport %s/%s: %s", listed.namespace, listed.name, error)
         return reports
 
     def _get_once(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
@@ -94,14 +99,35 @@ class ClusterReader:
     def _list(
         self, resource: Resource, namespace: str | None, *, limit: int, labels: str = ""
     ) -> Iterator[dict[str, Any]]:
+        def page(token: str) -> tuple[Sequence[dict[str, Any]], str]:
+            answer = self._calls.page(resource, namespace, labels=labels, limit=limit, token=token)
+            return answer["items"], answer["metadata"].get("continue") or ""
+
+        yield from self._pages(resource, namespace, page, lambda body: body["metadata"]["uid"])
+
+    def _list_reports(self, namespace: str | None, labels: str) -> Iterator[ListedReport]:
+        def page(token: str) -> tuple[Sequence[ListedReport], str]:
+            answer = self._calls.report_page(namespace, labels=labels, limit=REPORTS_PER_PAGE, token=token)
+            return answer.items, answer.token
+
+        yield from self._pages(REPORTS, namespace, page, lambda report: report.uid)
+
+    def _pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        ask: Callable[[str], tuple[Sequence[T], str]],
+        uid: Callable[[T], str],
+    ) -> Iterator[T]:
+        """Every object of a list; `ask` gives the page of a token, and the token of the next one, "" for none."""
         label = f"{resource.plural} in {namespace or 'all namespaces'}"
         token, restarts = "", 0
         seen: set[str] = set()
 
-        def page() -> dict[str, Any]:
+        def page() -> tuple[Sequence[T], str]:
             nonlocal token, restarts
             try:
-                return self._calls.page(resource, namespace, labels=labels, limit=limit, token=token)
+                return ask(token)
             except CallFailed as error:
                 if error.status == EXPIRED:
                     # The server has forgotten the state that this list began with: list again, skip what was seen.
@@ -111,11 +137,10 @@ class ClusterReader:
                 raise
 
         while True:
-            answer = self._retrier.run(page, name=label, also=frozenset({EXPIRED}))
-            for body in answer["items"]:
-                if body["metadata"]["uid"] not in seen:
-                    seen.add(body["metadata"]["uid"])
-                    yield body
-            token = answer["metadata"].get("continue") or ""
+            items, token = self._retrier.run(page, name=label, also=frozenset({EXPIRED}))
+            for item in items:
+                if uid(item) not in seen:
+                    seen.add(uid(item))
+                    yield item
             if not token:
                 return

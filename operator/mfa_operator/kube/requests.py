@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
 import urllib3
 from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
 from kubernetes.config import ConfigException
@@ -15,6 +16,7 @@ from kubernetes.config import ConfigException
 from mfa_operator.api.enums import GROUP, VERSION
 from mfa_operator.api.text import error_text
 from mfa_operator.kube.objects import REPORTING_CONTROLLER
+from mfa_operator.kube.report_pages import ReportPage, read_page
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +82,23 @@ class KubernetesCalls:
 
     def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         call = self._objects.get_namespaced_custom_object_with_http_info
-        return self._once(resource, call, namespace=namespace, name=name)
+        return self._object(resource, self._once(resource, call, namespace=namespace, name=name))
 
     def page(
         self, resource: Resource, namespace: str | None, *, labels: str, limit: int, token: str = ""
     ) -> dict[str, Any]:
         """One page of a list, the first where `token` is empty; namespace None: of all namespaces."""
+        return self._object(resource, self._page(resource, namespace, labels, limit, token))
+
+    def report_page(self, namespace: str | None, *, labels: str, limit: int, token: str = "") -> ReportPage:
+        """The same of MfaReports, whose content stays as it was sent."""
+        answer = self._page(REPORTS, namespace, labels, limit, token)
+        try:
+            return read_page(answer)
+        except ValueError as error:
+            raise _no_answer(REPORTS, answer) from error
+
+    def _page(self, resource: Resource, namespace: str | None, labels: str, limit: int, token: str) -> bytes:
         query: dict[str, Any] = (
             {"limit": limit} | ({"label_selector": labels} if labels else {}) | ({"_continue": token} if token else {})
         )
@@ -97,51 +110,57 @@ class KubernetesCalls:
     def create(self, resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
         namespace = body["metadata"]["namespace"]
         call = self._objects.create_namespaced_custom_object_with_http_info
-        return self._once(resource, call, namespace=namespace, body=body, field_manager=REPORTING_CONTROLLER)
+        answer = self._once(resource, call, namespace=namespace, body=body, field_manager=REPORTING_CONTROLLER)
+        return self._object(resource, answer)
 
     def replace_status(self, resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
         target = {field: body["metadata"][field] for field in ("namespace", "name")}
         call = self._objects.replace_namespaced_custom_object_status_with_http_info
-        return self._once(resource, call, **target, body=body, field_manager=REPORTING_CONTROLLER)
+        return self._object(
+            resource, self._once(resource, call, **target, body=body, field_manager=REPORTING_CONTROLLER)
+        )
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str) -> None:
         """Delete this very version of this very object: any other one is left alone, with a conflict."""
         call = self._objects.delete_namespaced_custom_object_with_http_info
-        self._once(
-            resource,
-            call,
-            namespace=namespace,
-            name=name,
-            deletes=True,
-            body={"preconditions": {"uid": uid, "resourceVersion": version}},
-        )
+        preconditions = {"preconditions": {"uid": uid, "resourceVersion": version}}
+        answer = self._once(resource, call, namespace=namespace, name=name, body=preconditions)
+        # A Status, or the object: that it is JSON of the API server is all that can be asked.
+        if not isinstance(_json(answer), dict):
+            raise _no_answer(resource, answer)
 
     def _once(
         self,
         resource: Resource,
         call: Callable[..., Any],
-        *,
-        deletes: bool = False,
         **arguments: Any,  # noqa: ANN401 - the client has no types
-    ) -> dict[str, Any]:
+    ) -> bytes:
+        """The body of the answer as it was sent: the client's own way to objects takes several times as long."""
         try:
-            body, _status, headers = call(
+            answer: urllib3.BaseHTTPResponse = call(
                 group=resource.group,
                 version=resource.version,
                 plural=resource.plural,
-                _return_http_data_only=False,
+                _preload_content=False,
                 _request_timeout=TIMEOUT,
                 **arguments,
             )
+            body = answer.data
         except ApiException as error:
             raise call_failed(error) from error
-        except (urllib3.exceptions.HTTPError, OSError, ConfigException, json.JSONDecodeError, UnicodeError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
             raise CallFailed(NO_ANSWER, f"{type(error).__name__}: {error}") from error
-        if not isinstance(body, dict) or not (deletes or _answers(resource, body)):
-            # A proxy's word, most often. Of a list without its items nobody may conclude that there are none.
-            raise CallFailed(NO_ANSWER, f"this is no answer about {resource.plural}: {str(body)[:100]!r}")
-        if warning := headers.get("Warning"):
+        if "json" not in answer.headers.get("Content-Type", "json"):
+            raise _no_answer(resource, body)
+        if warning := answer.headers.get("Warning"):
             self._warn(resource, warning)
+        return body
+
+    def _object(self, resource: Resource, answer: bytes) -> dict[str, Any]:
+        body = _json(answer)
+        if not isinstance(body, dict) or not _answers(resource, body):
+            # A proxy's word, most often. Of a list without its items nobody may conclude that there are none.
+            raise _no_answer(resource, answer)
         return body
 
     def _warn(self, resource: Resource, warning: str) -> None:
@@ -149,6 +168,20 @@ class KubernetesCalls:
         if resource not in self._warned:
             self._warned.add(resource)
             logger.warning("the API server warns about %s: %s", resource.plural, error_text(warning))
+
+
+def _json(answer: bytes) -> object:
+    """What the answer says; None where it is no JSON."""
+    try:
+        return msgspec.json.decode(answer)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _no_answer(resource: Resource, answer: bytes) -> CallFailed:
+    return CallFailed(
+        NO_ANSWER, f"this is no answer about {resource.plural}: {answer[:100].decode(errors='replace')!r}"
+    )
 
 
 def _answers(resource: Resource, body: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from mfa_operator.offline.policy_files import Previous
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.failures import account_failure
-from mfa_operator.reporting.account_report import account_status
+from mfa_operator.reporting.account_report import account_status, failed_report
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.policy_status import not_audited_status, policy_status
 
@@ -35,10 +35,23 @@ class PolicyResult:
     """All of them."""
     audits: Mapping[str, Audit]
     """By account id, of the accounts that were audited."""
+    all_reports: tuple[ReportStatus, ...] = ()
+    """One for each account, audited or not: as the operator writes them."""
 
     @property
     def reports(self) -> tuple[ReportStatus, ...]:
+        """Those of the accounts that were audited."""
         return tuple(audit.report for audit in self.audits.values())
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAudit:
+    """What came of one account."""
+
+    result: AccountResult
+    report: ReportStatus
+    audit: Audit | None
+    """None where it could not be audited."""
 
 
 def audit_policies(
@@ -52,14 +65,16 @@ def audit_policies(
 ) -> list[PolicyResult]:
     """Audit every account of every policy, `width` at a time; `done` is called after each account, from any thread."""
 
-    def audit(policy: Policy, listed: AccountList, account: Account) -> tuple[AccountStatus, Audit | None]:
+    def audit(policy: Policy, listed: AccountList, account: Account) -> AccountAudit:
         known = previous.get((policy.ref, account.id))
         try:
             found = auditor.audit(policy.spec, account, known, now)
-            return account_status(account, found.report, found.snapshot, now), found
+            result = AccountResult.of(account_status(found.report, now), found.report)
+            return AccountAudit(result, found.report, found)
         except Exception as error:  # noqa: BLE001 - one account's failure, a bug included, touches no other account
             failure = account_failure(error).in_organization(listed, account.id, None, now)
-            return failure.status(account, None), None
+            status = failure.status(account, None)
+            return AccountAudit(AccountResult(status=status), failed_report(known, status), None)
         finally:
             done(policy, account)
 
@@ -92,18 +107,21 @@ def _exit_status(result: PolicyResult) -> int:
     return VIOLATIONS if summary.violating + summary.overdue else COMPLIANT
 
 
-def _result(
-    policy: Policy, listed: AccountList, outcomes: Sequence[tuple[AccountStatus, Audit | None]], now: datetime
-) -> PolicyResult:
+def _result(policy: Policy, listed: AccountList, outcomes: Sequence[AccountAudit], now: datetime) -> PolicyResult:
     if policy.spec.suspend:
         status = not_audited_status(
             PolicyStatus(), 0, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now
         )
         return PolicyResult(policy, listed, status, (), {})
-    audits = {account.id: audit for account, audit in outcomes if audit}
-    results = [AccountResult.of(account, audit.report if audit else None) for account, audit in outcomes]
-    status = policy_status(policy.spec, 0, results, PolicyStatus(), now, None, listed=listed)
-    return PolicyResult(policy, listed, status, tuple(account for account, _ in outcomes), audits)
+    results = [outcome.result for outcome in outcomes]
+    return PolicyResult(
+        policy,
+        listed,
+        policy_status(policy.spec, 0, results, PolicyStatus(), now, None, listed=listed),
+        accounts=tuple(result.status for result in results),
+        audits={outcome.result.status.id: outcome.audit for outcome in outcomes if outcome.audit},
+        all_reports=tuple(outcome.report for outcome in outcomes),
+    )
 
 
 def failed_accounts(result: PolicyResult) -> list[AccountStatus]:

@@ -89,7 +89,7 @@ class Auditor:
             not_before=doubt.since if doubt else not_before,
             forget_before=moment if fresh else None,
             doubted=doubt.users if doubt else (),
-            shared=self._named is None or self._named[_key(account)] > 1,
+            shared=lambda: self._named is None or self._named[_key(account)] > 1,
             count_error=failures.append,
         )
         ask_tags = [

@@ -2,65 +2,60 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Iterable, Mapping
 
+from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import EventReason
-from mfa_operator.api.objects import Policy, PolicyRef
+from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.kube.cluster import Cluster
+from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.commands import release_command
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import departures
 from mfa_operator.reporting.wording import account_label, listed, many, name_and_id
 
+logger = logging.getLogger(__name__)
+
 MAX_COMMANDS = 2
 """Commands in one Event, whose note holds 1,024 bytes."""
 
 
 class Departures:
-    """Knows which accounts of each policy may have a report. Safe to use from several threads."""
+    """Safe to use from several threads."""
 
     def __init__(self, cluster: Cluster, *, command_prefix: str) -> None:
         """`command_prefix` stands before the commands that Events name."""
         self._cluster = cluster
         self._prefix = command_prefix
-        self._lock = threading.Lock()
-        self._reported: dict[PolicyRef, set[str]] = {}
 
-    def reported(self, ref: PolicyRef, account_ids: Iterable[str]) -> None:
-        """Take in accounts that have a report, or may get one."""
-        with self._lock:
-            self._reported.setdefault(ref, set()).update(account_ids)
-
-    def forget(self, ref: PolicyRef) -> None:
-        with self._lock:
-            self._reported.pop(ref, None)
-
-    def drop_reports(self, policy: Policy, accounts: AccountList, before: AccountList) -> None:
+    def drop_reports(
+        self, policy: Policy, accounts: AccountList, before: AccountList, reports: Iterable[ListedReport]
+    ) -> None:
         """Delete the reports of accounts that the policy covered once and covers no more. Raises ClusterError.
 
         Only where the list is complete: what a listing that failed does not show may be there all the same. `before`:
-        the list of the last pass.
+        the list of the last pass. `reports`: the policy's, of accounts that are not in the list.
         """
-        covered = accounts.by_id().keys()
-        self.reported(policy.ref, [*(account.id for account in policy.status.accounts), *covered])
         if not accounts.complete:
             return
-        with self._lock:
-            gone = sorted(self._reported[policy.ref] - covered - accounts.inactive)
         left: list[str] = []
         quarantined: dict[str, int] = {}
-        for account_id in gone:
-            stored = self._cluster.get_report(policy.ref, account_id)
-            if stored and stored.owner_uid == policy.uid:
-                self._cluster.delete_report(stored)
-                left.append(account_label(account_id, stored.status.account_name))
-                if count := stored.status.summary.quarantined:
-                    quarantined[account_id] = count
-            with self._lock:
-                self._reported.get(policy.ref, set()).discard(account_id)
+        for report in sorted(reports, key=lambda report: report.account_id):
+            if report.account_id in accounts.inactive:
+                continue
+            try:
+                stored = report.read()
+            except InvalidObject as error:
+                # A newer operator's, perhaps, which may still need it.
+                logger.warning("MfaReport %s/%s stays: %s", report.namespace, report.name, error)
+                continue
+            self._cluster.delete_report(stored)
+            left.append(account_label(report.account_id, stored.status.account_name))
+            if count := stored.status.summary.quarantined:
+                quarantined[report.account_id] = count
         self._say(policy, accounts, left, quarantined, before)
 
     def _say(

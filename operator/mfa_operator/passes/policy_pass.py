@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import AccountReason, ErrorReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
@@ -22,7 +23,16 @@ from mfa_operator.api.status import AccountStatus, ReportStatus
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
-from mfa_operator.kube.cluster import Cluster, ClusterUnavailable, ObjectGone, StoredReport
+from mfa_operator.kube.cluster import (
+    Cluster,
+    ClusterUnavailable,
+    ObjectGone,
+    ReadRefused,
+    StaleData,
+    StoredReport,
+    WriteRefused,
+)
+from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
@@ -30,10 +40,9 @@ from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.passes.looks import unseen_users
 from mfa_operator.passes.publishing import PolicyPublisher
-from mfa_operator.reporting.account_report import account_status, failed_account, unchanged
+from mfa_operator.reporting.account_report import account_status, failed_account, failed_report, unchanged
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import restart_command
-from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.transitions import account_events, finding_events
 from mfa_operator.reporting.wording import account_label
 from mfa_operator.scheduling.due import PassAbandoned
@@ -54,8 +63,6 @@ class AccountOutcome:
     """What a pass knows of one account at its end."""
 
     result: AccountResult
-    notes: Sequence[EventNote] = ()
-    """Events to be written once `status` is: the next pass compares with what stands there, and would repeat them."""
     unseen: frozenset[str] | None = frozenset()
     """Users in doubt of whom nothing new was seen; None where nothing new was seen of the account at all."""
 
@@ -84,6 +91,8 @@ class PolicyPass:
         self,
         policy: Policy,
         accounts: AccountList,
+        reports: dict[str, ListedReport] | None,
+        known: Mapping[str, AccountResult],
         *,
         cluster: Cluster,
         auditor: Auditor,
@@ -98,7 +107,11 @@ class PolicyPass:
         with_users: bool = False,
         doubts: Mapping[str, Doubt] | None = None,
     ) -> None:
-        """`with_users`: results keep the names of all violators, for the info gauge.
+        """What it works with.
+
+        `reports` are the policy's by account id, as the pass read them at its beginning; each is taken out as its
+        account's turn comes. None: each is to be read by itself. `known` is what was last known of each account.
+        `with_users`: results keep the names of all violators, for the info gauge.
 
         `doubts`: by account, what events say may have changed. Then it is no pass but a look between passes, and moves
         no back-off.
@@ -117,7 +130,8 @@ class PolicyPass:
         self._interval_override = interval_override
         self._with_users = with_users
         self._doubts = doubts
-        self._before = {account.id: account for account in policy.status.accounts}
+        self._reports = reports
+        self._known = known
 
     def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
         """Audit every account, `width` at a time; the publisher gets each result as the account ends.
@@ -159,15 +173,37 @@ class PolicyPass:
             yield future
 
     def _account(self, account: Account) -> AccountOutcome:
-        before = self._before.get(account.id)
-        stored: StoredReport | None = None
+        """Audit one account and publish its report. Raises one of PASS_ENDING."""
+        if self._reports is None:
+            return self._audit(account, lambda: self._report_now(account))
+        listed = self._reports.pop(account.id, None)
         try:
-            stored = self._stored(account)
-            known = stored.status if stored else None
+            return self._audit(account, listed.read if listed else lambda: None)
+        except StaleData:
+            if listed is not None:
+                raise
+            # There is a report all the same: somebody took its labels away, or it is newer than the list.
+            return self._audit(account, lambda: self._report_now(account))
+
+    def _report_now(self, account: Account) -> StoredReport | None:
+        stored = self._cluster.get_report(self.policy.ref, account.id)
+        # A report of a deleted policy of this name says nothing about this one.
+        return stored if stored and stored.owner_uid == self.policy.uid else None
+
+    def _audit(self, account: Account, read: Callable[[], StoredReport | None]) -> AccountOutcome:
+        """`read` gives the account's report, and raises InvalidObject and ClusterError."""
+        before = self._known.get(account.id)
+        stored: StoredReport | None = None
+        as_read = False
+        """Whether `stored` is what stands in the cluster."""
+        try:
+            stored = read()
+            as_read = True
             if not self._allowed(account):
-                return self._not_allowed(account, before, known)
+                return self._not_audited(account, before, self._not_allowed(account, before), stored, as_read=True)
             if before and not self._fresh and self._doubts is None and self._backoff.skips(account.id):
-                return AccountOutcome(self._result(before, known))
+                return AccountOutcome(before)
+            known = stored.status if stored else None
             audit = self._auditor.audit(
                 self.policy.spec,
                 account,
@@ -177,31 +213,24 @@ class PolicyPass:
                 interval=self._interval_override,
                 doubt=self._doubt(account),
             )
+            as_read = False
             report = self._publish(account, audit, stored)
         except PASS_ENDING:
             raise
         except Exception as error:  # noqa: BLE001 - one account's failure, a bug included, touches no other account
-            return self._failed(account, before, stored, error)
+            return self._failed(account, before, stored, error, as_read=as_read)
         self._backoff.succeeded(account.id)
         for failure in audit.failures:
             self._count(account, failure.error_reason)
-        status = account_status(account, report, audit.snapshot, self._now)
-        unseen = unseen_users(self._doubt(account), known, report)
-        return AccountOutcome(self._result(status, report), account_events(before, status), unseen)
+        result = AccountResult.of(account_status(report, self._now), report, with_users=self._with_users)
+        self._emit_transition(before, result.status)
+        return AccountOutcome(result, unseen_users(self._doubt(account), known, report))
 
     def _doubt(self, account: Account) -> Doubt | None:
         return self._doubts.get(account.id) if self._doubts else None
 
     def _allowed(self, account: Account) -> bool:
         return not self._accounts.refuses(account.id) and self._access.allows(self.policy.ref.namespace, account)
-
-    def _result(self, status: AccountStatus, report: ReportStatus | None) -> AccountResult:
-        return AccountResult.of(status, report, with_users=self._with_users)
-
-    def _stored(self, account: Account) -> StoredReport | None:
-        stored = self._cluster.get_report(self.policy.ref, account.id)
-        # A report of a deleted policy of this name says nothing about this one.
-        return stored if stored and stored.owner_uid == self.policy.uid else None
 
     def _publish(self, account: Account, audit: Audit, stored: StoredReport | None) -> ReportStatus:
         before = stored.status if stored else None
@@ -216,24 +245,28 @@ class PolicyPass:
             self._cluster.emit(self.policy, note)
         return report
 
-    def _not_allowed(
-        self, account: Account, before: AccountStatus | None, known: ReportStatus | None
-    ) -> AccountOutcome:
-        status = failed_account(
+    def _not_allowed(self, account: Account, before: AccountResult | None) -> AccountStatus:
+        return failed_account(
             account,
-            before,
+            before.status if before else None,
             denied=False,
             reason=AccountReason.NOT_ALLOWED,
             message=f"the operator's access rules do not let namespace {self.policy.ref.namespace} audit account "
             f"{account.id} {'through ' + account.role_arn if account.role_arn else 'with its own credentials'}",
         )
-        return AccountOutcome(self._result(status, known), account_events(before, status))
 
     def _failed(
-        self, account: Account, before: AccountStatus | None, stored: StoredReport | None, error: Exception
+        self,
+        account: Account,
+        before: AccountResult | None,
+        stored: StoredReport | None,
+        error: Exception,
+        *,
+        as_read: bool,
     ) -> AccountOutcome:
+        was = before.status if before else None
         failure = account_failure(error).with_restart(restart_command(self._events.command_prefix))
-        failure = failure.in_organization(self._accounts, account.id, before, self._now)
+        failure = failure.in_organization(self._accounts, account.id, was, self._now)
         label = f"{self.policy.ref} {account_label(account.id, account.name)}"
         if failure.unexpected:
             logger.error("%s failed unexpectedly", label, exc_info=error)
@@ -248,8 +281,35 @@ class PolicyPass:
             self._count(account, failure.counted)
         if self._doubts is None and not failure.pending:
             self._backoff.failed(account.id, self.policy.spec.interval)
-        status = failure.status(account, before)
-        return AccountOutcome(self._result(status, stored.status if stored else None), account_events(before, status))
+        return self._not_audited(account, before, failure.status(account, was), stored, as_read=as_read)
+
+    def _not_audited(
+        self,
+        account: Account,
+        before: AccountResult | None,
+        status: AccountStatus,
+        stored: StoredReport | None,
+        *,
+        as_read: bool,
+    ) -> AccountOutcome:
+        """Publish that the account was not audited, and keep what is known of its users. Raises one of PASS_ENDING."""
+        try:
+            if not as_read:
+                # It could not be read, or has been written since.
+                stored = self._report_now(account)
+            report = failed_report(stored.status if stored else None, status)
+            if stored is None or report != stored.status:
+                self._cluster.write_report(self.policy, report, stored)
+        except (ReadRefused, WriteRefused, InvalidObject) as error:
+            label = f"{self.policy.ref} {account_label(account.id, account.name)}"
+            logger.warning("the MfaReport of %s does not say that it was not audited: %s", label, error)
+        self._emit_transition(before, status)
+        return AccountOutcome(before.with_status(status) if before else AccountResult(status=status))
+
+    def _emit_transition(self, before: AccountResult | None, status: AccountStatus) -> None:
+        """Events about an account that could no longer be audited, or can be again."""
+        for note in account_events(before.status if before else None, status):
+            self._cluster.emit(self.policy, note)
 
     def _count(self, account: Account, reason: ErrorReason) -> None:
         self._metrics.count_error(self.policy.ref, account.id, reason)

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,11 +14,11 @@ from functools import partial
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
-from mfa_operator.api.status import ReportStatus
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity
+from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
@@ -26,8 +26,9 @@ from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.looks import news
+from mfa_operator.passes.memory import PolicyMemory, Reports, readable
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
-from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher, show
+from mfa_operator.passes.publishing import Pace, PolicyPublisher
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
@@ -89,7 +90,7 @@ class Reconciler:
         self._ids: dict[PolicyRef, tuple[AccountList, frozenset[str]]] = {}
         """The ids in each of these lists, made when somebody asks."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
-        self._known: dict[PolicyRef, KnownPolicy] = {}
+        self._memory = PolicyMemory(cluster, metrics, self._clock, with_users=user_violation_info)
         self._departures = Departures(cluster, command_prefix=self._events.command_prefix)
         self._discoverer = Discoverer(auditor.sessions, list_changed=list_changed) if discoverer is None else discoverer
 
@@ -116,18 +117,28 @@ class Reconciler:
         except InvalidObject as error:
             return self._refuse(body, ConditionReason.INVALID_SPEC, str(error), now)
         if policy.spec.suspend:
+            if policy.status.last_pass_time:
+                self._memory.recall(policy)
             return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
-        accounts = self._account_list(policy, refresh=cause == Cause.REQUESTED)
+        accounts, reports = self._account_list(policy, refresh=cause == Cause.REQUESTED)
         with self._lock:
             accounts_before = self._lists.get(ref, AccountList())
             self._lists[ref] = accounts
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
         self._prune()
-        publisher = self._publisher(policy, accounts, now, asked_for=fresh)
+        # After the accounts are known to be this policy's: another one's pass keeps for it what it fetches of them.
+        reports = self._memory.own_reports(policy) if reports is None else reports
+        known = self._memory.recall(policy, reports)
+        publisher = self._publisher(policy, accounts, known, now, asked_for=fresh)
         publisher.begin()
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
-        one_pass = self._pass(policy, accounts, backoff, now, fresh=fresh and cause != Cause.CREATED)
-        outcomes = one_pass.run(self._accounts, self._width, publisher)
+        listed = {account.id: reports.pop(account.id) for account in accounts if account.id in reports}
+        one_pass = self._pass(policy, accounts, listed, known, backoff, now, fresh=fresh and cause != Cause.CREATED)
+        try:
+            one_pass.run(self._accounts, self._width, publisher)
+        finally:
+            # Also of a pass that was cut short: what it wrote into reports is no news to the next one.
+            self._memory.remember(policy, publisher.results)
         due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
         if not accounts.accounts and accounts.discovery and accounts.discovery.succeeded is None:
@@ -136,22 +147,25 @@ class Reconciler:
         # A pass that nobody asked for may use what an earlier one looked up.
         served = policy.requested_at if fresh else policy.status.last_handled_requested_at
         status = publisher.end(due, served)
-        self._remember(policy, publisher.results)
-        # Before status forgets the accounts they are of: what fails here the next pass finds again.
-        self._departures.drop_reports(policy, accounts, accounts_before)
+        self._departures.drop_reports(policy, accounts, accounts_before, reports.values())
         publisher.write(status)
-        for outcome in outcomes:
-            for note in outcome.notes:
-                self._cluster.emit(policy, note)
         self._metrics.observe_pass(ref, time.monotonic() - started)
         self._prune()
         return PassEnd(policy.generation, policy.requested_at, due)
 
-    def _publisher(self, policy: Policy, accounts: AccountList, now: datetime, *, asked_for: bool) -> PolicyPublisher:
+    def _publisher(
+        self,
+        policy: Policy,
+        accounts: AccountList,
+        known: Mapping[str, AccountResult],
+        now: datetime,
+        *,
+        asked_for: bool,
+    ) -> PolicyPublisher:
         return PolicyPublisher(
             policy,
             accounts,
-            self._known_results(policy),
+            known,
             cluster=self._cluster,
             metrics=self._metrics,
             now=now,
@@ -163,6 +177,8 @@ class Reconciler:
         self,
         policy: Policy,
         accounts: AccountList,
+        reports: dict[str, ListedReport] | None,
+        known: Mapping[str, AccountResult],
         backoff: AccountBackoff,
         now: datetime,
         *,
@@ -172,6 +188,8 @@ class Reconciler:
         return PolicyPass(
             policy,
             accounts,
+            reports,
+            known,
             cluster=self._cluster,
             auditor=self._auditor,
             metrics=self._metrics,
@@ -200,27 +218,23 @@ class Reconciler:
         policy = self._auditable(body)
         if policy is None:
             return {}
-        current = self._account_list(policy, refresh=False)
+        known = self._memory.recall(policy)
+        current, _ = self._account_list(policy, refresh=False)
         with self._lock:
             # Those of the last pass: of an account that has joined since, nothing is known that a sum could be made of.
             accounts = self._lists.get(ref, AccountList())
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
         accounts = replace(accounts, discovery=current.discovery, settled=current.settled)
-        known = self._known_results(policy)
-        publisher = self._publisher(policy, accounts, now, asked_for=False)
+        publisher = self._publisher(policy, accounts, known, now, asked_for=False)
         chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in doubts))
-        outcomes = self._pass(policy, chosen, backoff, now, doubts=doubts).run(
-            self._accounts, max(self._width // 2, 1), publisher
-        )
+        look = self._pass(policy, chosen, None, known, backoff, now, doubts=doubts)
+        outcomes = look.run(self._accounts, max(self._width // 2, 1), publisher)
         for outcome in outcomes:
             publisher.ended(news(outcome.result, known.get(outcome.result.status.id)))
         status = publisher.end_look()
-        self._remember(policy, publisher.results)
+        self._memory.remember(policy, publisher.results)
         if status is not None:
             publisher.write(status)
-        for outcome in outcomes:
-            for note in outcome.notes:
-                self._cluster.emit(policy, note)
         return {outcome.result.status.id: outcome.unseen for outcome in outcomes if outcome.unseen != frozenset()}
 
     def _auditable(self, body: Body) -> Policy | None:
@@ -250,37 +264,26 @@ class Reconciler:
     def restore(self, body: Body) -> None:
         """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""
         policy = read_policy(body)
-        reports = self._reports(policy)
+        reports = self._memory.own_reports(policy)
         self._restore_list(policy, reports)
         accounts = self._discoverer.accounts(policy, self._access())
         with self._lock:
             self._lists.setdefault(policy.ref, accounts)
-        results = [
-            AccountResult.of(status, reports.get(status.id), with_users=self._user_violation_info)
-            for status in policy.status.accounts
-        ]
-        self._remember(policy, results)
-        show(self._metrics, policy, policy.status, results, self._clock())
+        self._memory.restore(policy, reports)
 
-    def _reports(self, policy: Policy) -> dict[str, ReportStatus]:
-        """The policy's own reports, by account id. Raises ClusterError."""
-        return {
-            stored.status.account_id: stored.status
-            for stored in self._cluster.list_reports(policy.ref)
-            if stored.owner_uid == policy.uid
-        }
-
-    def _account_list(self, policy: Policy, *, refresh: bool) -> AccountList:
-        """The policy's accounts as they are known now. Raises ClusterError."""
+    def _account_list(self, policy: Policy, *, refresh: bool) -> tuple[AccountList, dict[str, ListedReport] | None]:
+        """The policy's accounts as they are known now, and its reports if that needed them. Raises ClusterError."""
+        reports: dict[str, ListedReport] | None = None
         if policy.spec.organization and not self._discoverer.knows(policy):
             # Without the accounts of an earlier process, those would be taken for gone.
-            self._restore_list(policy, self._reports(policy))
-        return self._discoverer.accounts(policy, self._access(), refresh=refresh)
+            reports = self._memory.own_reports(policy)
+            self._restore_list(policy, reports)
+        return self._discoverer.accounts(policy, self._access(), refresh=refresh), reports
 
-    def _restore_list(self, policy: Policy, reports: Mapping[str, ReportStatus]) -> None:
-        self._departures.reported(policy.ref, reports)
-        names = [(account_id, report.account_name) for account_id, report in reports.items()]
-        self._discoverer.restore(policy, names)
+    def _restore_list(self, policy: Policy, reports: Reports) -> None:
+        if policy.spec.organization:
+            names = [(status.account_id, status.account_name) for status in readable(reports.values())]
+            self._discoverer.restore(policy, names)
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
@@ -289,8 +292,7 @@ class Reconciler:
         with self._lock:
             accounts = self._lists.pop(ref, AccountList())
             self._backoffs.pop(ref, None)
-            known = self._known.pop(ref, None)
-        self._departures.forget(ref)
+        known = self._memory.forget(ref)
         self._prune()
         if known and (quarantined := known.quarantined()):
             # In a thread: forget is called in the event loop.
@@ -318,14 +320,3 @@ class Reconciler:
         self._metrics.set_serving(identity.ref, Serving.of(status, suspended=suspended))
         logger.info("policy %s is not audited: %s: %s", identity.ref, reason, message)
         return PassEnd(generation, requested_at(body), None)
-
-    def _known_results(self, policy: Policy) -> Mapping[str, AccountResult]:
-        """What an earlier pass found, if it was of this very policy and not of one that had its name."""
-        with self._lock:
-            known = self._known.get(policy.ref)
-        return known.results if known and known.uid == policy.uid else {}
-
-    def _remember(self, policy: Policy, results: Iterable[AccountResult]) -> None:
-        known = KnownPolicy(policy.uid, {result.status.id: result for result in results})
-        with self._lock:
-            self._known[policy.ref] = known

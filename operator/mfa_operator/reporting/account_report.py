@@ -19,7 +19,7 @@ from mfa_operator.api.enums import (
     UserState,
 )
 from mfa_operator.api.policy import Account
-from mfa_operator.api.status import AccountStatus, Counts, Finding, FindingRemediation, ReportStatus
+from mfa_operator.api.status import AccountRecord, AccountStatus, Counts, Finding, FindingRemediation, ReportStatus
 from mfa_operator.api.text import one_line
 from mfa_operator.evaluation.facts import Snapshot
 from mfa_operator.evaluation.verdicts import Verdict
@@ -62,6 +62,11 @@ def account_report(
         ReportStatus(
             account_id=account.id,
             account_name=one_line(account.name),
+            account=AccountRecord(
+                state=AccountState.AUDITED,
+                reason=snapshot.partial or "",
+                message=shortened("; ".join(snapshot.notes)),
+            ),
             audited_at=now,
             credential_report_time=snapshot.report_time,
             summary=_counts(verdicts, findings),
@@ -87,22 +92,28 @@ def _without_checks(report: ReportStatus) -> ReportStatus:
     return msgspec.structs.replace(report, findings=findings)
 
 
-def account_status(account: Account, report: ReportStatus, snapshot: Snapshot, now: datetime) -> AccountStatus:
-    """The entry of MfaPolicy.status.accounts for an account that was audited."""
+def account_status(report: ReportStatus, last_success: datetime | None) -> AccountStatus:
+    """The entry of MfaPolicy.status.accounts for what the account's report says."""
+    record = report.account or AccountRecord(state=AccountState.AUDITED)
+    status = AccountStatus(
+        id=report.account_id,
+        name=report.account_name,
+        state=record.state,
+        last_success_time=last_success,
+        reason=record.reason,
+        message=record.message,
+    )
+    if not report.audited:
+        return status
     counts = report.summary
-    return AccountStatus(
-        id=account.id,
-        name=one_line(account.name),
-        state=AccountState.AUDITED,
+    return msgspec.structs.replace(
+        status,
         users=counts.users,
         console_users=counts.console_users,
         violating=counts.violating,
         overdue=counts.overdue,
         exempt=counts.exempt,
         unknown=counts.unknown,
-        last_success_time=now,
-        reason=snapshot.partial or "",
-        message=shortened("; ".join(snapshot.notes)),
     )
 
 
@@ -118,6 +129,18 @@ def failed_account(
         reason=reason,
         message=shortened(message),
     )
+
+
+def failed_report(stored: ReportStatus | None, status: AccountStatus) -> ReportStatus:
+    """The MfaReport.status of an account that could not be audited: `status`, and what was last known of its users.
+
+    `stored` is the report as it stands in the cluster; None: there is none.
+    """
+    record = AccountRecord(
+        state=status.state, reason=status.reason, message=status.message, last_success_time=status.last_success_time
+    )
+    known = stored or ReportStatus(account_id=status.id)
+    return fitted(msgspec.structs.replace(known, account_name=status.name, account=record))
 
 
 def _counts(verdicts: Sequence[Verdict], findings: Iterable[Finding]) -> Counts:

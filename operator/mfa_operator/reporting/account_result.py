@@ -9,8 +9,18 @@ from sys import intern
 
 import msgspec
 
+from mfa_operator.api.conversion import prepare
 from mfa_operator.api.enums import OPEN_STATES, AccountState, FindingState
-from mfa_operator.api.status import MAX_STATUS_FINDINGS, AccountStatus, Counts, Finding, PolicyFinding, ReportStatus
+from mfa_operator.api.status import (
+    MAX_STATUS_FINDINGS,
+    AccountStatus,
+    Counts,
+    Finding,
+    PolicyFinding,
+    PolicyStatus,
+    ReportStatus,
+)
+from mfa_operator.reporting.account_report import account_status
 
 
 class AccountResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -39,11 +49,11 @@ class AccountResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def of(cls, status: AccountStatus, report: ReportStatus | None, *, with_users: bool = False) -> AccountResult:
-        """From the account's entry and its last known report; None: it was never audited.
+        """From the account's entry and its last known report; None: there is none.
 
         `with_users` keeps the names of all violators, for the info gauge.
         """
-        if report is None:
+        if report is None or not report.audited:
             return cls(status=status)
         violations = [finding for finding in report.findings if finding.state in OPEN_STATES]
         return cls(
@@ -59,6 +69,34 @@ class AccountResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def with_status(self, status: AccountStatus) -> AccountResult:
         """The same with another entry: what was last known of users stays when a later audit fails."""
         return msgspec.structs.replace(self, status=status)
+
+
+def restored(
+    status: PolicyStatus, reports: Iterable[ReportStatus], *, with_users: bool = False
+) -> dict[str, AccountResult]:
+    """What an earlier process knew, from the status and the reports that it left; by account id.
+
+    The reports say it. A version that wrote no record of the account into them had every account in the status, and
+    there, too, stand accounts without a report.
+    """
+    entries = {account.id: account for account in status.accounts}
+    results = {
+        report.account_id: AccountResult.of(
+            _entry(report, entries.get(report.account_id), status.last_pass_time), report, with_users=with_users
+        )
+        for report in reports
+    }
+    return {account_id: AccountResult(status=entry) for account_id, entry in entries.items()} | results
+
+
+def _entry(report: ReportStatus, entry: AccountStatus | None, last_pass: datetime | None) -> AccountStatus:
+    if report.account is None and entry is not None:
+        return entry
+    if report.account is not None and report.account.state is not AccountState.AUDITED:
+        return account_status(report, report.account.last_success_time)
+    # The report is newer than the last whole pass where a later one was interrupted.
+    moments = [moment for moment in (last_pass, report.audited_at) if moment and report.audited]
+    return account_status(report, max(moments, default=None))
 
 
 def worst(findings: Iterable[PolicyFinding]) -> tuple[PolicyFinding, ...]:
@@ -89,3 +127,6 @@ def _brief(account: AccountStatus, finding: Finding) -> PolicyFinding:
         first_seen=finding.first_seen,
         deadline=finding.deadline,
     )
+
+
+prepare(AccountResult)

@@ -70,7 +70,8 @@ def growing_status(
     """The status in the middle of a pass: `results` of the accounts that are done, and the earlier ones of the others.
 
     Until the pass is over it never says more good than before: Ready stays, Compliant can only get worse. What says
-    which pass it was (times, observedGeneration) stays, too. `asked_for`: by an edit or a request.
+    which pass it was (times, observedGeneration) stays, too. `asked_for`: by an edit or a request. `listed`: the
+    accounts that the pass is about.
     """
     status = pass_running_status(before, generation, now, progress) if asked_for else before
     summary = msgspec.structs.replace(summarize(results, listed), accounts=progress.total)

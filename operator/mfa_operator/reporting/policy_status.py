@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from heapq import nsmallest
 from itertools import chain
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from mfa_operator.api.enums import NOT_FAILED, AccountReason, AccountState, Cond
 from mfa_operator.api.policy import PolicySpec
 from mfa_operator.api.status import (
     MAX_REQUESTED_AT,
+    MAX_STATUS_ACCOUNTS,
     AccountStatus,
     Condition,
     Counts,
@@ -102,7 +104,7 @@ def _all_not_allowed(failed: Sequence[AccountStatus]) -> bool:
 
 def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
     named = "; ".join(f"{name_and_id(account.id, account.name)}: {account.message}" for account in failed[:3])
-    more = f"; and {len(failed) - 3} more, see status.accounts" if len(failed) > 3 else ""
+    more = f"; and {len(failed) - 3} more, see status.accounts and the MfaReports" if len(failed) > 3 else ""
     return f"{len(failed)} of {many(total, 'account')} not audited: {named}{more}"
 
 
@@ -184,7 +186,7 @@ def account_fields(results: Sequence[AccountResult], summary: PolicySummary) -> 
     """The fields that are made of the accounts."""
     return {
         "summary": summary,
-        "accounts": tuple(result.status for result in results),
+        "accounts": first_accounts(result.status for result in results),
         "accounts_total": summary.accounts,
         "findings": worst(chain.from_iterable(result.findings for result in results)),
         "findings_total": sum(result.findings_total for result in results),
@@ -208,6 +210,18 @@ def nothing_to_audit(discovery: Discovery | None) -> tuple[ConditionStatus, Cond
     not_allowed = discovery.reason is ConditionReason.NOT_ALLOWED
     reason = ConditionReason.NOT_ALLOWED if not_allowed else ConditionReason.NO_ACCOUNT_AUDITED
     return "False", reason, discovery.message
+
+
+def first_accounts(accounts: Iterable[AccountStatus]) -> tuple[AccountStatus, ...]:
+    """The accounts that a status shows: those that need attention first, in the same order at every pass."""
+    return tuple(nsmallest(MAX_STATUS_ACCOUNTS, accounts, key=_attention))
+
+
+_STATES = ("Denied", "Failed", "Pending", "Audited")
+
+
+def _attention(account: AccountStatus) -> tuple[int, int, int, str]:
+    return _STATES.index(account.state), -(account.overdue or 0), -(account.violating or 0), account.id
 
 
 def not_audited_status(

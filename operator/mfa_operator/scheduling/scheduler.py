@@ -42,6 +42,7 @@ class PassRunner(Protocol):
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy. `fresh`: a person asked, so no remembered facts and no back-off.
 
+        The first one in this process begins with what `restore` does, if nobody called that.
         Raises PassAbandoned if the process stops; any other exception is retried with back-off.
         """
         ...
@@ -63,7 +64,7 @@ class PassRunner(Protocol):
         ...
 
     def restore(self, body: Body) -> None:
-        """Take up the metrics of a policy from its status and reports, before its first pass in this process."""
+        """Take up the metrics of a policy from its status and reports, as its first pass in this process is not due."""
         ...
 
     def forget(self, ref: PolicyRef) -> None:
@@ -233,7 +234,8 @@ class Scheduler:
 
     def _work(self, job: Job) -> PassEnd | None:
         """In a thread: do the job."""
-        if job.restore:
+        if job.restore and job.due is None:
+            # A pass takes up by itself what it finds.
             self._restore(job.ref, job.restore)
         if job.due is None or self.stopping.is_set():
             return None
