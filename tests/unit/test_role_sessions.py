@@ -12,7 +12,7 @@ import pytest
 from mfa_operator.api.objects import PolicyRef
 from mfa_operator.aws.operations import changes_something
 from mfa_operator.aws.quarantine_document import Variant, policy_arn
-from mfa_operator.aws.role_sessions import MAX_NAME, READING_POLICY, session_name, writing_policy
+from mfa_operator.aws.role_sessions import LISTING_POLICY, MAX_NAME, READING_POLICY, session_name, writing_policy
 from tests.unit import iam_lint
 from tests.unit.iam_evaluation import Decision, Request, evaluate
 
@@ -21,6 +21,7 @@ IAM = f"arn:{PARTITION}:iam::{ACCOUNT}:"
 OURS = policy_arn(PARTITION, ACCOUNT, Variant.CONSOLE)
 ALICE = f"{IAM}user/eng/alice"
 READING: Any = json.loads(READING_POLICY)
+LISTING: Any = json.loads(LISTING_POLICY)
 WRITING: Any = json.loads(writing_policy(PARTITION, ACCOUNT))
 FILES = (Path(__file__).parents[2] / "deploy" / "aws" / "policies").glob("*.json")
 GRANTED = sorted(
@@ -32,6 +33,8 @@ GRANTED = sorted(
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
 )
+IN_ACCOUNTS = [action for action in GRANTED if action.startswith("iam:")]
+"""The queue is read with the operator's own credentials, organizations are listed in sessions of their own."""
 TARGETS = {
     "iam:AttachUserPolicy": (ALICE, {"iam:PolicyARN": OURS}),
     "iam:DetachUserPolicy": (ALICE, {"iam:PolicyARN": OURS}),
@@ -40,13 +43,22 @@ TARGETS = {
 """Resource and context of the actions that are not about our own policies."""
 
 
-@pytest.mark.parametrize("action", GRANTED)
+@pytest.mark.parametrize("action", IN_ACCOUNTS)
 def test_what_the_roles_grant_is_split_between_reading_and_writing(action: str) -> None:
     resource, context = TARGETS.get(action, (OURS, {}))
     request = Request(action, resource, context)
     writes = changes_something(action.removeprefix("iam:"))
     assert evaluate([READING], request) is (Decision.IMPLICIT_DENY if writes else Decision.ALLOW)
     assert evaluate([WRITING], request) is (Decision.ALLOW if writes else Decision.IMPLICIT_DENY)
+    assert evaluate([LISTING], request) is Decision.IMPLICIT_DENY
+
+
+@pytest.mark.parametrize("action", [action for action in GRANTED if action.startswith("organizations:")])
+def test_a_session_that_lists_an_organization_does_nothing_else(action: str) -> None:
+    request = Request(action, "*", {})
+    assert evaluate([LISTING], request) is Decision.ALLOW
+    assert evaluate([READING], request) is Decision.IMPLICIT_DENY
+    assert evaluate([WRITING], request) is Decision.IMPLICIT_DENY
 
 
 @pytest.mark.parametrize(
