@@ -19,6 +19,7 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
     "namespaced": {
         **NO_CRDS,
         "watchNamespaces": ["security", "payments"],
+        "policySelector": "team in (security, payments),!legacy",
         "access": [
             {"namespaces": ["security"], "accounts": ["1111*"], "remediation": "QuarantineUntilMfa"},
             {"namespaces": ["*"]},

@@ -48,6 +48,7 @@ class QueueHarness:
             clock=lambda: self.time.wall,
             chance=random.Random(1),
             monotonic=lambda: self.time.seconds,
+            selects=lambda policy: policy["metadata"].get("labels", {}).get("shard", "ours") == "ours",
         )
 
     def take(self) -> Job | None:
@@ -83,9 +84,13 @@ def body(
     asked: str = "",
     last_pass: datetime | None = None,
     ref: PolicyRef = REF,
+    shard: str = "",
 ) -> dict[str, Any]:
+    """`shard`: the label that the harness selects by; "ours" or none is selected."""
     metadata: dict[str, Any] = {"namespace": ref.namespace, "name": ref.name, "uid": uid}
     metadata |= {"resourceVersion": str(version), "generation": generation}
+    if shard:
+        metadata["labels"] = {"shard": shard}
     if asked:
         metadata["annotations"] = {REQUESTED_AT_ANNOTATION: asked}
     found = {

@@ -18,6 +18,85 @@ def harness() -> QueueHarness:
     return QueueHarness()
 
 
+class TestSelection:
+    """Policies of other operators, by their labels."""
+
+    def test_a_policy_that_is_not_selected_is_not_known(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body(shard="other"))
+        harness.queue.listed([body(shard="other")], harness.queue.known())
+        assert harness.queue.known() == {}
+        assert harness.take() is None
+
+    def test_one_that_is_relabelled_is_given_up_and_not_taken_for_deleted(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        harness.do()
+        harness.queue.notice("MODIFIED", body(version=2, shard="other"))
+        job = harness.start()
+        assert why(job) == (Cause.DESELECTED, False)
+        harness.queue.ended(job, PassEnd(1, "", harness.time.wall, left=True))
+        assert harness.queue.known() == {}
+        assert harness.forgotten == []
+        harness.queue.listed([{"metadata": body(version=2, shard="other")["metadata"]}], {REF: "one"})
+        assert harness.forgotten == []
+
+    def test_one_whose_giving_up_failed_is_given_up_later(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        harness.do()
+        harness.queue.notice("MODIFIED", body(version=2, shard="other"))
+        harness.queue.failed(harness.start(), OSError("away"))
+        harness.queue.notice("MODIFIED", body(version=3, shard="other"))
+        assert harness.take() is None, "it waits for its retry"
+        harness.time.passes(QUARTER)
+        harness.queue.ended(harness.start(), PassEnd(1, "", harness.time.wall, left=True))
+        assert harness.queue.known() == {}
+
+    def test_a_relabelling_that_only_a_list_shows_is_seen_too(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        harness.do()
+        known = harness.queue.known()
+        harness.queue.listed([{"metadata": body(version=2, shard="other")["metadata"]}], known)
+        assert why(harness.take()) == (Cause.DESELECTED, False)
+        assert harness.forgotten == []
+
+    def test_one_that_comes_back_is_audited_like_a_new_one(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        harness.do()
+        harness.queue.notice("MODIFIED", body(version=2, shard="other"))
+        job = harness.start()
+        harness.queue.notice("MODIFIED", body(version=3))
+        harness.queue.ended(job, PassEnd(1, "", harness.time.wall + QUARTER, left=True))
+        assert why(harness.take()) == (Cause.CREATED, True)
+
+    def test_one_that_was_only_seen_to_leave_by_a_pass_is_looked_at_again(self, harness: QueueHarness) -> None:
+        """The watch may have missed that its labels were away for a moment."""
+        harness.queue.notice("ADDED", body())
+        job = harness.start()
+        harness.queue.ended(job, PassEnd(1, "", harness.time.wall + timedelta(seconds=20), left=True))
+        assert harness.queue.seconds_until_next() == 20.0
+
+    def test_one_that_is_deleted_while_it_leaves_is_forgotten(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        harness.do()
+        harness.queue.notice("MODIFIED", body(version=2, shard="other"))
+        harness.queue.notice("DELETED", body(version=3, shard="other"))
+        assert harness.forgotten == [REF]
+        assert harness.take() is None
+
+    def test_a_successor_that_is_not_ours_ends_the_one_that_was(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        harness.do()
+        harness.queue.notice("ADDED", body(uid="two", version=5, shard="other"))
+        assert harness.forgotten == [REF]
+        assert harness.queue.known() == {}
+
+    def test_one_that_another_operator_serves_is_asked_about_again(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        job = harness.start()
+        harness.queue.ended(job, PassEnd(1, "", harness.time.wall + timedelta(minutes=2), elsewhere=True))
+        harness.queue.notice("MODIFIED", body(version=2, last_pass=harness.time.wall))
+        assert harness.queue.seconds_until_next() == 120.0
+
+
 class TestEvents:
     def test_a_new_policy_is_due_at_once_and_then_by_its_interval(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())

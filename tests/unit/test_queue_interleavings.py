@@ -23,15 +23,18 @@ class Interleavings(RuleBasedStateMachine):
         self.harness = QueueHarness()
         self.version = 0
         self.uid = 0
+        self.shard = "ours"
+        """The label by which the policy is ours or another operator's."""
         self.live: dict[str, Any] | None = None
         self.undelivered: list[tuple[str, dict[str, Any]]] = []
         self.job: Job | None = None
         self.seen: tuple[str, int, str] | None = None
+        self.seen_as = self.shard
         self.served: tuple[str, int, str] | None = None
 
     def change(self, event: str, **fields: Any) -> None:
         self.version += 1
-        found = body(uid=str(self.uid), version=self.version, **fields)
+        found = body(uid=str(self.uid), version=self.version, shard=self.shard, **fields)
         self.live = None if event == "DELETED" else found
         self.undelivered.append((event, found))
 
@@ -61,6 +64,13 @@ class Interleavings(RuleBasedStateMachine):
 
     @precondition(lambda self: self.live is not None)
     @rule()
+    def relabel(self) -> None:
+        _, generation, asked = self.state() or ("", 0, "")
+        self.shard = "other" if self.shard == "ours" else "ours"
+        self.change("MODIFIED", generation=generation, asked=asked)
+
+    @precondition(lambda self: self.live is not None)
+    @rule()
     def delete(self) -> None:
         _, generation, asked = self.state() or ("", 0, "")
         self.change("DELETED", generation=generation, asked=asked)
@@ -80,7 +90,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def start(self) -> None:
         self.job = self.harness.take()
-        self.seen = self.state()
+        self.seen, self.seen_as = self.state(), self.shard
 
     @precondition(lambda self: self.job is not None)
     @rule(fails=st.booleans())
@@ -93,8 +103,9 @@ class Interleavings(RuleBasedStateMachine):
             return
         _, generation, asked = self.seen or ("", 0, "")
         due = self.harness.time.wall + QUARTER
-        self.harness.queue.ended(job, PassEnd(generation, asked, due) if job.due else None)
-        if job.due and job.due.fresh:
+        left = self.seen_as == "other"
+        self.harness.queue.ended(job, PassEnd(generation, asked, due, left=left) if job.due else None)
+        if job.due and job.due.fresh and not left and self.shard == "ours":
             self.served = self.seen
 
     @rule(minutes=st.integers(1, 20))
@@ -108,13 +119,16 @@ class Interleavings(RuleBasedStateMachine):
             return
         if self.live is None:
             assert self.harness.queue.known() == {}
+        elif self.shard == "other":
+            # Or it is still to be given up.
+            assert not self.harness.queue.known() or self.harness.queue.seconds_until_next() is not None
         else:
             assert self.harness.queue.known() == {REF: str(self.uid)}
             assert self.harness.queue.seconds_until_next() is not None
 
     @invariant()
     def what_a_person_did_is_served_by_a_fresh_pass(self) -> None:
-        if self.undelivered or self.job or self.live is None or self.served == self.state():
+        if self.undelivered or self.job or self.live is None or self.served == self.state() or self.shard == "other":
             return
         (entry,) = self.harness.queue._entries.values()
         assert entry.due

@@ -232,6 +232,8 @@ class EventReason(StrEnum):
     """A user's quarantine was lifted, with the reason; or somebody else has lifted it."""
     REMEDIATION_FAILED = "RemediationFailed"
     """A user could not be acted on, or an account as a whole. Again when the message changes."""
+    SERVED_BY_ANOTHER = "ServedByAnother"
+    """Two operators select the policy: the one that writes this does not audit it, as another does."""
     QUARANTINES_LEFT = "QuarantinesLeft"
     """Users stay under quarantine that no policy and no report accounts for; with the command that lifts it."""
 

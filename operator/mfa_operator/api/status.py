@@ -197,6 +197,15 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     observed_generation: int = 0
 
 
+class ServedBy(_Optional, frozen=True, kw_only=True):
+    """The operator that serves a policy, by which of several whose selectors overlap only one does."""
+
+    lease: str
+    """Namespace and name of the Lease by which it leads."""
+    holder: str
+    """The process, as the Lease names it: one that restarts is another."""
+
+
 class PolicyStatus(_Optional, frozen=True, kw_only=True):
     """MfaPolicy.status."""
 
@@ -211,6 +220,7 @@ class PolicyStatus(_Optional, frozen=True, kw_only=True):
     """Value of the annotation requestedAt that the last pass served."""
     findings: tuple[PolicyFinding, ...] = ()
     findings_total: int | None = None
+    served_by: ServedBy | None = None
 
     def condition(self, kind: ConditionType) -> Condition | None:
         return next((condition for condition in self.conditions if condition.type is kind), None)

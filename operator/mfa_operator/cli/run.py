@@ -12,6 +12,7 @@ import click
 
 from mfa_operator.api.duration import Duration
 from mfa_operator.cli import options
+from mfa_operator.config.policy_selector import PolicySelector
 from mfa_operator.config.queue_url import QueueUrl
 from mfa_operator.config.settings import (
     EVERY_ADDRESS,
@@ -21,6 +22,7 @@ from mfa_operator.config.settings import (
     AuditSettings,
     ClusterSettings,
     EventSettings,
+    LeaderSettings,
     LogSettings,
     QueueSettings,
     ServerSettings,
@@ -52,6 +54,18 @@ class _Namespace(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
         return re.split(r"[,\s]+", rv.strip(", \t\n"))
+
+
+class _Selector(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    name = "SELECTOR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PolicySelector:  # noqa: ANN401 - click's own
+        if isinstance(value, PolicySelector):
+            return value
+        try:
+            return PolicySelector.parse(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 class _Address(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
@@ -108,6 +122,14 @@ def _env(name: str) -> str:
     multiple=True,
     envvar=_env("NAMESPACE"),
     help="Serve the policies of this namespace; may be given several times.  [default: all]",
+)
+@click.option(
+    "--policy-selector",
+    type=_Selector(),
+    default=PolicySelector(),
+    envvar=_env("POLICY_SELECTOR"),
+    help="Serve the policies whose labels match, such as shard=a or 'team in (a,b)'. Operators with different selectors"
+    " run side by side, each with a Lease of its own.  [default: all]",
 )
 @click.option(
     "--config",
@@ -208,6 +230,7 @@ def command(
     kubeconfig: Path | None,
     context: str | None,
     namespaces: tuple[str, ...],
+    policy_selector: PolicySelector,
     config: Path | None,
     remediation: Literal["off", "on"],
     metrics_address: Address,
@@ -227,7 +250,13 @@ def command(
     Of several replicas one acts, by a Lease; the others wait their turn. It ends within 5 s of SIGTERM.
     """
     settings = Settings(
-        cluster=ClusterSettings(kubeconfig=kubeconfig, context=context, namespaces=tuple(dict.fromkeys(namespaces))),
+        cluster=ClusterSettings(
+            kubeconfig=kubeconfig,
+            context=context,
+            namespaces=tuple(dict.fromkeys(namespaces)),
+            selector=policy_selector,
+        ),
+        leader=LeaderSettings(name=policy_selector.lease_name),
         servers=ServerSettings(metrics=metrics_address, health=health_address),
         access=AccessSettings(file=config, remediation=remediation == "on"),
         audit=AuditSettings(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from mfa_operator.config.policy_selector import LEASE_NAME, PolicySelector
 from mfa_operator.config.queue_url import QueueUrl
 
 Address = tuple[str, int]
@@ -29,6 +30,8 @@ class ClusterSettings:
     """Of the kubeconfig; None: its current one."""
     namespaces: tuple[str, ...] = ()
     """Namespaces whose policies are served; empty: all."""
+    selector: PolicySelector = PolicySelector()
+    """Which of their policies are served, by labels."""
     request_timeout: timedelta = timedelta(seconds=45)
     """Bound of one API request of the watcher, the stream itself not counted. The API server gives up after 60 s;
     kopf's default of 5 minutes would let one lost packet hide edits for that long."""
@@ -43,8 +46,8 @@ class LeaderSettings:
 
     elect: bool = True
     """False: lead at once, without a Lease; right only where nobody else can run, as in the demo."""
-    name: str = "mfa-operator"
-    """Of the Lease."""
+    name: str = LEASE_NAME
+    """Of the Lease; each selector has one of its own."""
     lease: timedelta = timedelta(seconds=15)
     """How long after its last renewal a dead leader's Lease keeps others from leading."""
     renew: timedelta = timedelta(seconds=10)

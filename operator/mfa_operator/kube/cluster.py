@@ -15,7 +15,7 @@ from kubernetes.client import ApiClient
 
 from mfa_operator.api.conversion import InvalidObject, from_dict, to_dict
 from mfa_operator.api.objects import known_status, report_name
-from mfa_operator.api.status import PolicyStatus, ReportStatus
+from mfa_operator.api.status import PolicyStatus, ReportStatus, ServedBy
 from mfa_operator.clock import utc_moment
 from mfa_operator.kube.errors import ClusterError, ClusterUnavailable, ObjectGone, ReadRefused, StaleData, WriteRefused
 from mfa_operator.kube.objects import (
@@ -78,11 +78,13 @@ class Cluster(ClusterReader):
         retry: RetryPolicy | None = None,
         clock: Callable[[], datetime] = utc_moment,
         check_before_write: Callable[[], None] = lambda: None,
+        served_by: ServedBy | None = None,
     ) -> None:
         """`reporting_instance` says in Events which replica speaks; `stopping`, once set, ends all trying again.
 
         `clock` gives the time that an Event bears. `check_before_write` is called before every request that changes
-        something, each retry included; what it raises comes out of the method that writes.
+        something, each retry included; what it raises comes out of the method that writes. `served_by`: who we are;
+        every status of a policy that is written says so.
         """
         super().__init__(
             checked(api, check_before_write), stopping=stopping or threading.Event(), retry=retry or RetryPolicy()
@@ -91,6 +93,7 @@ class Cluster(ClusterReader):
         self._clock = clock
         self._checked: dict[str, float] = {}
         """When policies were last found, by uid; monotonic seconds. Replaced as a whole: threads read it."""
+        self._served_by = served_by
 
     def write_report(self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None) -> StoredReport:
         """Replace the whole status of the account's report, and create the report where the policy has none.
@@ -166,13 +169,16 @@ class Cluster(ClusterReader):
 
         self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT}))
 
-    def write_policy_status(self, policy: PolicyAsRead, status: PolicyStatus) -> PolicyIdentity:
+    def write_policy_status(
+        self, policy: PolicyAsRead, status: PolicyStatus, *, claimed: bool = True
+    ) -> PolicyIdentity:
         """Replace the whole status of the policy as it was read, and nothing else of it.
 
         An edit of its spec or metadata since is no obstacle. Raises ObjectGone where the policy is gone, and StaleData
         where somebody else has written its status since: only another leader does. Returns the policy as the server has
-        stored it, for the next write.
+        stored it, for the next write. `claimed`: whether it says that we serve the policy; else nobody does.
         """
+        status = msgspec.structs.replace(status, served_by=self._served_by if claimed else None)
         label = f"MfaPolicy {policy.ref}"
         version = policy.resource_version
         wanted = from_dict(PolicyStatus, to_dict(status))

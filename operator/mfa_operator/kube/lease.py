@@ -179,7 +179,7 @@ class Lease:
             if self._renewed is None and self._clock() < self._free_at:
                 raise _HeldByAnother(f"{self._holder}, and deleted by somebody") from None
             lease = V1Lease(metadata=V1ObjectMeta(name=self.name), spec=self._spec(V1LeaseSpec()))
-            self._held = _call(self._api.create_namespaced_lease, self.namespace, lease)
+            self._held = call_lease_api(self._api.create_namespaced_lease, self.namespace, lease)
             return
         known = lease.spec or V1LeaseSpec()
         if known.holder_identity != self.identity:
@@ -232,11 +232,11 @@ class Lease:
         )
 
     def _read(self) -> V1Lease:
-        lease: V1Lease = _call(self._api.read_namespaced_lease, self.name, self.namespace)
+        lease: V1Lease = call_lease_api(self._api.read_namespaced_lease, self.name, self.namespace)
         return lease
 
     def _replace(self, lease: V1Lease) -> None:
-        self._held = _call(self._api.replace_namespaced_lease, self.name, self.namespace, lease)
+        self._held = call_lease_api(self._api.replace_namespaced_lease, self.name, self.namespace, lease)
 
     def _log_once(self, state: str, level: int = logging.INFO) -> None:
         """Log what holds the election up when it changes, not every 2 s."""
@@ -259,7 +259,7 @@ def _before_busy_threads() -> Iterator[None]:
         sys.setswitchinterval(USUAL_SWITCH_SECONDS)
 
 
-def _call(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - the client's types end here
+def call_lease_api(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - the client's types end here
     """One request with a time limit. Raises CallFailed."""
     try:
         return call(*arguments, _request_timeout=REQUEST_TIMEOUT)
@@ -291,7 +291,7 @@ def lease_namespace(api: ApiClient, cluster: ClusterSettings) -> str:
 def _service_account_namespace(api: ApiClient) -> str:
     review = V1SelfSubjectReview(api_version="authentication.k8s.io/v1", kind="SelfSubjectReview")
     try:
-        answer = _call(AuthenticationV1Api(api).create_self_subject_review, review)
+        answer = call_lease_api(AuthenticationV1Api(api).create_self_subject_review, review)
     except CallFailed as error:
         logger.debug("the API server does not tell who we are: %s", error)
         return ""

@@ -69,6 +69,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._figures: dict[PolicyRef, PolicyFigures] = {}
         self._serving: dict[PolicyRef, Serving] = {}
+        self._elsewhere: set[PolicyRef] = set()
         self._version = version
         self._leading = False
         self._overlooked = 0
@@ -119,6 +120,14 @@ class Metrics:
         """Replace what is known of whether the policy is served; its figures stay."""
         with self._lock:
             self._serving[ref] = serving
+
+    def set_served_elsewhere(self, ref: PolicyRef, *, elsewhere: bool) -> None:
+        """Whether another operator serves the policy, which ours selects too."""
+        with self._lock:
+            if elsewhere:
+                self._elsewhere.add(ref)
+            else:
+                self._elsewhere.discard(ref)
 
     def forget(self, ref: PolicyRef) -> None:
         """Drop every series of the policy."""
@@ -180,6 +189,13 @@ class Metrics:
         with self._lock:
             figures = dict(self._figures)
             serving = dict(self._serving)
+            elsewhere = sorted(self._elsewhere)
+        yield Family(
+            "mfa_policy_served_elsewhere",
+            "1 where another operator serves the policy though ours selects it, too; ours does nothing for it.",
+            POLICY,
+            [((ref.namespace, ref.name), 1) for ref in elsewhere],
+        ).to_metric()
         for family in (*policy_families(figures), *serving_families(serving), *self._operator_families()):
             yield family.to_metric()
         yield from known(self._pass_duration.collect(), figures)

@@ -17,12 +17,14 @@ from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, reque
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import EventSettings
+from mfa_operator.kube.claims import Claims
 from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity
 from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.claiming import Claiming
 from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.looks import news
@@ -63,14 +65,16 @@ class Reconciler:
         pace: Pace | None = None,
         list_changed: Callable[[PolicyRef], None] = lambda _: None,
         discoverer: Discoverer | None = None,
+        claims: Claims | None = None,
     ) -> None:
         """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
 
         `list_changed` is called, from any thread, with a policy whose accounts were waited for; `discoverer` is who
-        lists organizations.
+        lists organizations. `claims` tells which policies are ours to serve; None: all of them.
 
         `events` says what commands and links in Events look like, `pace` how often a pass says how far it is.
         """
+        self._claiming = Claiming(cluster, metrics, claims, clock)
         self._cluster = cluster
         self._auditor = auditor
         self._metrics = metrics
@@ -104,14 +108,18 @@ class Reconciler:
         begun = self._clock()
         # As Kubernetes objects hold times.
         now = begun.replace(microsecond=0)
-        body = self._cluster.get_policy(ref)
-        if body is None:
+        read = self._cluster.get_policy(ref)
+        if read is None:
             # One answer may be wrong: only the watch or a list says that a policy was deleted, and then calls forget.
             raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
-        if body["metadata"].get("deletionTimestamp"):
+        if read["metadata"].get("deletionTimestamp"):
             # A report written now would belong to an object that is about to go.
             logger.info("policy %s is being deleted: no further pass", ref)
-            return PassEnd(int(body["metadata"].get("generation", 0)), requested_at(body), None)
+            return PassEnd(int(read["metadata"].get("generation", 0)), requested_at(read), None)
+        body = self._claiming.take(read)
+        if isinstance(body, PassEnd):
+            self._drop(ref)
+            return body
         try:
             policy = read_policy(body)
         except InvalidObject as error:
@@ -208,14 +216,14 @@ class Reconciler:
         """Audit these accounts of a policy because of events, and publish what was found as a pass does.
 
         What a pass stands for stays: its times, the interval, the back-off of failing accounts. Where a pass over the
-        whole policy has to come first, or none is to come, nothing is done. See PassRunner for what is returned; raises
+        whole policy has to come first, or none is to come, or another operator serves it, nothing is done. See PassRunner for what is returned; raises
         as run_pass does.
         """
         now = self._clock().replace(microsecond=0)
         body = self._cluster.get_policy(ref)
         if body is None:
             raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
-        policy = self._auditable(body)
+        policy = self._auditable(body) if self._claiming.holds(body) else None
         if policy is None:
             return {}
         known = self._memory.recall(policy)
@@ -264,6 +272,9 @@ class Reconciler:
     def restore(self, body: Body) -> None:
         """Take up metrics from a policy's status and reports, as an earlier process left them. Raises ClusterError."""
         policy = read_policy(body)
+        if self._claiming.is_elsewhere(policy.status.served_by):
+            # Two operators would show the same series.
+            return
         reports = self._memory.own_reports(policy)
         self._restore_list(policy, reports)
         accounts = self._discoverer.accounts(policy, self._access())
@@ -287,6 +298,16 @@ class Reconciler:
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
+        self._claiming.forget(ref)
+        accounts, known = self._drop(ref)
+        if known and (quarantined := known.quarantined()):
+            # In a thread: forget is called in the event loop.
+            event = self._departures.quarantines_left(quarantined, "the policy was deleted", accounts)
+            identity = PolicyIdentity(ref, known.uid)
+            self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event), policy=ref.name)
+
+    def _drop(self, ref: PolicyRef) -> tuple[AccountList, KnownPolicy | None]:
+        """Forget what is known of the policy, with its series; returns its accounts and what was known."""
         self._metrics.forget(ref)
         self._discoverer.forget(ref)
         with self._lock:
@@ -294,11 +315,7 @@ class Reconciler:
             self._backoffs.pop(ref, None)
         known = self._memory.forget(ref)
         self._prune()
-        if known and (quarantined := known.quarantined()):
-            # In a thread: forget is called in the event loop.
-            event = self._departures.quarantines_left(quarantined, "the policy was deleted", accounts)
-            identity = PolicyIdentity(ref, known.uid)
-            self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event), policy=ref.name)
+        return accounts, known
 
     def _prune(self) -> None:
         with self._lock:

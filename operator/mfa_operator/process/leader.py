@@ -21,12 +21,14 @@ from kopf._cogs.structs.references import Insights
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref
+from mfa_operator.api.status import ServedBy
 from mfa_operator.aws.event_queue import EventQueue
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_moment
 from mfa_operator.config.access_file import AccessFile
 from mfa_operator.config.settings import Settings
 from mfa_operator.iam_events.receiver import Receiver
+from mfa_operator.kube.claims import Claims
 from mfa_operator.kube.cluster import Cluster
 from mfa_operator.kube.discovery import wait_until_listed
 from mfa_operator.kube.errors import ClusterError, ObjectGone
@@ -83,12 +85,13 @@ def build_reconciler(
     *,
     guard: LeaseGuard,
     list_changed: Callable[[PolicyRef], None],
+    claims: Claims | None = None,
 ) -> PassRunner:
     """What audits the policies.
 
     `guard`: whether this replica still leads; asked, like `stopping`, before every single action, and before every
     request that changes something. `list_changed` is called, from any thread, with a policy whose accounts were waited
-    for.
+    for. `claims`: which policies are ours to serve; None: all of them.
     """
     width, depth = settings.audit.max_concurrent_accounts, settings.audit.max_concurrent_users
     sessions = Sessions(
@@ -108,6 +111,7 @@ def build_reconciler(
             leading=guard.leading,
             namespaces=settings.cluster.namespaces,
             command_prefix=settings.events.command_prefix,
+            still_ours=claims.holds if claims else lambda _: True,
         ),
         max_concurrent_accounts=width,
         interval_override=settings.audit.interval_override,
@@ -115,6 +119,7 @@ def build_reconciler(
         events=settings.events,
         pace=Pace(status=settings.audit.progress_every),
         list_changed=list_changed,
+        claims=claims,
     )
 
 
@@ -134,20 +139,40 @@ class Leader:
         build_reconciler: Callable[..., PassRunner],
         pool: Executor,
         watch_started: Callable[[], None],
+        lease: str = "",
     ) -> None:
         """Put the parts together.
 
         `stopping` is set once nothing more may be begun, and `leading` tells whether the Lease is certainly ours.
         `pool` runs the lists; `watch_started` is called once kopf has started, which takes the signals for itself.
+        `lease`: namespace and name of our Lease; empty: nobody else can run, and no policy is claimed.
         """
+        claims = None
+        self._selects: Callable[[Body], bool] = lambda _: True
+        if lease:
+            mine = ServedBy(lease=lease, holder=identity)
+            seconds = settings.leader.lease.total_seconds()
+            claims = Claims(api, mine, settings.cluster.selector, lease_seconds=seconds)
+            self._selects = claims.selects
         guard = LeaseGuard(leading)
         self._api = api
         self._settings = settings.cluster
         self._cluster = Cluster(
-            api, reporting_instance=identity, stopping=stopping, check_before_write=guard.check_still_leading
+            api,
+            reporting_instance=identity,
+            stopping=stopping,
+            check_before_write=guard.check_still_leading,
+            served_by=claims.mine if claims else None,
         )
         self._runner = build_reconciler(
-            settings, self._cluster, metrics, access, stopping, guard=guard, list_changed=self._list_changed
+            settings,
+            self._cluster,
+            metrics,
+            access,
+            stopping,
+            guard=guard,
+            list_changed=self._list_changed,
+            claims=claims,
         )
         self._scheduler = Scheduler(
             self._runner,
@@ -156,6 +181,7 @@ class Leader:
             stopping=stopping,
             interval_override=settings.audit.interval_override,
             show_queue=metrics.set_queue,
+            selects=self._selects,
         )
         self._events: EventQueue | None = None
         if settings.queue.url:
@@ -278,7 +304,7 @@ class Leader:
 
     async def _list(self) -> bool:
         known = self._scheduler.known()
-        read = partial(_read_policies, self._cluster, self._settings.namespaces, known)
+        read = partial(_read_policies, self._cluster, self._settings.namespaces, known, self._selects)
         self._scheduler.listed(await asyncio.get_running_loop().run_in_executor(self._pool, read), known)
         return True
 
@@ -292,10 +318,15 @@ class Leader:
                 logger.warning("the policies could not be listed again; trying again later: %s", error)
 
 
-def _read_policies(cluster: Cluster, namespaces: Sequence[str], known: Mapping[PolicyRef, str]) -> list[Body]:
-    """Every policy; of known ones the metadata alone, as statuses of a thousand accounts add up."""
+def _read_policies(
+    cluster: Cluster, namespaces: Sequence[str], known: Mapping[PolicyRef, str], selects: Callable[[Body], bool]
+) -> list[Body]:
+    """Every policy; of known ones, and those of others, the metadata alone: statuses of a thousand accounts add up.
+
+    Those of others, too: only so a policy whose labels were changed can be told from one that was deleted.
+    """
     bodies: list[Body] = []
     for body in cluster.list_policies(namespaces or None):
         same = known.get(policy_ref(body)) == body["metadata"].get("uid")
-        bodies.append({"metadata": body["metadata"]} if same else body)
+        bodies.append({"metadata": body["metadata"]} if same or not selects(body) else body)
     return bodies

@@ -168,6 +168,7 @@ class Operator:
                 build_reconciler=self._build_reconciler,
                 pool=self._pool,
                 watch_started=self._signals.handle,
+                lease=str(self._lease) if self._lease else "",
             )
             await self._leader.run(self._stop, lost)
         except (PartEnded, ClusterError) as error:
@@ -195,6 +196,8 @@ class Operator:
         if namespace is None:
             return False
         self._lease = Lease(api, namespace, identity, self._settings.leader)
+        if selector := str(self._settings.cluster.selector):
+            logger.info("serving the policies whose labels match %s", selector)
         logger.info("waiting to lead by the Lease %s as %s", self._lease, identity)
         self._lease.stand_for_election(
             acquired=lambda: self._in_loop(partial(_resolve, acquired)),

@@ -46,6 +46,8 @@ class Checks:
         metadata = body["metadata"] if body else {}
         if metadata.get("uid") != policy.uid or metadata.get("deletionTimestamp"):
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
+        if body is not None and not self._environment.still_ours(body):
+            raise PassAbandoned(f"MfaPolicy {policy.ref} is served by another operator now: what is left is left to it")
         if metadata.get("generation") != policy.generation:
             # Suspended, dry run, another action, another exemption: whatever it is, the next pass plans by it.
             return (

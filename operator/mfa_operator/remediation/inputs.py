@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mfa_operator.api.enums import RemediationAction, RemediationState
-from mfa_operator.api.objects import Policy
+from mfa_operator.api.objects import Body, Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import Finding, FindingRemediation, ReportStatus
 from mfa_operator.config.access_rules import AccessRules
@@ -42,6 +42,8 @@ class Environment:
     command_prefix: str = ""
     """What stands before the commands that Events name."""
     removed: RemovedProfiles = field(default_factory=RemovedProfiles)
+    still_ours: Callable[[Body], bool] = lambda _: True
+    """Whether this operator still serves the policy, as it was just read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from mfa_operator.api.enums import EventReason, RefusalReason, RemediationAction, RemediationState, UserState
-from mfa_operator.api.objects import Policy, PolicyRef
+from mfa_operator.api.objects import Body, Policy, PolicyRef
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import FindingRemediation, ReportStatus
 from mfa_operator.aws.collect import failure_reason
@@ -69,14 +69,17 @@ class OperatorRemediator:
         namespaces: Sequence[str] = (),
         clock: Callable[[], datetime] = utc_now,
         command_prefix: str = "",
+        still_ours: Callable[[Body], bool] = lambda _: True,
     ) -> None:
         """Take what it works with.
 
         `access` gives the rules in force now, `leading` whether no other replica can act: asked before actions.
         `namespaces` are those whose policies are served; empty: all. `command_prefix` stands before the commands that
-        Events name.
+        Events name. `still_ours` tells of a policy that was just read whether this operator still serves it.
         """
-        self._environment = Environment(cluster, auditor, metrics, access, clock, leading, namespaces, command_prefix)
+        self._environment = Environment(
+            cluster, auditor, metrics, access, clock, leading, namespaces, command_prefix, still_ours=still_ours
+        )
         self._obstacles = Obstacles()
         self._lock = threading.Lock()
         self._accounts: dict[str, threading.Lock] = {}

@@ -31,6 +31,8 @@ class Cause(StrEnum):
     RETRY = "Retry"
     DISCOVERED = "Discovered"
     """An organization was listed that the policy waited for."""
+    DESELECTED = "Deselected"
+    """The policy's labels do not match the operator's selector any more: it is to be given up."""
     OVERLOOKED = "Overlooked"
     """A resync found the policy without a scheduled pass."""
 
@@ -45,6 +47,10 @@ class PassEnd:
     """Value of the annotation requestedAt that the pass read."""
     next_due: datetime | None
     """None: nothing is due until an edit, as the policy is suspended, invalid or being deleted."""
+    left: bool = False
+    """The policy does not match the operator's selector any more: it is not ours to know of."""
+    elsewhere: bool = False
+    """Another operator serves the policy; this pass did nothing."""
 
 
 class PassAbandoned(Exception):

@@ -51,6 +51,16 @@ class Entry:
     """Generation that a pass found suspended or invalid; None: a pass has to come."""
     served: tuple[int, str] = (0, "")
     """Generation and requestedAt that the last fresh pass read: their event may come later than the pass."""
+    leaving: bool = False
+    """Its labels are not ours any more: a pass gives it up."""
     forget: bool = False
     """What the running job is about is gone: to be forgotten once the job ends, or that would bring it back."""
     gone: bool = False
+
+
+def integer(value: object) -> int:
+    """A number of the metadata; 0 where it is none. Resource versions can be compared since Kubernetes 1.35."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0

@@ -14,7 +14,7 @@ from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, requested_at
 from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
-from mfa_operator.scheduling.entries import Entry, Job
+from mfa_operator.scheduling.entries import Entry, Job, integer
 from mfa_operator.scheduling.fair_pool import may_start, next_namespace
 from mfa_operator.scheduling.hints import Done, Hints, Ticket
 
@@ -32,8 +32,14 @@ class PolicyQueue:
         interval_override: timedelta | None = None,
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        selects: Callable[[Body], bool] = lambda _: True,
     ) -> None:
-        """`forget` is called with each policy that is gone, never while a job of that policy is running."""
+        """`forget` is called with each policy that is gone, never while a job of that policy is running.
+
+        `selects` tells whether a policy is ours to serve, by its metadata alone. One that is so no longer gets one more
+        pass, which gives it up.
+        """
+        self._selects = selects
         self.overlooked = 0
         """How many times a list showed a policy without a scheduled pass that should have had one."""
         self._on_gone = forget
@@ -63,7 +69,8 @@ class PolicyQueue:
         for body in bodies:
             found.add(policy_ref(body))
             self.notice(None, body)
-            self._check_planned(self._entries[policy_ref(body)])
+            if (entry := self._entries.get(policy_ref(body))) and not entry.leaving:
+                self._check_planned(entry)
         for ref, uid in known.items():
             entry = self._entries.get(ref)
             if ref not in found and entry and entry.uid == uid and not entry.gone:
@@ -73,7 +80,7 @@ class PolicyQueue:
     def notice(self, event_type: str | None, body: Body) -> None:
         """Take in a watch event or a listed object (None); our own status writes change nothing."""
         ref, metadata = policy_ref(body), body.get("metadata") or {}
-        uid, version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
+        uid, version = str(metadata.get("uid") or ""), integer(metadata.get("resourceVersion"))
         entry = self._entries.get(ref)
         # The events of a deleted policy and of its successor with the same name may come interleaved.
         if entry and 0 < version < entry.version:
@@ -81,6 +88,13 @@ class PolicyQueue:
         if event_type == "DELETED":
             if entry and entry.uid == uid and not entry.gone:
                 self._remove(entry)
+        elif not self._selects(body):
+            if entry and entry.uid != uid and not entry.gone:
+                # Another object has taken the name: the one that we knew was deleted.
+                self._remove(entry)
+            elif entry and not entry.gone and not entry.leaving:
+                entry.version, entry.leaving = max(entry.version, version), True
+                self._ask(entry, Due(self._clock(), Cause.DESELECTED))
         elif entry is None:
             self._entries[ref] = entry = Entry(ref)
             self._begin(entry, body)
@@ -90,7 +104,10 @@ class PolicyQueue:
         else:
             entry.version = max(entry.version, version)
             entry.interval = self._interval(body, entry.interval)
-            self._notice_change(entry, _integer(metadata.get("generation")), requested_at(body))
+            if entry.leaving:
+                entry.leaving = False
+                self._ask(entry, Due(self._clock(), Cause.CREATED, fresh=True))
+            self._notice_change(entry, integer(metadata.get("generation")), requested_at(body))
 
     def hint(self, refs: Iterable[PolicyRef], account_id: str, users: Iterable[str], done: Done) -> None:
         """Have the account looked at soon in each of these policies. `done` is called once, with whether it was."""
@@ -211,13 +228,22 @@ class PolicyQueue:
                 logger.warning("the pass over %s read an old version of it; again soon", job.ref)
                 self._retry(entry, job, None)
                 return
+            if end.left and entry.leaving:
+                self._hints.forget(entry.ref)
+                del self._entries[entry.ref]
+                return
             entry.failures = 0
             entry.resting = end.generation if end.next_due is None else None
             if job.due.fresh:
                 entry.served = end.generation, end.requested_at
+            idle = end.left or end.elsewhere
+            if idle:
+                # Nothing was audited: what was asked for is still to be done, once the policy is ours.
+                entry.served = 0, ""
             answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
             if pending is None or (answered and pending.fresh):
-                pending = Due(end.next_due, Cause.INTERVAL) if end.next_due else None
+                fresh = idle and job.due.fresh
+                pending = Due(end.next_due, Cause.INTERVAL, fresh) if end.next_due else None
             self._plan(entry, pending)
         elif pending is not None:
             self._plan(entry, pending)
@@ -264,9 +290,10 @@ class PolicyQueue:
     def _begin(self, entry: Entry, body: Body) -> None:
         """Start over with an object seen for the first time."""
         metadata = body.get("metadata") or {}
-        entry.uid, entry.version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
-        entry.generation, entry.requested_at = _integer(metadata.get("generation")), requested_at(body)
+        entry.uid, entry.version = str(metadata.get("uid") or ""), integer(metadata.get("resourceVersion"))
+        entry.generation, entry.requested_at = integer(metadata.get("generation")), requested_at(body)
         entry.served, entry.failures, entry.gone, entry.resting = (0, ""), 0, False, None
+        entry.leaving = False
         entry.interval = self._interval(body, MIN_INTERVAL.delta)
         entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
         self._ask(entry, self._first_due(body))
@@ -329,11 +356,3 @@ class PolicyQueue:
             entry.forget = True
         else:
             self._on_gone(entry.ref)
-
-
-def _integer(value: object) -> int:
-    """A number of the metadata; 0 where it is none. Resource versions can be compared since Kubernetes 1.35."""
-    try:
-        return int(str(value))
-    except ValueError:
-        return 0

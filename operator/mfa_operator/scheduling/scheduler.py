@@ -89,6 +89,7 @@ class Scheduler:
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         show_queue: Callable[[int, datetime | None], None] = lambda *_: None,
+        selects: Callable[[Body], bool] = lambda _: True,
     ) -> None:
         """Take what runs passes, and how. `monotonic` gives seconds that nobody sets back.
 
@@ -96,7 +97,7 @@ class Scheduler:
         with when the pass was due that has waited longest to begin.
 
         `stopping` is set when the process stops, so that passes in flight can give up. `interval_override` replaces
-        every spec.interval.
+        every spec.interval. `selects` tells whether a policy is ours to serve, by its metadata alone.
         """
         self.stopping = stopping or threading.Event()
         self.grace = settings.grace
@@ -105,7 +106,12 @@ class Scheduler:
         self._settings = settings
         self._monotonic = monotonic
         self._queue = PolicyQueue(
-            runner.forget, clock=clock, interval_override=interval_override, chance=chance, monotonic=monotonic
+            runner.forget,
+            clock=clock,
+            interval_override=interval_override,
+            chance=chance,
+            monotonic=monotonic,
+            selects=selects,
         )
         self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
         self._looks: dict[asyncio.Future[Unseen], Job] = {}

@@ -63,7 +63,7 @@
 
 {{/* A flag that is given twice: the last one wins. */}}
 {{- define "mfa-operator.checkArguments" -}}
-{{- $values := dict "--remediation" "remediation" "--config" "access" "--namespace" "watchNamespaces" "--metrics-address" "metrics.address" "--health-address" "health.address" "--max-concurrent-accounts" "maxConcurrentAccounts" "--user-violation-info" "metrics.userViolationInfo" "--no-user-violation-info" "metrics.userViolationInfo" "--metrics-per-account-limit" "metrics.perAccountLimit" "--events-queue" "events.queueUrl" "--log-format" "logs.format" "--log-level" "logs.level" "--runbook-base-url" "runbookBaseUrl" }}
+{{- $values := dict "--remediation" "remediation" "--config" "access" "--namespace" "watchNamespaces" "--policy-selector" "policySelector" "--metrics-address" "metrics.address" "--health-address" "health.address" "--max-concurrent-accounts" "maxConcurrentAccounts" "--user-violation-info" "metrics.userViolationInfo" "--no-user-violation-info" "metrics.userViolationInfo" "--metrics-per-account-limit" "metrics.perAccountLimit" "--events-queue" "events.queueUrl" "--log-format" "logs.format" "--log-level" "logs.level" "--runbook-base-url" "runbookBaseUrl" }}
 {{- range $i, $argument := .Values.extraArgs }}
 {{- $flag := regexFind "^[^=]*" $argument }}
 {{- with get $values $flag }}
