@@ -200,6 +200,14 @@ ALERTS = (
         text=("security/console-mfa has been suspended for more than a day",),
     ),
     Alert(
+        "MfaPolicyServedElsewhere",
+        "warning",
+        POLICY,
+        (Series("mfa_policy_served_elsewhere", POLICY, bad=always(1), good=never),),
+        fires_after=15,
+        text=("Two operators select policy security/console-mfa", "as its status.servedBy says"),
+    ),
+    Alert(
         "MfaPassSlow",
         "warning",
         POLICY,

@@ -233,6 +233,7 @@ def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(live: LiveD
         "MfaPolicyNotServed": ("inactive", set()),
         "MfaDiscoveryFailed": ("inactive", set()),
         "MfaPolicySuspended": ("inactive", set()),
+        "MfaPolicyServedElsewhere": ("inactive", set()),
         "MfaPassSlow": ("inactive", set()),
         "MfaQuarantinesLeft": ("inactive", set()),
     }

@@ -48,6 +48,7 @@ CONTRACT: dict[str, tuple[str, set[str]]] = {
     "mfa_policy_user_violation_info": ("gauge", ACCOUNT | {"user", "reason"}),
     "mfa_policy_account_info": ("gauge", ACCOUNT | {"account_name"}),
     "mfa_policy_ready": ("gauge", POLICY),
+    "mfa_policy_served_elsewhere": ("gauge", POLICY),
     "mfa_policy_suspended": ("gauge", POLICY),
     "mfa_aws_requests_total": ("counter", {"service", "operation", "code"}),
     "mfa_operator_build_info": ("gauge", {"version"}),
@@ -97,6 +98,7 @@ def full() -> Metrics:
     metrics.set_policy(OTHER, policy(a111122223333=account()))
     for ref in (REF, OTHER):
         metrics.set_serving(ref, Serving(ready=True, suspended=False))
+        metrics.set_served_elsewhere(ref, elsewhere=True)
     for ref, account_id in ((REF, PAYMENTS), (REF, STAGING), (OTHER, PAYMENTS)):
         count_everything(metrics, ref, account_id)
     metrics.count_aws_request("iam", "ListUsers", "200")

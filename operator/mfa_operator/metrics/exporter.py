@@ -134,6 +134,7 @@ class Metrics:
         with self._lock:
             self._serving.pop(ref, None)
             self._figures.pop(ref, None)
+            self._elsewhere.discard(ref)
             self._errors.forget(ref)
             self._remediations.forget(ref)
             self._pass_duration.remove_by_labels(policy_labels(ref))

@@ -67,7 +67,7 @@ class Claiming:
         return self._claims is not None and claim is not None and claim.lease != self._claims.mine.lease
 
     def forget(self, ref: PolicyRef) -> None:
-        """Nobody else serves the policy any more, or it is gone."""
+        """Nobody else serves the policy any more, or it is none of our business."""
         with self._lock:
             self._elsewhere.pop(ref, None)
         self._metrics.set_served_elsewhere(ref, elsewhere=False)
@@ -75,6 +75,7 @@ class Claiming:
     def _leave(self, body: Body, identity: PolicyIdentity) -> PassEnd:
         """Give up a policy whose labels are not ours any more, so that whoever serves it now can begin at once."""
         ref = identity.ref
+        self._metrics.forget(ref)
         self.forget(ref)
         claim = identity.status.served_by
         # Or an earlier leader's by the same Lease, who acts no more.

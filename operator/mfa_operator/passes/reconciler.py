@@ -216,8 +216,8 @@ class Reconciler:
         """Audit these accounts of a policy because of events, and publish what was found as a pass does.
 
         What a pass stands for stays: its times, the interval, the back-off of failing accounts. Where a pass over the
-        whole policy has to come first, or none is to come, or another operator serves it, nothing is done. See PassRunner for what is returned; raises
-        as run_pass does.
+        whole policy has to come first, or none is to come, or another operator serves it, nothing is done. See
+        PassRunner for what is returned; raises as run_pass does.
         """
         now = self._clock().replace(microsecond=0)
         body = self._cluster.get_policy(ref)
@@ -298,6 +298,7 @@ class Reconciler:
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
+        self._metrics.forget(ref)
         self._claiming.forget(ref)
         accounts, known = self._drop(ref)
         if known and (quarantined := known.quarantined()):
@@ -307,8 +308,7 @@ class Reconciler:
             self._accounts.submit(ref.namespace, partial(self._cluster.emit, identity, event), policy=ref.name)
 
     def _drop(self, ref: PolicyRef) -> tuple[AccountList, KnownPolicy | None]:
-        """Forget what is known of the policy, with its series; returns its accounts and what was known."""
-        self._metrics.forget(ref)
+        """Forget what is known of the policy; returns its accounts and what was known."""
         self._discoverer.forget(ref)
         with self._lock:
             accounts = self._lists.pop(ref, AccountList())
