@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import Body, PolicyRef
-from mfa_operator.api.policy import MIN_INTERVAL
+from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Due
 from mfa_operator.scheduling.hints import Looks
 
@@ -64,3 +65,13 @@ def integer(value: object) -> int:
         return int(str(value))
     except ValueError:
         return 0
+
+
+def asked_interval(body: Body, known: timedelta) -> timedelta:
+    """The interval that the object asks for; `known` where it has no spec, the shortest where it is wrong."""
+    if "spec" not in body:
+        return known
+    try:
+        return Duration.parse(str((body["spec"] or {}).get("interval") or DEFAULT_INTERVAL)).delta
+    except (ValueError, AttributeError):
+        return MIN_INTERVAL.delta

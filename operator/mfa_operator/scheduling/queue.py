@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from mfa_operator.api.conversion import InvalidObject
-from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, requested_at
-from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
+from mfa_operator.api.policy import MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
-from mfa_operator.scheduling.entries import Entry, Job, integer
+from mfa_operator.scheduling.entries import Entry, Job, asked_interval, integer
 from mfa_operator.scheduling.fair_pool import may_start, next_namespace
 from mfa_operator.scheduling.hints import Done, Hints, Ticket
 
@@ -311,15 +310,7 @@ class PolicyQueue:
         )
 
     def _interval(self, body: Body, known: timedelta) -> timedelta:
-        """The interval that the object asks for; `known` where it has no spec, the shortest where it is wrong."""
-        if self._interval_override:
-            return self._interval_override
-        if "spec" not in body:
-            return known
-        try:
-            return Duration.parse(str((body["spec"] or {}).get("interval") or DEFAULT_INTERVAL)).delta
-        except (ValueError, AttributeError):
-            return MIN_INTERVAL.delta
+        return self._interval_override or asked_interval(body, known)
 
     def _notice_change(self, entry: Entry, generation: int, requested: str) -> None:
         edited, asked = generation > entry.generation, requested != entry.requested_at
