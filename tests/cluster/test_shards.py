@@ -42,9 +42,9 @@ class Shard:
 
 
 @pytest.fixture
-def shards(start_operator: StartOperator, kubectl: Kubectl, namespace: str) -> Iterator[dict[str, Shard]]:
+def leases(kubectl: Kubectl, namespace: str) -> Iterator[dict[str, str]]:
+    """The Leases of the shards, which the service account may update, as the chart lets it with policySelector."""
     leases = {name: PolicySelector.parse(text).lease_name for name, text in SELECTORS.items()}
-    # As the chart gives it with policySelector.
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -60,12 +60,17 @@ def shards(start_operator: StartOperator, kubectl: Kubectl, namespace: str) -> I
         "subjects": [subject],
     }
     kubectl("apply", "-f", "-", input=yaml.safe_dump_all([role, binding]))
-    yield {
+    yield leases
+    kubectl("-n", "mfa-operator", "delete", "role,rolebinding", namespace)
+    kubectl("-n", "mfa-operator", "delete", "lease", *leases.values(), "--ignore-not-found")
+
+
+@pytest.fixture
+def shards(leases: dict[str, str], start_operator: StartOperator) -> dict[str, Shard]:
+    return {
         name: Shard(leases[name], [start_operator(f"--policy-selector={text}", wait=False) for _ in range(2)])
         for name, text in SELECTORS.items()
     }
-    kubectl("-n", "mfa-operator", "delete", "role,rolebinding", namespace)
-    kubectl("-n", "mfa-operator", "delete", "lease", *leases.values(), "--ignore-not-found")
 
 
 @pytest.fixture

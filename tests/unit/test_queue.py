@@ -93,8 +93,20 @@ class TestSelection:
         harness.queue.notice("ADDED", body())
         job = harness.start()
         harness.queue.ended(job, PassEnd(1, "", harness.time.wall + timedelta(minutes=2), elsewhere=True))
-        harness.queue.notice("MODIFIED", body(version=2, last_pass=harness.time.wall))
+        served = {"status": {"servedBy": {"lease": "a/b", "holder": "c"}}}
+        harness.queue.notice("MODIFIED", body(version=2) | served)
         assert harness.queue.seconds_until_next() == 120.0
+        harness.queue.notice(None, {"metadata": body(version=2)["metadata"]})
+        assert harness.queue.seconds_until_next() == 120.0
+
+    def test_one_that_the_other_operator_gives_up_is_due_at_once(self, harness: QueueHarness) -> None:
+        harness.queue.notice("ADDED", body())
+        job = harness.start()
+        harness.queue.ended(job, PassEnd(1, "", harness.time.wall + timedelta(minutes=2), elsewhere=True))
+        harness.queue.notice("MODIFIED", body(version=2))
+        assert why(harness.do()) == (Cause.CREATED, True)
+        harness.queue.notice("MODIFIED", body(version=3))
+        assert harness.take() is None
 
 
 class TestEvents:

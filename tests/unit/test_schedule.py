@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mfa_operator.api.conversion import rfc3339
 from mfa_operator.api.duration import Duration
 from mfa_operator.api.policy import Account, PolicySpec
-from mfa_operator.api.status import PolicyStatus
+from mfa_operator.api.status import PolicyStatus, ServedBy
 from mfa_operator.scheduling.due import JITTER, MAX_SPREAD, Cause, Due, first_due, next_due, retry_delay
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -121,6 +121,21 @@ class TestFirstDue:
         written = PolicyStatus(observed_generation=3, last_pass_time=last, next_pass_time=due)
         found = first_due(written, spec(interval), 3, "", now, spread)
         assert now <= found.at <= now + interval * (1 + JITTER)
+
+    @pytest.mark.parametrize(
+        ("lease", "cause"),
+        [("a/ours", Cause.INTERVAL), ("a/theirs", Cause.RESTART), (None, Cause.RESTART)],
+        ids=["ours", "another operator's", "nobody's"],
+    )
+    def test_what_another_operator_served_last_does_not_wait_for_its_interval(
+        self, lease: str | None, cause: Cause
+    ) -> None:
+        served_by = ServedBy(lease=lease, holder="x") if lease else None
+        found = first_due(
+            msgspec.structs.replace(status(), served_by=served_by), spec(), 3, "", NOW, 0.99, lease="a/ours"
+        )
+        assert found.cause is cause
+        assert cause is Cause.INTERVAL or found.at - NOW <= MAX_SPREAD
 
     def test_an_override_holds_for_what_was_planned_by_the_longer_interval(self) -> None:
         found = first_due(status(), spec(), 3, "", NOW, 0.99, timedelta(seconds=2))

@@ -182,6 +182,7 @@ class Leader:
             interval_override=settings.audit.interval_override,
             show_queue=metrics.set_queue,
             selects=self._selects,
+            lease=lease,
         )
         self._events: EventQueue | None = None
         if settings.queue.url:

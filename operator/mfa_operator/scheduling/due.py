@@ -83,13 +83,14 @@ def first_due(
     now: datetime,
     spread: float,
     interval: timedelta | None = None,
+    lease: str = "",
 ) -> Due:
     """When a policy is due that this process sees for the first time; picks up from its status.
 
     At once: one that never had a pass, one edited since the last pass, one that a person asked to run since. One that
     is overdue, or whose times the clock makes impossible (it was set back, or a status was written by a clock ahead of
     ours), is spread by `spread`, chance in [0, 1), over a tenth of its interval, at most 30 s. `interval` overrides
-    spec.interval.
+    spec.interval. `lease` is ours: what was last served by another one, or by nobody, is spread like what is overdue.
     """
     if status.last_pass_time is None:
         return Due(now, Cause.CREATED, fresh=True)
@@ -100,7 +101,8 @@ def first_due(
     every = interval or spec.interval.delta
     due = status.next_pass_time or status.last_pass_time + every
     # An override shorter than what the status was written with must hold at once too.
-    if now < due <= now + every * (1 + JITTER) and status.last_pass_time <= now:
+    ours = not lease or (status.served_by is not None and status.served_by.lease == lease)
+    if ours and now < due <= now + every * (1 + JITTER) and status.last_pass_time <= now:
         return Due(due, Cause.INTERVAL)
     return Due(now + min(every / 10, MAX_SPREAD) * spread, Cause.RESTART)
 

@@ -54,6 +54,8 @@ class Entry:
     """Generation and requestedAt that the last fresh pass read: their event may come later than the pass."""
     leaving: bool = False
     """Its labels are not ours any more: a pass gives it up."""
+    elsewhere: bool = False
+    """Another operator serves it, as the last pass found."""
     forget: bool = False
     """What the running job is about is gone: to be forgotten once the job ends, or that would bring it back."""
     gone: bool = False
@@ -65,6 +67,11 @@ def integer(value: object) -> int:
         return int(str(value))
     except ValueError:
         return 0
+
+
+def is_free(body: Body) -> bool:
+    """Whether the object, if it is a whole one, names no operator that serves it."""
+    return "spec" in body and not (body.get("status") or {}).get("servedBy")
 
 
 def asked_interval(body: Body, known: timedelta) -> timedelta:

@@ -13,7 +13,7 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, requested_at
 from mfa_operator.api.policy import MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
-from mfa_operator.scheduling.entries import Entry, Job, asked_interval, integer
+from mfa_operator.scheduling.entries import Entry, Job, asked_interval, integer, is_free
 from mfa_operator.scheduling.fair_pool import may_start, next_namespace
 from mfa_operator.scheduling.hints import Done, Hints, Ticket
 
@@ -32,13 +32,14 @@ class PolicyQueue:
         chance: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         selects: Callable[[Body], bool] = lambda _: True,
+        lease: str = "",
     ) -> None:
         """`forget` is called with each policy that is gone, never while a job of that policy is running.
 
         `selects` tells whether a policy is ours to serve, by its metadata alone. One that is so no longer gets one more
-        pass, which gives it up.
+        pass, which gives it up. `lease` is ours.
         """
-        self._selects = selects
+        self._selects, self._lease = selects, lease
         self.overlooked = 0
         """How many times a list showed a policy without a scheduled pass that should have had one."""
         self._on_gone = forget
@@ -103,8 +104,8 @@ class PolicyQueue:
         else:
             entry.version = max(entry.version, version)
             entry.interval = self._interval(body, entry.interval)
-            if entry.leaving:
-                entry.leaving = False
+            if entry.leaving or (entry.elsewhere and is_free(body)):
+                entry.leaving = entry.elsewhere = False
                 self._ask(entry, Due(self._clock(), Cause.CREATED, fresh=True))
             self._notice_change(entry, integer(metadata.get("generation")), requested_at(body))
 
@@ -231,7 +232,7 @@ class PolicyQueue:
                 self._hints.forget(entry.ref)
                 del self._entries[entry.ref]
                 return
-            entry.failures = 0
+            entry.failures, entry.elsewhere = 0, end.elsewhere
             entry.resting = end.generation if end.next_due is None else None
             if job.due.fresh:
                 entry.served = end.generation, end.requested_at
@@ -292,7 +293,7 @@ class PolicyQueue:
         entry.uid, entry.version = str(metadata.get("uid") or ""), integer(metadata.get("resourceVersion"))
         entry.generation, entry.requested_at = integer(metadata.get("generation")), requested_at(body)
         entry.served, entry.failures, entry.gone, entry.resting = (0, ""), 0, False, None
-        entry.leaving = False
+        entry.leaving = entry.elsewhere = False
         entry.interval = self._interval(body, MIN_INTERVAL.delta)
         entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
         self._ask(entry, self._first_due(body))
@@ -304,10 +305,8 @@ class PolicyQueue:
         except InvalidObject:
             # The pass says so in the policy's status.
             return Due(now, Cause.CREATED, fresh=True)
-        spread = self._chance.random()
-        return first_due(
-            policy.status, policy.spec, policy.generation, policy.requested_at, now, spread, self._interval_override
-        )
+        asked, spread = (policy.generation, policy.requested_at), self._chance.random()
+        return first_due(policy.status, policy.spec, *asked, now, spread, self._interval_override, self._lease)
 
     def _interval(self, body: Body, known: timedelta) -> timedelta:
         return self._interval_override or asked_interval(body, known)

@@ -90,6 +90,7 @@ class Scheduler:
         monotonic: Callable[[], float] = time.monotonic,
         show_queue: Callable[[int, datetime | None], None] = lambda *_: None,
         selects: Callable[[Body], bool] = lambda _: True,
+        lease: str = "",
     ) -> None:
         """Take what runs passes, and how. `monotonic` gives seconds that nobody sets back.
 
@@ -97,7 +98,7 @@ class Scheduler:
         with when the pass was due that has waited longest to begin.
 
         `stopping` is set when the process stops, so that passes in flight can give up. `interval_override` replaces
-        every spec.interval. `selects` tells whether a policy is ours to serve, by its metadata alone.
+        every spec.interval. `selects` tells whether a policy is ours to serve, by its metadata alone; `lease` is ours.
         """
         self.stopping = stopping or threading.Event()
         self.grace = settings.grace
@@ -112,6 +113,7 @@ class Scheduler:
             chance=chance,
             monotonic=monotonic,
             selects=selects,
+            lease=lease,
         )
         self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
         self._looks: dict[asyncio.Future[Unseen], Job] = {}
