@@ -17,6 +17,7 @@ from mfa_operator.kube.claims import Claims
 from mfa_operator.kube.cluster import Cluster, PolicyIdentity
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.reporting.events import EventNote
+from mfa_operator.reporting.growing_status import pass_running_status
 from mfa_operator.scheduling.due import PassEnd
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,11 @@ class Claiming:
         if claim and claim.lease != claims.mine.lease:
             logger.warning("policy %s is taken over from %s, which acts no more", ref, claim.lease)
         # Fails where somebody else has written the status since: then another operator was quicker.
-        claimed = self._cluster.write_policy_status(identity, identity.status)
+        status = identity.status
+        if not status.conditions:
+            # Nobody should see a status that says nothing but who serves the policy.
+            status = pass_running_status(status, _generation(body), self._clock().replace(microsecond=0))
+        claimed = self._cluster.write_policy_status(identity, status)
         metadata = {**body["metadata"], "resourceVersion": claimed.resource_version}
         return {**body, "metadata": metadata, "status": to_dict(claimed.status)}
 

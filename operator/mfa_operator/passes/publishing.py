@@ -125,8 +125,10 @@ class PolicyPublisher:
 
     def begin(self) -> None:
         """Say that the pass is under way, where somebody waits for it. Raises ClusterError."""
-        if self._asked_for:
-            self._write(pass_running_status(self._policy.status, self._policy.generation, self._now))
+        status = pass_running_status(self._policy.status, self._policy.generation, self._now)
+        # The claim on a new policy has said so.
+        if self._asked_for and status != self._policy.status:
+            self._write(status)
 
     def ended(self, result: AccountResult) -> None:
         """Take in what became of one account."""
