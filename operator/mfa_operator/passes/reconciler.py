@@ -30,7 +30,7 @@ from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.looks import news
 from mfa_operator.passes.memory import PolicyMemory, Reports, readable
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
-from mfa_operator.passes.publishing import Pace, PolicyPublisher
+from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
