@@ -407,6 +407,15 @@ class TestTotals:
 
 
 class TestAccountStates:
+    def test_a_pending_account_is_neither_up_nor_down(self) -> None:
+        """It has just joined; and where its policy shows totals, they are not down because of it."""
+        pending = replace(account(), state=AccountState.PENDING, counts=None, last_success=None)
+        for limit, expected in ((None, {PAYMENTS: 1.0}), (1, {"security/console-mfa": 1.0})):
+            metrics = Metrics(version="1.2.3", per_account_limit=limit)
+            metrics.set_policy(REF, policy(a111122223333=account(), a444455556666=pending))
+            up = families(metrics)["mfa_policy_account_up"].samples
+            assert {sample.labels["account_id"]: sample.value for sample in up} == expected
+
     def test_every_state_is_counted(self) -> None:
         metrics = Metrics(version="1.2.3")
         states = {f"a{number:012}": replace(account(), state=state) for number, state in enumerate(AccountState)}

@@ -74,7 +74,7 @@ def account_families(accounts: Accounts) -> Iterator[Family]:
     )
     yield Family(
         "mfa_policy_account_up",
-        "1 where the last try to audit the account succeeded, else 0.",
+        "1 where the last try to audit the account succeeded, else 0; none where it is Pending.",
         ACCOUNT,
         ((labels, UP[account.state]) for labels, account in rows if account.state in UP),
     )
