@@ -47,7 +47,6 @@ RESOURCE_TYPES: Mapping[str, str | None] = {
     # Those that know a resource are allowed on all of them: nothing here is worth a list of OUs that must be kept true.
     "organizations:DescribeOrganization": None,
     "organizations:ListAccounts": None,
-    "organizations:ListAccountsForParent": None,
     "organizations:ListChildren": None,
     "organizations:ListOrganizationalUnitsForParent": None,
     "organizations:ListTagsForResource": None,

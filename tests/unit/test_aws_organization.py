@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from tests.unit import iam_lint
 from tests.unit.cloudformation import PSEUDO, Stack, load
 from tests.unit.iam_evaluation import Decision, Request, evaluate
 
-AWS = Path(__file__).parents[2] / "deploy" / "aws"
+ROOT = Path(__file__).parents[2]
+AWS, SOURCE = ROOT / "deploy" / "aws", ROOT / "operator" / "mfa_operator"
 OPERATOR = f"arn:{PSEUDO['AWS::Partition']}:iam::999988887777:role/mfa-operator-controller"
 LISTING = json.loads((AWS / "policies" / "organization.json").read_text(encoding="utf-8"))
 ORGANIZATION_ROLE = load(AWS / "organization-role.yaml")
@@ -40,6 +42,18 @@ def test_it_can_only_read_the_organization() -> None:
     may = {each for each in iam_lint.operations() if evaluate([LISTING], Request(each)) is Decision.ALLOW}
     assert may == {f"organizations:{each.partition(':')[2]}" for each in may}
     assert {each for each in may if not each.startswith(("organizations:List", "organizations:Describe"))} == set()
+
+
+def test_each_right_is_of_an_operation_that_discovery_calls() -> None:
+    """By the names that stand in the code: a right that nobody uses is one too many."""
+    code = "".join(
+        (SOURCE / "aws" / f"{name}.py").read_text(encoding="utf-8")
+        for name in ("organization", "organization_units", "unit_names")
+    )
+    called = {
+        name for name in re.findall(r'"([A-Z][A-Za-z]+)"', code) if f"organizations:{name}" in iam_lint.operations()
+    }
+    assert {f"organizations:{name}" for name in called} == set(LISTING["Statement"][0]["Action"])
 
 
 @pytest.mark.parametrize("external_id", ["", "acme-7f3a"], ids=["no external id", "external id"])

@@ -35,7 +35,6 @@ ACTIONS = {
     "organization": {
         "organizations:DescribeOrganization",
         "organizations:ListAccounts",
-        "organizations:ListAccountsForParent",
         "organizations:ListChildren",
         "organizations:ListOrganizationalUnitsForParent",
         "organizations:ListTagsForResource",
