@@ -92,7 +92,7 @@ class Cluster(ClusterReader):
         self._reporting_instance = reporting_instance
         self._clock = clock
         self._checked: dict[str, float] = {}
-        """When policies were last found, by uid; monotonic seconds. Replaced as a whole: threads read it."""
+        """When policies were last found, by uid; monotonic seconds. An entry lost between threads costs a request."""
         self._served_by = served_by
 
     def write_report(self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None) -> StoredReport:
@@ -198,7 +198,9 @@ class Cluster(ClusterReader):
             version = ""
             return PolicyIdentity.of(self._calls.replace_status(POLICIES, status_body(meta, status)))
 
-        return self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID}))
+        written = self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID}))
+        self._note_found(policy)
+        return written
 
     def emit(self, regarding: PolicyObject, event: EventNote) -> None:
         """Write an Event about the policy. A failure is logged and nothing more: it must not stop a pass."""
@@ -236,9 +238,13 @@ class Cluster(ClusterReader):
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
         if body["metadata"]["uid"] != policy.uid:
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone: another one has its name now")
-        now = time.monotonic()
-        self._checked = {uid: at for uid, at in self._checked.items() if now - at < CHECKED_FOR} | {policy.uid: now}
+        self._note_found(policy)
         return body
+
+    def _note_found(self, policy: PolicyObject) -> None:
+        now = time.monotonic()
+        self._checked = {uid: at for uid, at in list(self._checked.items()) if now - at < CHECKED_FOR}
+        self._checked[policy.uid] = now
 
     def _delete_once(self, meta: ObjectMeta) -> None:
         try:
