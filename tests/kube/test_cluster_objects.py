@@ -158,7 +158,7 @@ class TestStaleData:
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
     ) -> None:
         cluster.write_policy_status(policy, PolicyStatus(observed_generation=8))
-        with pytest.raises(StaleData, match="default/console-mfa: somebody else has written its status"):
+        with pytest.raises(StaleData, match="default/console-mfa: somebody else has written it"):
             cluster.write_policy_status(policy, PolicyStatus(observed_generation=7))
         assert generation_of(kube) == 8
 

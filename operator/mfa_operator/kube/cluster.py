@@ -14,7 +14,7 @@ import msgspec
 from kubernetes.client import ApiClient
 
 from mfa_operator.api.conversion import InvalidObject, from_dict, to_dict
-from mfa_operator.api.objects import known_status, report_name
+from mfa_operator.api.objects import report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus, ServedBy
 from mfa_operator.clock import utc_moment
 from mfa_operator.kube.errors import ClusterError, ClusterUnavailable, ObjectGone, ReadRefused, StaleData, WriteRefused
@@ -29,6 +29,7 @@ from mfa_operator.kube.objects import (
     report_body,
     status_body,
 )
+from mfa_operator.kube.overwrite import DoneBefore, check_unwritten, overwrite, stale
 from mfa_operator.kube.reader import ClusterReader
 from mfa_operator.kube.requests import (
     CONFLICT,
@@ -104,38 +105,41 @@ class Cluster(ClusterReader):
         """
         name = report_name(policy.ref, status.account_id)
         label = f"MfaReport {policy.ref.namespace}/{name}"
-        current: ObjectMeta | None = stored
-        first = True
         # One without content is made before its status is written.
         known = [ReportStatus(account_id=status.account_id), *([stored.status] if stored else [])]
+        base: ObjectMeta | None = stored
         wanted = from_dict(ReportStatus, to_dict(status))
 
-        def attempt() -> dict[str, Any]:
-            nonlocal current, first
-            if not first:
-                body = self._get_once(REPORTS, policy.ref.namespace, name)
-                current = None if body is None else ObjectMeta.of(body)
-                if body is not None and current and current.owner_uid == policy.uid:
-                    found = _report_status(body)
-                    if found == wanted:
-                        # An earlier try, whose answer was lost.
-                        return body
-                    if found not in known:
-                        raise StaleData(f"{label}: somebody else has written it since it was read")
+        def read_again() -> ObjectMeta | None:
+            body = self._get_once(REPORTS, policy.ref.namespace, name)
+            if body is None:
+                return None
+            meta = ObjectMeta.of(body)
+            if meta.owner_uid == policy.uid:
+                check_unwritten(_report_status(body), wanted=wanted, known=known, answer=body, name=label)
+            return meta
+
+        def send(current: ObjectMeta | None) -> dict[str, Any]:
             if current is not None and current.owner_uid != policy.uid:
                 # Or a late pass of a deleted policy would take the report of its successor away.
                 self._policy_now(policy)
                 self._delete_once(current)
                 current = None
-            first = False
             if current is None:
                 self._check_policy_lately(policy)
                 current = ObjectMeta.of(self._calls.create(REPORTS, report_body(policy, status.account_id)))
             return self._calls.replace_status(REPORTS, status_body(current, status))
 
         try:
-            # A report that is deleted between two calls is created again.
-            answer = self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID, NOT_FOUND}))
+            answer = overwrite(
+                self._retrier,
+                label,
+                base=base,
+                send=send,
+                read_again=read_again,
+                # A report that is deleted between two calls is created again.
+                again_after=(CONFLICT, INVALID, NOT_FOUND),
+            )
         except WriteRefused as error:
             if error.status != TOO_LARGE:
                 raise
@@ -149,25 +153,30 @@ class Cluster(ClusterReader):
         Raises StaleData where somebody else has written its status since.
         """
         label = f"MfaReport {stored.namespace}/{stored.name}"
-        current: StoredReport | None = stored
 
-        def attempt() -> None:
-            nonlocal current
-            if current is None:
-                body = self._get_once(REPORTS, stored.namespace, stored.name)
-                if body is None or body["metadata"]["uid"] != stored.uid:
-                    return
-                if _report_status(body) != stored.status:
-                    raise StaleData(f"{label}: somebody else has written it since it was read")
-                current = read_report(body)
-            version, current = current.resource_version, None
+        def read_again() -> str:
+            body = self._get_once(REPORTS, stored.namespace, stored.name)
+            if body is None or body["metadata"]["uid"] != stored.uid:
+                raise DoneBefore(None)
+            if _report_status(body) != stored.status:
+                raise stale(label)
+            return str(body["metadata"]["resourceVersion"])
+
+        def send(version: str) -> None:
             try:
                 self._calls.delete(REPORTS, stored.namespace, stored.name, stored.uid, version)
             except CallFailed as error:
                 if error.status != NOT_FOUND:
                     raise
 
-        self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT}))
+        overwrite(
+            self._retrier,
+            label,
+            base=stored.resource_version,
+            send=send,
+            read_again=read_again,
+            again_after=(CONFLICT,),
+        )
 
     def write_policy_status(
         self, policy: PolicyAsRead, status: PolicyStatus, *, claimed: bool = True
@@ -180,25 +189,27 @@ class Cluster(ClusterReader):
         """
         status = msgspec.structs.replace(status, served_by=self._served_by if claimed else None)
         label = f"MfaPolicy {policy.ref}"
-        version = policy.resource_version
         wanted = from_dict(PolicyStatus, to_dict(status))
 
-        def attempt() -> PolicyIdentity:
-            nonlocal version
-            if not version:
-                body = self._policy_now(policy)
-                found = known_status(body)
-                if found == wanted:
-                    # An earlier try, whose answer was lost.
-                    return PolicyIdentity.of(body)
-                if found != policy.status:
-                    raise StaleData(f"{label}: somebody else has written its status since the pass began")
-                version = body["metadata"]["resourceVersion"]
+        def read_again() -> str:
+            body = self._policy_now(policy)
+            answer = PolicyIdentity.of(body)
+            check_unwritten(answer.status, wanted=wanted, known=[policy.status], answer=answer, name=label)
+            return answer.resource_version
+
+        def send(version: str) -> PolicyIdentity:
             meta = ObjectMeta(policy.ref.name, policy.ref.namespace, policy.uid, version, owner_uid="")
-            version = ""
             return PolicyIdentity.of(self._calls.replace_status(POLICIES, status_body(meta, status)))
 
-        written = self._retrier.run(attempt, name=label, write=True, also=frozenset({CONFLICT, INVALID}))
+        written = overwrite(
+            self._retrier,
+            label,
+            base=policy.resource_version,
+            send=send,
+            read_again=read_again,
+            again_after=(CONFLICT, INVALID),
+            reads_first=not policy.resource_version,
+        )
         self._note_found(policy)
         return written
 
