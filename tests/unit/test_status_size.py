@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfa_operator.api.conversion import to_dict
-from mfa_operator.api.enums import AccountReason, AccountState
-from mfa_operator.api.status import AccountStatus, PolicyStatus
+from mfa_operator.api.enums import AccountReason, AccountState, FindingState
+from mfa_operator.api.status import AccountStatus, PolicyFinding, PolicyStatus
+from mfa_operator.reporting.account_result import AccountResult
+from mfa_operator.reporting.growing_status import Progress, growing_status, pass_running_status
+from mfa_operator.reporting.policy_status import policy_status
 from mfa_operator.reporting.status_size import MAX_BYTES, fitted
-from tests.unit.facts import NOW
+from tests.unit.facts import NOW, spec
 
 WIDE = "\U0001f512"
 """Four bytes in UTF-8."""
@@ -41,6 +44,32 @@ def test_a_thousand_failing_accounts_fit(differ: bool) -> None:
     assert size(status) <= MAX_BYTES
     assert len(status.accounts) == 1000
     assert [one.state for one in status.accounts] == [AccountState.DENIED] * 1000
+
+
+@pytest.mark.parametrize("differ", [True, False], ids=["all differ", "a proxy's page, again and again"])
+def test_ten_thousand_accounts_with_the_longest_of_everything_fit(differ: bool) -> None:
+    worst = tuple(
+        PolicyFinding(
+            account_id=f"1{n:011}",
+            account_name=WIDE * 64,
+            user=WIDE * 64,
+            state=FindingState.OVERDUE,
+            first_seen=NOW,
+            deadline=NOW,
+        )
+        for n in range(50)
+    )
+    results = [
+        AccountResult(
+            status=account(n, f"{n if differ else ''}{WIDE * 1020}"[:1024]), findings=worst, findings_total=50
+        )
+        for n in range(10_000)
+    ]
+    status = policy_status(spec(), 1, results, PolicyStatus(), NOW, NOW)
+    assert (len(status.accounts), status.accounts_total, status.findings_total) == (200, 10_000, 500_000)
+    assert size(status) < 1_000_000
+    running = pass_running_status(status, 1, NOW)
+    assert size(growing_status(running, 1, results, Progress(1, 2, 10_000), NOW, asked_for=True)) < 1_000_000
 
 
 def test_a_message_that_repeats_stands_once() -> None:
