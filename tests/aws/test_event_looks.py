@@ -205,7 +205,7 @@ class TestActing:
 
 
 def test_without_results_of_every_account_no_sum_is_written(harness: RemediationHarness, account: Account) -> None:
-    """A process that has just started knows of accounts only what the policy's status says, which may not be all."""
+    """A process that has just started knows of accounts what their reports say, and somebody may have deleted one."""
     other = harness.aws.world.account("444455556666")
     accounts = [{"id": each.id, "roleArn": each.role_arn} for each in (account, other)]
     alice = account.user("alice", password=True, mfa=["virtual"])
@@ -213,6 +213,7 @@ def test_without_results_of_every_account_no_sum_is_written(harness: Remediation
     harness.run()
     body = harness.cluster.policies[ref]
     body["status"]["accounts"] = [each for each in body["status"]["accounts"] if each["id"] == account.id]
+    del harness.cluster.reports["security", f"p-{other.id}"]
     harness.start()
     harness.reconciler.restore(body)
     alice.remove_mfa()

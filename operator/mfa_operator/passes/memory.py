@@ -55,7 +55,8 @@ class PolicyMemory:
             reports = self.own_reports(policy)
         results = restored(policy.status, readable(reports.values()), with_users=self._with_users)
         self.remember(policy, results.values())
-        show(self._metrics, policy, policy.status, results.values(), self._clock())
+        if results:
+            show(self._metrics, policy, policy.status, results.values(), self._clock())
         return results
 
     def remember(self, policy: Policy, results: Iterable[AccountResult]) -> None:
