@@ -32,7 +32,7 @@ class Size:
     """What is audited, and how AWS answers."""
 
     policies: int = 2
-    accounts: int = 250
+    accounts: int = 150
     users: int = 50
     width: int = 16
     delay_ms: float = 0
