@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -87,8 +87,8 @@ class Discovery(RuleBasedStateMachine):
         self._listed: list[Seen] | None = None
         """The last complete listing of this process."""
         self._listed_spec: dict[str, Any] = {}
-        self._force: set[str] = set()
-        """Who was audited last, of those that no entry names."""
+        self._forces: list[set[str]] = [set()]
+        """The list in force, without typed entries; several where what was audited does not tell them apart."""
         self._reports: set[str] = set()
 
     @initialize(
@@ -176,7 +176,7 @@ class Discovery(RuleBasedStateMachine):
         if "status" in self._stage.harness.cluster.policies[self._stage.ref]:
             self._stage.restart()
             self._listed = None
-            self._force = set(self._reports)
+            self._forces = [set(self._reports)]
 
     # Passes
 
@@ -226,29 +226,27 @@ class Discovery(RuleBasedStateMachine):
         """The pass that has just ended, against the naive reading."""
         stage = self._stage
         excluded = set(self._spec["exclude"]["accounts"])
-        kept = (self._force - excluded) | self._typed
-        allowed, selected = [kept], kept
         mistyped = STRANGE in self._spec.get("include", {}).get("organizationalUnits", ())
-        decided = False
+        possible, selected, decided = self._forces, set[str](), False
         if self._listed is not None and not mistyped:
-            selected = {each.id for each in self._listed if selects(self._spec, each)} | self._typed
+            selected = {each.id for each in self._listed if selects(self._spec, each)}
             # Read after an edit, the listing decides; before it, only where it happens to know what is asked.
             decided = self._listed_spec == self._spec
-            allowed = [selected] if decided else [selected, kept]
+            possible = [selected] if decided else [selected, *self._forces]
         covered = stage.covered
-        assert covered in allowed, (covered, allowed)
+        self._forces = [force for force in possible if (force - excluded) | self._typed == covered]
+        assert self._forces, (covered, possible, self._typed)
         # Reports go only where a complete listing of this process lacks the account, or does not select it.
         inactive = {each.id for each in self._listed or () if each.state != "ACTIVE"}
         gone = self._reports - stage.reported
         if gone:
             assert self._listed is not None
             assert not mistyped
-            assert not gone & (selected | inactive)
+            assert not gone & (selected | self._typed | inactive)
             assert len(stage.events(EventReason.ACCOUNT_LEFT)) == departed + len(gone)
         if decided:
             assert stage.reported - covered <= inactive
         self._reports = stage.reported
-        self._force = covered
 
     @invariant()
     def nothing_unasked_is_good(self) -> None:
@@ -264,6 +262,7 @@ class Discovery(RuleBasedStateMachine):
 Discovery.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
+    phases=(Phase.explicit, Phase.generate),
     derandomize="MFA_CHAOS_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=list(HealthCheck),
