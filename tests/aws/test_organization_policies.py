@@ -10,7 +10,7 @@ from mfa_operator.api.enums import AccountState, EventReason
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.scheduling.due import Cause
 from tests.fixtures.organization_harness import OrganizationStage
-from tests.fixtures.remediation_harness import MINUTE, QUARANTINE
+from tests.fixtures.remediation_harness import MINUTE, QUARANTINE, REMOVE
 
 PAYMENTS, SHOP, DEV = "111122223333", "222233334444", "333344445555"
 
@@ -296,3 +296,16 @@ class TestAccess:
         assert stage.account(PAYMENTS).state is AccountState.AUDITED
         assert stage.account(SHOP).reason == "NotAllowed"
         assert stage.aws.calls.count(account=SHOP) == 0
+
+    def test_a_right_withdrawn_in_the_middle_of_a_pass_stops_it(
+        self, stage: OrganizationStage
+    ) -> None:
+        stage.aws.world.account(SHOP).user("alice", password=True)
+        stage.apply(gracePeriod="0s", remediation=REMOVE)
+        stage.run(Cause.SPEC_CHANGED)
+        withdrawn = AccessRules.from_dict({"access": [{"remediation": "RemoveConsoleAccess"}]})
+        stage.harness.at("report written", lambda: setattr(stage.harness, "rules", withdrawn))
+        for _ in range(3):
+            stage.run()
+        assert stage.harness.rules is withdrawn
+        assert stage.harness.written() == []

@@ -12,6 +12,7 @@ from mfa_operator.aws.collect import Collector
 from mfa_operator.aws.enroll_check import what_forbids_enrolling
 from mfa_operator.aws.live_user import read_user
 from mfa_operator.aws.quarantine_document import Variant
+from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.evaluation.exemptions import candidates
 from mfa_operator.evaluation.facts import LoginProfile
 from mfa_operator.evaluation.verdicts import Verdict, evaluate
@@ -31,8 +32,16 @@ class Checks:
 
     def permits(self, action: RemediationAction) -> bool:
         """Whether the operator's own settings allow the action here, this moment."""
-        rules = self._environment.access()
-        return rules.remediation and rules.permits(self._inputs.policy.ref.namespace, self._inputs.account, action)
+        rules, namespace = self._environment.access(), self._inputs.policy.ref.namespace
+        may = rules.remediation and rules.permits(namespace, self._inputs.account, action)
+        return may and self._may_cover(rules)
+
+    def _may_cover(self, rules: AccessRules) -> bool:
+        """Whether the account may be among the policy's: one that was discovered needs the right to discover."""
+        ref, spec = self._inputs.policy.ref, self._inputs.policy.spec
+        if spec.organization is None or any(account.id == self._inputs.account.id for account in spec.accounts):
+            return True
+        return rules.may_discover(ref.namespace, spec.organization.role_arn)
 
     def check_still_allowed(self, action: RemediationAction) -> Refusal | None:
         """Why the action must not be taken any more: the operator's settings, or the policy itself was changed.
