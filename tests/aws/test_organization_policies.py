@@ -297,9 +297,7 @@ class TestAccess:
         assert stage.account(SHOP).reason == "NotAllowed"
         assert stage.aws.calls.count(account=SHOP) == 0
 
-    def test_a_right_withdrawn_in_the_middle_of_a_pass_stops_it(
-        self, stage: OrganizationStage
-    ) -> None:
+    def test_a_right_withdrawn_in_the_middle_of_a_pass_stops_it(self, stage: OrganizationStage) -> None:
         stage.aws.world.account(SHOP).user("alice", password=True)
         stage.apply(gracePeriod="0s", remediation=REMOVE)
         stage.run(Cause.SPEC_CHANGED)
