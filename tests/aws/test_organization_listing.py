@@ -185,3 +185,78 @@ def test_progress_counts_the_accounts(lister: OrganizationLister) -> None:
     said: list[str] = []
     lister.list([spec()], said.append)
     assert said[-1] == "4 accounts so far"
+
+
+class TestStrangeAnswers:
+    """What AWS never answers, and a proxy or a newer AWS may: an error, never a shorter list."""
+
+    @pytest.fixture
+    def answer(self, lister: OrganizationLister, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+        """Have one operation answer otherwise: with what is made of its answer."""
+        ask = lister._ask
+
+        def change(operation: str, into: Any) -> None:
+            def changed(asked: str, **fields: Any) -> Any:
+                # The sandbox would not know a token that is made up here.
+                fields.pop("NextToken", None)
+                found = ask(asked, **fields)
+                return into(dict(found)) if asked == operation else found
+
+            monkeypatch.setattr(lister, "_ask", changed)
+
+        return change
+
+    @pytest.mark.parametrize(
+        ("into", "words"),
+        [
+            (lambda _: {}, "the answer lacks Accounts"),
+            (lambda found: found | {"Accounts": None}, "the answer lacks Accounts"),
+            (lambda found: found | {"NextToken": "again"}, "a token of its pages repeats"),
+            (lambda _: {"Accounts": [{"Id": "12"}]}, "'12' is no account id"),
+            (lambda found: found | {"Accounts": found["Accounts"][:0]}, "DescribeOrganization|lacks the management"),
+            (
+                lambda found: {"Accounts": [each for each in found["Accounts"] if each["Name"] != "management"]},
+                "lacks the management account",
+            ),
+        ],
+        ids=["empty", "null", "the same token", "no id", "nobody", "without the management account"],
+    )
+    def test_an_incomplete_list_is_an_error(
+        self, lister: OrganizationLister, answer: Callable[[str, Any], None], into: Any, words: str
+    ) -> None:
+        answer("ListAccounts", into)
+        with pytest.raises(AwsFailure, match=words):
+            lister.list([spec()], lambda _: None)
+
+    def test_units_that_contain_each_other_end_the_walk(
+        self, lister: OrganizationLister, organization: Organization, answer: Callable[[str, Any], None]
+    ) -> None:
+        """As they may seem to, where one is moved while they are walked."""
+        organization.paths = False
+        prod = unit(organization, "Production")
+        answer("ListChildren", lambda found: {"Children": [*found["Children"], {"Id": prod}]})
+        found = lister.list([spec(include={"organizationalUnits": [prod]})], lambda _: None)
+        assert prod in by_id(found)[SHOP].units
+
+    def test_more_units_than_aws_allows_are_an_error(
+        self, lister: OrganizationLister, organization: Organization, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        organization.paths = False
+        monkeypatch.setattr("mfa_operator.aws.organization_units.MAX_UNITS", 1)
+        with pytest.raises(AwsFailure, match="TooManyUnits"):
+            lister.list([spec(include={"organizationalUnits": [unit(organization, "Production")]})], lambda _: None)
+
+    def test_a_second_try_asks_on_where_the_first_one_failed(
+        self, aws: EmbeddedAws, lister: OrganizationLister, organization: Organization, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        organization.paths = False
+        wanted = [spec(include={"organizationalUnits": [unit(organization, "Production")]})]
+        with monkeypatch.context() as patch:
+            patch.setattr("mfa_operator.aws.organization_units.MAX_UNITS", 1)
+            with pytest.raises(AwsFailure):
+                lister.list(wanted, lambda _: None)
+        asked = calls(aws, "ListChildren")
+        lister.list(wanted, lambda _: None)
+        assert calls(aws, "ListChildren") == asked + 1
+        lister.list(wanted, lambda _: None)
+        assert calls(aws, "ListChildren") == asked + 1 + 4

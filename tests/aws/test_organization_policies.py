@@ -230,6 +230,19 @@ class TestFailures:
         assert f"organization {stage.organization.id} has no unit ou-zz99-mistyped" in discovered.message
         assert stage.covered == stage.reported == {PAYMENTS, SHOP}
 
+    def test_an_account_in_no_organization_says_so(self, stage: OrganizationStage) -> None:
+        stage.run()
+        stage.aws.world.account(DEV)
+        role = f"arn:aws:iam::{DEV}:role/mfa-operator"
+        stage.apply({"roleArn": role})
+        stage.settle()
+        stage.run()
+        discovered = stage.condition("AccountsDiscovered")
+        assert (discovered.status, discovered.reason) == ("False", "NotInUse")
+        assert f"the account of {role} belongs to no organization" in discovered.message
+        assert stage.condition("Ready").status == "True"
+        assert stage.covered == {PAYMENTS, SHOP}
+
     def test_an_account_that_a_failed_listing_lacks_stays_over_restarts(self, stage: OrganizationStage) -> None:
         """Restarted again and again, never with a complete listing: nothing is lost."""
         stage.run()
