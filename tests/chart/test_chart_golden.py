@@ -98,6 +98,24 @@ def test_the_documented_flag_gives_the_service_account_its_role(helm: Helm, page
     assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": role}
 
 
+DOCUMENTED = {
+    f"{path.stem}-{number}": re.findall(r"--set '(access[^']+)'", command)
+    for path in [CHART.parents[2] / "README.md", *sorted((CHART.parents[2] / "docs").rglob("*.md"))]
+    for number, command in enumerate(
+        re.findall(r"^ *\$ helm (?:[^\n]*\\\n)*[^\n]*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    if "access[" in command
+}
+
+
+@pytest.mark.parametrize("flags", DOCUMENTED.values(), ids=DOCUMENTED)
+def test_a_documented_rule_names_its_namespaces(helm: Helm, flags: list[str]) -> None:
+    """Helm replaces lists as a whole, with --reuse-values too: a rule without namespaces would be for all of them."""
+    objects = helm.objects(NO_CRDS, *(f"--set={flag}" for flag in flags))
+    rules = yaml.safe_load(one(objects, "ConfigMap", "-access")["data"]["access.yaml"])["access"]
+    assert [rule.get("namespaces") for rule in rules] == [["security"]]
+
+
 def test_openshifts_ids_are_left_to_it(helm: Helm) -> None:
     """Its restricted SCC refuses ids outside the namespace's range; an id that somebody chose stays."""
     context = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
