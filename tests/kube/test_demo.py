@@ -85,6 +85,8 @@ def test_on_a_terminal_it_counts_down_serves_metrics_and_ends_on_ctrl_c(environm
         assert isinstance(child.match, re.Match)
         url = child.match.group(1)
         child.expect("Try it in another terminal")
+        # Without the flag kubectl asks the embedded Kubernetes for schemas, and gives up.
+        child.expect(r"kubectl apply --validate=false -f \S+employees\.yaml")
         child.expect(r"Next pass: .*employees in \d+ s")
         metrics = urllib3.request("GET", url, retries=False).data.decode()
         assert 'mfa_policy_users{account_id="333344445555",policy="contractors"' in metrics

@@ -18,6 +18,8 @@ from mfa_operator.api.status import ReportStatus
 from mfa_operator.offline.tables import accounts_table, conditions_line, findings_table
 from mfa_sandbox.demo.company import EXTERNAL_ID, LOSE_USER, PROD, TRY_USER
 
+NO_SCHEMAS = " (this Kubernetes has no schemas for kubectl to validate it by)"
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -72,6 +74,8 @@ def invitation(places: Places) -> Text:
         "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in places.environment.items()),
         "# which accounts of the organization a policy covers, before it is applied, and which it skips:",
         f"{program()} accounts -f {policy} --config {rules}",
+        f"# edit that file, and apply it{NO_SCHEMAS if places.kubeconfig else ''}:",
+        f"{kubectl} apply {'--validate=false ' if places.kubeconfig else ''}-f {policy}",
         "# give a user MFA (any two different codes of six digits will do here): the finding goes within seconds,",
         "# as the operator reads the events of IAM; without them, ask for a pass:",
         f"{enroll} --external-id {EXTERNAL_ID} --seed",
