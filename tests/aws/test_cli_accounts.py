@@ -199,6 +199,21 @@ def test_yaml_says_the_same_as_json(accounts: Accounts, company: Company) -> Non
     assert yaml.safe_load(in_yaml.out) == json.loads(accounts({"organization": {}}).out)
 
 
+def test_a_policy_comes_from_stdin(accounts: Accounts, company: Company) -> None:
+    """As in a pod, which has no file of the reader's: kubectl exec -i … -f - < policy.yaml."""
+    *command, path = accounts.command({"organization": {}})
+    done = subprocess.run(
+        [*command, "-", "-o", "json"],
+        env=accounts.environment | {"LC_ALL": "C", "PYTHONUTF8": "0"},
+        input=Path(path).read_bytes(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert Ended(0, done.stdout.decode(), "").accounts() == accounts({"organization": {}}).accounts()
+
+
 def test_access_rules_apply(accounts: Accounts, company: Company, tmp_path: Path) -> None:
     rules = tmp_path / "access.yaml"
     rules.write_text(f'access: [{{namespaces: [security], accounts: ["{PAY}"], organization: true}}]')

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Shown: TypeAlias = "Sequence[tuple[Policy, Sequence[CoveredAccount]]]"
 
 NOT_LISTED = 2
-WITHOUT_RULES = "no access rules were applied, so nothing is NotAllowed; give the operator's with --config FILE"
+WITHOUT_RULES = (
+    "no access rules were applied, so every account counts as allowed; give the operator's with --config FILE"
+)
 EPILOG = """\b
 Exit status:
   0  the accounts are listed

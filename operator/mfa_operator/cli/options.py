@@ -37,7 +37,7 @@ def policy_files(*, required: bool = True) -> Callable[[F], F]:
         multiple=True,
         required=required,
         metavar="FILE",
-        help="A YAML file with one MfaPolicy; may be given several times.",
+        help="A YAML file with one MfaPolicy, or - for stdin; may be given several times.",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -17,6 +19,8 @@ from mfa_operator.config.yaml_source import NotYaml, documents
 MAX_PREVIOUS = 256 * 2**20
 """Characters of an earlier result: the reports of some 250 accounts of the largest size that IAM allows."""
 
+STDIN = Path("-")
+
 Previous = Mapping[tuple[PolicyRef, str], ReportStatus]
 """Earlier reports by policy and account id."""
 
@@ -26,7 +30,7 @@ class InvalidInput(SettingsError):
 
 
 def load_policy(path: Path) -> Policy:
-    """The one MfaPolicy in a YAML file. Raises InvalidInput."""
+    """The one MfaPolicy in a YAML file; `-` is stdin. Raises InvalidInput."""
     try:
         found = documents(_read(path, MAX_CHARACTERS + 1))
     except NotYaml as error:
@@ -71,10 +75,15 @@ def load_previous(path: Path, *, limit: int = MAX_PREVIOUS) -> Previous:
         raise InvalidInput(f"{path}: in a report: {error}") from error
 
 
+def _stdin() -> TextIO:
+    # Not sys.stdin: its encoding depends on the locale.
+    return os.fdopen(0, encoding="utf-8", closefd=False)
+
+
 def _read(path: Path, limit: int) -> str:
     """The first `limit` characters: a file may be a pipe or a device that has no end."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with _stdin() if path == STDIN else path.open(encoding="utf-8") as file:
             return file.read(limit)
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
