@@ -117,7 +117,7 @@ def problem_of_link(page: Path, href: str) -> str:
 def problem_of_call(words: list[str]) -> str:
     """What is wrong with the arguments of a call of ours; empty where nothing is."""
     command: click.Command = cli
-    options = [word.partition("=")[0] for word in words if word.startswith("-")]
+    options = [word.partition("=")[0] for word in words if word.startswith("-") and word != "-"]
     if words and not words[0].startswith("-"):
         found = cli.get_command(click.Context(cli), words[0])
         if found is None:
