@@ -171,7 +171,7 @@ def test_whoever_may_view_or_edit_a_namespace_may_do_so_with_policies(installer:
         ({"access": [{"namespaces": ["*"]}]}, f"     namespace: {NAMESPACE}\n"),
         ({"access": [{"accounts": ["*"]}]}, f"     namespace: {NAMESPACE}\n"),
         ({"access": []}, f"     namespace: {NAMESPACE}\n"),
-        ({}, "a second release in another namespace would act on the same ones"),
+        ({}, "one of the two serves each policy"),
         ({"image": {"repository": "registry.example.com/mfa"}}, "1. Wait for it"),
     ],
     ids=lambda each: "" if isinstance(each, str) else "-".join(each),

@@ -181,6 +181,7 @@ def exempt(**fields: Any) -> dict[str, Any]:
             "needs action QuarantineUntilMfa",
         ),
         ({"requirement": None}, "spec.requirement", "expected a mapping, found nothing"),
+        ({"organization": []}, "spec.organization", "expected a mapping, found a list"),
         ({"organization": None, "accounts": []}, "spec.accounts", "length >= 1"),
         (organization(externalId="acme"), "spec.organization.externalId", "of use only with roleArn"),
         (organization(roleArn="lister"), "spec.organization.roleArn", "a role is written like arn:aws:iam::"),

@@ -45,7 +45,7 @@ class WrongField(ValueError):
         self.problem = problem
 
 
-_WRONG_KIND = re.compile(r"expected '(?P<wanted>\w+)', got '(?P<got>\w+)'")
+_WRONG_KIND = re.compile(r"expected '(?P<wanted>\w+)(?: \| null)?', got '(?P<got>\w+)'")
 _COLLECTIONS = {"array": "a list", "object": "a mapping", "null": "nothing"}
 _WANTED = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"} | _COLLECTIONS
 _FOUND = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"} | _COLLECTIONS
