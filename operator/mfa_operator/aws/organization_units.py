@@ -60,6 +60,10 @@ class UnitWalk:
             if unit in walked or unit in unknown:
                 continue
             below = self._known(unit)
+            if below is None and unit not in units:
+                # AWS has just named it. Its accounts may be in a unit now whose answer is older: nothing is complete.
+                self.forget()
+                raise AwsFailure("ListChildren", "UnitGone", f"unit {unit} was removed while its accounts were listed")
             if below is None:
                 unknown.add(unit)
                 continue
@@ -91,7 +95,10 @@ class UnitWalk:
         asked, children = self._children.get((parent, kind), (0.0, ()))
         if not asked or time.monotonic() - asked > REMEMBERED:
             found = self._pages("ListChildren", "Children", ParentId=parent, ChildType=kind)
-            children = tuple(str(child.get("Id", "")) for child in found)
+            children = tuple(str(child.get("Id") or "") for child in found)
+            if not all(children):
+                # An account without its id would seem to be outside the unit.
+                raise AwsFailure("ListChildren", "InvalidAnswer", f"the answer for {parent} has an entry without Id")
             self._children[parent, kind] = time.monotonic(), children
         return children
 

@@ -234,7 +234,9 @@ class Reconciler:
             backoff = self._backoffs.setdefault(ref, AccountBackoff())
         accounts = replace(accounts, discovery=current.discovery, settled=current.settled)
         publisher = self._publisher(policy, accounts, known, now, asked_for=False)
-        chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in doubts))
+        # A listing since may have left an account out: then it is audited no more, let alone remediated.
+        covered = doubts.keys() & current.by_id().keys()
+        chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in covered))
         look = self._pass(policy, chosen, None, known, backoff, now, doubts=doubts)
         outcomes = look.run(self._accounts, max(self._width // 2, 1), publisher)
         for outcome in outcomes:
