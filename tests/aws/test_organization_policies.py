@@ -9,6 +9,7 @@ import pytest
 from mfa_operator.api.enums import AccountState, EventReason
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.scheduling.due import Cause
+from mfa_operator.scheduling.hints import Doubt
 from tests.fixtures.organization_harness import OrganizationStage
 from tests.fixtures.remediation_harness import MINUTE, QUARANTINE, REMOVE
 
@@ -51,6 +52,19 @@ def test_every_account_of_the_organization_is_audited(stage: OrganizationStage) 
     assert f"2 accounts of organization {stage.organization.id}, 1 excluded; listed " in discovered.message
     assert stage.status.summary
     assert (stage.status.summary.accounts, stage.status.summary.accounts_excluded) == (2, 1)
+
+
+def test_an_event_audits_no_account_that_left_since_the_last_pass(stage: OrganizationStage) -> None:
+    """A listing has left the account out, and the pass that deletes its report is still to come."""
+    stage.run()
+    stage.organization.leave(PAYMENTS)
+    stage.run(by=timedelta(hours=2))
+    stage.aws.calls.clear()
+    now = stage.harness.clock.utc_moment()
+    doubts = {account_id: Doubt(frozenset({"alice"}), now) for account_id in (PAYMENTS, SHOP)}
+    stage.harness.reconciler.run_accounts(stage.ref, doubts)
+    assert stage.aws.calls.count(account=SHOP, operation="ListUsers") == 1
+    assert stage.aws.calls.count(account=PAYMENTS) == 0
 
 
 def test_who_waited_for_the_listing_is_told(stage: OrganizationStage) -> None:
