@@ -10,7 +10,7 @@ import pytest
 
 from mfa_operator.api.enums import FindingState, RemediationState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.scheduling.hints import Doubt
+from mfa_operator.scheduling.hints import Doubt, LooksFailed
 from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.fixtures.remediation_harness import HOUR, MINUTE, QUARANTINE, REMOVE, Crash, RemediationHarness, staged
 
@@ -119,11 +119,35 @@ class TestPublishing:
         harness.run()
         account.suspended = True
         for _ in range(5):
-            look(harness, account, "alice")
+            with pytest.raises(LooksFailed):
+                look(harness, account, "alice")
         assert status(harness)["summary"]["accountsFailed"] == 1
         account.suspended = False
         harness.run(fresh=False, by=HOUR)
         assert status(harness)["summary"].get("accountsFailed", 0) == 0
+
+    def test_a_hint_at_an_account_that_fails_comes_again(self, harness: RemediationHarness, account: Account) -> None:
+        """What is remembered of its users is from before the event, and the next pass may go by it for hours."""
+        other = harness.aws.world.account("444455556666")
+        other.user("bob", password=True)
+        alice = account.user("alice", password=True, mfa=["security_key"])
+        accounts = [{"id": each.id, "roleArn": each.role_arn} for each in (account, other)]
+        ref = harness.policy(account, accounts=accounts, gracePeriod="168h")
+        harness.run()
+        alice.remove_mfa()
+        account.suspended = True
+        harness.clock.advance(SOON)
+        doubts = {
+            account.id: Doubt(frozenset({"alice"}), harness.clock.utc_moment()),
+            other.id: Doubt(frozenset({"bob"}), harness.clock.utc_moment()),
+        }
+        with pytest.raises(LooksFailed) as failed:
+            harness.reconciler.run_accounts(ref, doubts)
+        assert failed.value.accounts == {account.id}
+        assert failed.value.unseen == {other.id: frozenset({"bob"})}
+        account.suspended = False
+        look(harness, account, "alice")
+        assert harness.users(account) == ["alice"]
 
 
 class TestActing:
@@ -221,3 +245,21 @@ def test_without_results_of_every_account_no_sum_is_written(harness: Remediation
     look(harness, account, "alice")
     assert harness.users(account) == ["alice"]
     assert status(harness) == before
+
+
+def test_one_account_at_a_time_leaves_none_out(harness: RemediationHarness, account: Account) -> None:
+    """A pass or a look that may take one place only used to end after its first account, and called that all of it."""
+    harness.reconciler._width = 1
+    others = [harness.aws.world.account(f"{number}" * 12) for number in (4, 5)]
+    everybody = [account, *others]
+    for each in everybody:
+        each.user("alice", password=True)
+    accounts = [{"id": each.id, "roleArn": each.role_arn} for each in everybody]
+    ref = harness.policy(account, accounts=accounts, gracePeriod="168h")
+    harness.run()
+    assert status(harness)["summary"]["accounts"] == 3
+    assert status(harness)["summary"]["violating"] == 3
+    harness.clock.advance(SOON)
+    doubt = Doubt(frozenset({"alice"}), harness.clock.utc_moment())
+    unseen = harness.reconciler.run_accounts(ref, {each.id: doubt for each in everybody})
+    assert unseen == {each.id: frozenset({"alice"}) for each in everybody}

@@ -148,6 +148,23 @@ def test_a_failed_look_leaves_its_messages(clock: Clock) -> None:
     assert clock.hints.due_at(REF) is None
 
 
+def test_of_accounts_that_failed_messages_are_left(clock: Clock) -> None:
+    """And those of the others in the same job are not: they have their second look."""
+    fine, failing = ACCOUNT, "444455556666"
+    done: dict[str, list[bool]] = {fine: [], failing: []}
+    for account, published in done.items():
+        ticket = Ticket(published.append)
+        ticket.add()
+        clock.hints.add(REF, account, ALICE, ticket, at=clock.wall, now=clock.now)
+        ticket.settle()
+    clock.wait_for_look()
+    looks = clock.hints.take(REF, at=clock.wall, now=clock.now)
+    clock.hints.ended(REF, looks, {fine: ALICE}, clock.now, failed={failing})
+    assert done == {fine: [True], failing: [False]}
+    clock.wait_for_look()
+    assert list(clock.look()) == [fine]
+
+
 def test_what_is_too_much_is_left_in_the_queue(clock: Clock) -> None:
     clock.hint(frozenset(f"user-{index}" for index in range(MAX_USERS)))
     clock.hint(ALICE)

@@ -65,6 +65,8 @@ class AccountOutcome:
     result: AccountResult
     unseen: frozenset[str] | None = frozenset()
     """Users in doubt of whom nothing new was seen; None where nothing new was seen of the account at all."""
+    failed: bool = False
+    """Whether it was to be audited and could not be, or what was found could not be published."""
 
 
 class Remediator(Protocol):
@@ -143,13 +145,15 @@ class PolicyPass:
         waiting = iter(self._accounts)
         ended: SimpleQueue[Future[AccountOutcome]] = SimpleQueue()
         outcomes: list[AccountOutcome] = []
-        # No more than `width` are handed to the shared pool at once: what ends this pass has little to take back.
-        running = set(self._start(pool, islice(waiting, width), ended))
+        running: set[Future[AccountOutcome]] = set()
         try:
-            while running:
+            while True:
+                # No more are handed to the shared pool at once: what ends this pass has little to take back.
                 held_back = pool.held_back(self.policy.ref.namespace, self.policy.ref.name)
                 room = max(width + held_back - len(running), 0)
                 running.update(self._start(pool, islice(waiting, room), ended))
+                if not running:
+                    return outcomes
                 try:
                     future = ended.get(timeout=min(publisher.turn(), LOOK_AROUND))
                 except Empty:
@@ -161,7 +165,6 @@ class PolicyPass:
         finally:
             for future in running:
                 future.cancel()
-        return outcomes
 
     def _start(
         self, pool: FairPool, accounts: Iterator[Account], ended: SimpleQueue[Future[AccountOutcome]]
@@ -281,7 +284,8 @@ class PolicyPass:
             self._count(account, failure.counted)
         if self._doubts is None and not failure.pending:
             self._backoff.failed(account.id, self.policy.spec.interval)
-        return self._not_audited(account, before, failure.status(account, was), stored, as_read=as_read)
+        outcome = self._not_audited(account, before, failure.status(account, was), stored, as_read=as_read)
+        return replace(outcome, failed=True)
 
     def _not_audited(
         self,

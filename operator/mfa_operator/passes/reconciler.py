@@ -37,7 +37,7 @@ from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
-from mfa_operator.scheduling.hints import Doubt
+from mfa_operator.scheduling.hints import Doubt, LooksFailed
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ class Reconciler:
 
         What a pass stands for stays: its times, the interval, the back-off of failing accounts. Where a pass over the
         whole policy has to come first, or none is to come, or another operator serves it, nothing is done. See
-        PassRunner for what is returned; raises as run_pass does.
+        PassRunner for what is returned and raised.
         """
         now = self._clock().replace(microsecond=0)
         body = self._cluster.get_policy(ref)
@@ -245,7 +245,10 @@ class Reconciler:
         self._memory.remember(policy, publisher.results)
         if status is not None:
             publisher.write(status)
-        return {outcome.result.status.id: outcome.unseen for outcome in outcomes if outcome.unseen != frozenset()}
+        unseen = {outcome.result.status.id: outcome.unseen for outcome in outcomes if outcome.unseen != frozenset()}
+        if failed := [outcome.result.status.id for outcome in outcomes if outcome.failed]:
+            raise LooksFailed(failed, unseen)
+        return unseen
 
     def _auditable(self, body: Body) -> Policy | None:
         """The policy; None where it is suspended, invalid or going, or where a pass over it is due anyway."""

@@ -6,7 +6,7 @@ seconds at most, and less often where looks find nothing new; a job takes BATCH 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -84,12 +84,23 @@ class _Account:
         return float(min(MIN_GAP * 2.0 ** max(self.idle - PATIENCE, 0), LAST_GAP))
 
 
+class LooksFailed(Exception):
+    """Some accounts could not be audited; what was found of the others is published."""
+
+    def __init__(self, accounts: Collection[str], unseen: Mapping[str, frozenset[str] | None]) -> None:
+        """`accounts` are those not audited, whose hints are to come again; `unseen` is of the others."""
+        super().__init__(f"accounts not audited: {', '.join(sorted(accounts))}")
+        self.accounts = frozenset(accounts)
+        self.unseen = unseen
+
+
 @dataclass(frozen=True, slots=True)
 class Looks:
     """Accounts of one policy that are looked at now."""
 
     doubts: Mapping[str, Doubt]
-    tickets: tuple[Ticket, ...]
+    tickets: Mapping[str, tuple[Ticket, ...]]
+    """By account."""
     last: frozenset[str]
 
 
@@ -126,35 +137,47 @@ class Hints:
         due = [(account.due, account_id) for account_id, account in accounts.items() if account.due is not None]
         taken = [account_id for when, account_id in sorted(due)[:BATCH] if when <= now]
         doubts: dict[str, Doubt] = {}
-        tickets: list[Ticket] = []
+        tickets: dict[str, tuple[Ticket, ...]] = {}
         last: set[str] = set()
         for account_id in taken:
             account = accounts[account_id]
             assert account.since is not None  # noqa: S101 - for the type checker: it is due
             # A second look is worth something only with answers of its own.
             doubts[account_id] = Doubt(frozenset(account.users), at if account.last else account.since)
-            tickets += account.tickets
+            tickets[account_id] = tuple(account.tickets)
             last |= {account_id} if account.last else set()
             account.users, account.tickets, account.due, account.begun = set(), [], None, now
-        return Looks(doubts, tuple(tickets), frozenset(last))
+        return Looks(doubts, tickets, frozenset(last))
 
-    def ended(self, ref: PolicyRef, looks: Looks, unseen: Mapping[str, frozenset[str] | None], now: float) -> None:
+    def ended(
+        self,
+        ref: PolicyRef,
+        looks: Looks,
+        unseen: Mapping[str, frozenset[str] | None],
+        now: float,
+        *,
+        failed: Collection[str] = (),
+    ) -> None:
         """Take in what looks found.
 
         `unseen`: by account, the users of whom the look saw nothing new, None where it saw nothing new of the account;
-        accounts of which it saw everything are not in it. Tickets are settled as published.
+        accounts of which it saw everything are not in it. Tickets are settled as published, save of accounts that
+        `failed`: whoever hinted at them hints again.
         """
         accounts = self._policies.get(ref, {})
         for account_id, doubt in looks.doubts.items():
             account = accounts.get(account_id)
             if account is None:
                 continue
+            if account_id in failed:
+                account.idle += 1
+                continue
             missing = unseen.get(account_id, frozenset())
             nothing = missing is None or (bool(missing) and missing == doubt.users)
             account.idle = account.idle + 1 if nothing else 0
             if account_id not in looks.last and (missing is None or missing):
                 self._look_again(account, missing or frozenset(), doubt, now)
-        self._settle(looks, published=True)
+        self._settle(looks, failed)
         self._tidy(ref, now)
 
     def failed(self, ref: PolicyRef, looks: Looks, now: float) -> None:
@@ -162,7 +185,7 @@ class Hints:
         for account_id in looks.doubts:
             if account := self._policies.get(ref, {}).get(account_id):
                 account.idle += 1
-        self._settle(looks, published=False)
+        self._settle(looks, looks.doubts)
         self._tidy(ref, now)
 
     def forget(self, ref: PolicyRef) -> None:
@@ -182,9 +205,10 @@ class Hints:
         account.users, account.since, account.last = set(users), doubt.since, True
         account.due = self._earliest(account, now + SECOND_LOOK)
 
-    def _settle(self, looks: Looks, *, published: bool) -> None:
-        for ticket in looks.tickets:
-            ticket.settle(published=published)
+    def _settle(self, looks: Looks, failed: Collection[str]) -> None:
+        for account_id, tickets in looks.tickets.items():
+            for ticket in tickets:
+                ticket.settle(published=account_id not in failed)
 
     def _tidy(self, ref: PolicyRef, now: float) -> None:
         """Drop what tells nothing any more: accounts without a hint for a while."""

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from mfa_operator.api.conversion import InvalidObject
@@ -148,7 +148,9 @@ class PolicyQueue:
         ]
         return max(min(due) - self._monotonic(), 0.0) if due else None
 
-    def looked(self, job: Job, unseen: Mapping[str, frozenset[str] | None] | None) -> None:
+    def looked(
+        self, job: Job, unseen: Mapping[str, frozenset[str] | None] | None, *, failed: Collection[str] = ()
+    ) -> None:
         """Take in what looks found, as Hints.ended has it; None: they failed, or nothing was published."""
         assert job.looks is not None  # noqa: S101 - for the type checker
         entry, pending = self._stop(job)
@@ -156,7 +158,7 @@ class PolicyQueue:
         if unseen is None:
             self._hints.failed(job.ref, job.looks, now)
         else:
-            self._hints.ended(job.ref, job.looks, unseen, now)
+            self._hints.ended(job.ref, job.looks, unseen, now, failed=failed)
         if entry is not None and pending is not None:
             self._plan(entry, pending)
 

@@ -23,7 +23,7 @@ from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
 from mfa_operator.scheduling.entries import Job
 from mfa_operator.scheduling.fair_pool import EXTRA
-from mfa_operator.scheduling.hints import Done, Doubt
+from mfa_operator.scheduling.hints import Done, Doubt, LooksFailed
 from mfa_operator.scheduling.queue import PolicyQueue
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class PassRunner(Protocol):
         """Audit these accounts of the policy, those that it still covers, and publish what was found.
 
         Returns, by account, the users in doubt of whom nothing new was seen, None where nothing new was seen of the
-        account at all; accounts of which everything was seen are left out. Raises as run_pass does.
+        account at all; accounts of which everything was seen are left out. Raises as run_pass does, and LooksFailed
+        where accounts could not be audited: their hints come again.
         """
         ...
 
@@ -234,8 +235,12 @@ class Scheduler:
         """In the loop: take in what was seen, or that nothing was: the hint comes again, and the interval stays."""
         job = self._looks.pop(look)
         error = PassAbandoned() if look.cancelled() else look.exception()
-        self._queue.looked(job, None if error else look.result())
-        if error and not isinstance(error, PassAbandoned):
+        if isinstance(error, LooksFailed):
+            # What went wrong was logged and published account by account.
+            self._queue.looked(job, error.unseen, failed=error.accounts)
+        else:
+            self._queue.looked(job, None if error else look.result())
+        if error and not isinstance(error, PassAbandoned | LooksFailed):
             log = logger.warning if isinstance(error, ClusterError) else partial(logger.error, exc_info=error)
             log("look at %s failed: %s", job.ref, str(error) or type(error).__name__, extra={"policy": str(job.ref)})
         self._wake.set()
