@@ -63,6 +63,7 @@ def exported() -> Metrics:
     figures = PolicyFigures(timedelta(minutes=15), NOW, NOW + timedelta(days=9), accounts)
     metrics.set_policy(ref, replace(figures, discovery_up=True, discovery_last_success=NOW))
     metrics.set_serving(ref, Serving(ready=True, suspended=False))
+    metrics.set_served_elsewhere(PolicyRef("security", "of-another-operator"), elsewhere=True)
     metrics.observe_pass(ref, 3.0)
     for account_id in accounts:
         metrics.count_error(ref, account_id, ErrorReason.THROTTLED)

@@ -20,6 +20,7 @@ EXAMPLES = (
     "exemptions",
     "minimal",
     "multi-account",
+    "organization",
     "quarantine",
     "remediation-dry-run",
     "remove-console-access",

@@ -75,6 +75,7 @@ def status(module_shared: SharedOperator, spec: Mapping[str, Any]) -> dict[str, 
 def test_status(status: dict[str, Any], prod: Account, closed: Account) -> None:
     now = moment(status["lastPassTime"])
     assert abs(moment(status["nextPassTime"]) - now - timedelta(minutes=15)) <= timedelta(seconds=46)
+    assert status.pop("servedBy")["lease"].startswith("mfa-operator")
     messages = {condition["type"]: condition.pop("message") for condition in status["conditions"]}
     assert "1 of 2 accounts audited" in messages["Ready"]
     assert "1 of 2 accounts not audited" in messages["AccountsAudited"]
@@ -119,15 +120,23 @@ def test_status(status: dict[str, Any], prod: Account, closed: Account) -> None:
         "findings": [
             {
                 "accountId": prod.id,
+                "accountName": "payments-prod",
                 "user": "alice",
                 "state": "Violating",
                 "reason": "NoMfa",
                 "firstSeen": text(now),
                 "deadline": text(now + GRACE),
             },
-            {"accountId": prod.id, "user": "carol", "state": "Unknown", "reason": "LookupDenied"},
             {
                 "accountId": prod.id,
+                "accountName": "payments-prod",
+                "user": "carol",
+                "state": "Unknown",
+                "reason": "LookupDenied",
+            },
+            {
+                "accountId": prod.id,
+                "accountName": "payments-prod",
                 "user": "break-glass-1",
                 "state": "Exempt",
                 "reason": "NoMfa",
@@ -331,7 +340,7 @@ def verdicts(published: Mapping[str, Any]) -> dict[str, Any]:
     """Status and reports without what tells one pass from another of the same outcome."""
     content: dict[str, Any] = json.loads(json.dumps(published))
     status = content["status"]
-    for field in ("lastPassTime", "nextPassTime", "observedGeneration", "lastHandledRequestedAt"):
+    for field in ("lastPassTime", "nextPassTime", "observedGeneration", "lastHandledRequestedAt", "servedBy"):
         status.pop(field, None)
     for condition in status["conditions"]:
         del condition["lastTransitionTime"]

@@ -100,7 +100,10 @@ def test_on_a_terminal_it_counts_down_serves_metrics_and_ends_on_ctrl_c(environm
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it_and_leave_nothing(environment: dict[str, str], tmp_path: Path, ending: signal.Signals) -> None:
+    # Where the tests run under nohup, a child would ignore SIGHUP, too.
+    before = signal.signal(ending, signal.SIG_DFL)
     running = subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True)
+    signal.signal(ending, before)
     assert running.stdout is not None
     with running.stdout:
         while not running.stdout.readline().startswith("Kubernetes:"):

@@ -22,7 +22,7 @@ from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.fixtures.api_proxy import ApiProxy, Outcome
 from tests.fixtures.operator import COMMAND, Launcher, OperatorProcess, aws_environment, eventually
 
-PROMISED_SECONDS, SPARE_SECONDS = 5.0, 1.0
+PROMISED_SECONDS, SPARE_SECONDS = 5.0, 4.0
 """What the process promises, and what a machine with more to do than two CPUs can takes."""
 ACCOUNTS = [f"{number:012}" for number in range(1, 65)]
 DELAY = 2 * PROMISED_SECONDS

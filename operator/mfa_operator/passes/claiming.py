@@ -63,6 +63,20 @@ class Claiming:
         metadata = {**body["metadata"], "resourceVersion": claimed.resource_version}
         return {**body, "metadata": metadata, "status": to_dict(claimed.status)}
 
+    def renewed(self, body: Body) -> Body | None:
+        """For what comes between passes: the policy with our claim in its status; None where only a pass may decide.
+
+        An earlier leader by our own Lease leaves its claim behind, and the next pass may be hours away. Raises
+        ClusterError.
+        """
+        claim = PolicyIdentity.of(body).status.served_by
+        if self._claims is None or self._claims.holds(body):
+            return body
+        if not self._claims.selects(body) or self.is_elsewhere(claim):
+            return None
+        taken = self.take(body)
+        return None if isinstance(taken, PassEnd) else taken
+
     def holds(self, body: Body) -> bool:
         """Whether the policy, as it was just read, is still ours."""
         return self._claims is None or self._claims.holds(body)

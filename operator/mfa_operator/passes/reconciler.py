@@ -223,9 +223,9 @@ class Reconciler:
         body = self._cluster.get_policy(ref)
         if body is None:
             raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
-        policy = self._auditable(body) if self._claiming.holds(body) else None
-        if policy is None:
+        if self._auditable(body) is None or (claimed := self._claiming.renewed(body)) is None:
             return {}
+        policy = read_policy(claimed)
         known = self._memory.recall(policy)
         current, _ = self._account_list(policy, refresh=False)
         with self._lock:
