@@ -271,7 +271,8 @@ class Reconciler:
 
     def refresh_organizations(self, account_id: str) -> None:
         """An account joined or left its organization: the organizations are listed again, soon."""
-        logger.info("account %s joined or left its organization", account_id or "of an unknown id")
+        # At debug: a forged message costs its sender nothing, and the listing itself is logged.
+        logger.debug("account %s joined or left its organization", account_id or "of an unknown id")
         self._discoverer.refresh_soon()
 
     def restore(self, body: Body) -> None:
