@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -53,6 +54,16 @@ class HangingProxy(ApiProxy):
         return super().take(method, target, body)
 
 
+def policy(name: str) -> dict[str, Any]:
+    accounts = [{"id": each, "roleArn": f"arn:aws:iam::{each}:role/mfa-operator"} for each in ACCOUNTS]
+    return {
+        "apiVersion": "mfa-operator.io/v1alpha1",
+        "kind": "MfaPolicy",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"accounts": accounts},
+    }
+
+
 @pytest.fixture
 def proxy(kube: EmbeddedKubernetes) -> Iterator[HangingProxy]:
     with HangingProxy(kube.url) as running:
@@ -66,15 +77,7 @@ def start(kube: EmbeddedKubernetes, proxy: HangingProxy, aws: EmbeddedAws, tmp_p
     for account_id in ACCOUNTS:
         aws.world.account(account_id).user("alice", password=True)
     aws.faults.add("ListUsers", "delay", times=None, delay=DELAY)
-    accounts = [{"id": each, "roleArn": f"arn:aws:iam::{each}:role/mfa-operator"} for each in ACCOUNTS]
-    kube.apply(
-        {
-            "apiVersion": "mfa-operator.io/v1alpha1",
-            "kind": "MfaPolicy",
-            "metadata": {"name": "console-mfa", "namespace": "default"},
-            "spec": {"accounts": accounts},
-        }
-    )
+    kube.apply(policy("console-mfa"))
     kubeconfig = proxy.kubeconfig(kube.write_kubeconfig(tmp_path / "direct"), tmp_path / "kubeconfig")
     launcher = Launcher(kubeconfig, "default", aws, tmp_path)
     yield launcher
@@ -120,7 +123,7 @@ def test_while_64_threads_compute(start: Launcher) -> None:
     ids=["status", "reads", "lease", "all"],
 )
 def test_while_the_api_server_does_not_answer(
-    start: Launcher, aws: EmbeddedAws, proxy: HangingProxy, which: Callable[[str, str], bool]
+    start: Launcher, kube: EmbeddedKubernetes, aws: EmbeddedAws, proxy: HangingProxy, which: Callable[[str, str], bool]
 ) -> None:
     aws.faults.clear()
     if which("PUT", "/status") and not which("GET", ""):
@@ -129,6 +132,8 @@ def test_while_the_api_server_does_not_answer(
     else:
         operator = start()
         proxy.hang(which)
+        # A pass begins with a read.
+        kube.apply(policy("another"))
     eventually(lambda: proxy.hanging, "a request hangs", patience=120)
     ends_in_time(operator.process)
 
