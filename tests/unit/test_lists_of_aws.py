@@ -1,14 +1,15 @@
-"""Lists that come in pages: what an answer says of the next one is not believed for ever."""
+"""What AWS's answers say of themselves is not believed: that more is to come for ever, whom they are about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.lookups import list_users, list_virtual_devices, mfa_devices, user_tags
+from mfa_operator.aws.lookups import list_users, list_virtual_devices, login_profile, mfa_devices, user_tags
 
 
 class Repeating:
@@ -40,3 +41,19 @@ def test_a_list_without_an_end_is_no_answer(question: Callable[[Any], object], m
     with pytest.raises(AwsFailure, match="more is to come"):
         question(session)
     assert session.asked <= 2
+
+
+class OfSomebodyElse:
+    """A session whose answers are about bob, whoever is asked about."""
+
+    def ask(self, *_: object) -> dict[str, Any]:
+        profile = {"UserName": "bob", "CreateDate": datetime(2026, 1, 1, tzinfo=UTC)}
+        device = {"UserName": "bob", "SerialNumber": "arn:aws:iam::111122223333:mfa/bob"}
+        return {"LoginProfile": profile, "MFADevices": [device]}
+
+
+@pytest.mark.parametrize("question", [login_profile, mfa_devices])
+def test_an_answer_about_another_user_is_no_answer(question: Callable[[Any, str], object]) -> None:
+    question(OfSomebodyElse(), "bob")
+    with pytest.raises(AwsFailure, match="asked about alice, and the answer is about bob"):
+        question(OfSomebodyElse(), "alice")

@@ -72,20 +72,29 @@ def login_profile(session: AccountSession, user: str) -> Fact[LoginProfile]:
         if "user with name" in error.message.lower():
             raise
         return Fact(LoginProfile(None), utc_now())
-    return Fact(LoginProfile(answer["LoginProfile"]["CreateDate"].astimezone(UTC)), utc_now())
+    profile = answer["LoginProfile"]
+    _check_about("GetLoginProfile", user, profile)
+    return Fact(LoginProfile(profile["CreateDate"].astimezone(UTC)), utc_now())
 
 
 def mfa_devices(session: AccountSession, user: str) -> Fact[frozenset[DeviceType]]:
     """The kinds of the user's devices now. Raises AwsFailure, NotFound where there is no such user."""
-    kinds = frozenset(
-        kind
-        for page in _pages(
-            session, "ListMFADevices", lambda iam, more: iam.list_mfa_devices(UserName=user, MaxItems=PAGE_SIZE, **more)
-        )
-        for device in page["MFADevices"]
-        if (kind := device_type(device["SerialNumber"]))
-    )
-    return Fact(kinds, utc_now())
+    kinds: set[DeviceType] = set()
+    for page in _pages(
+        session, "ListMFADevices", lambda iam, more: iam.list_mfa_devices(UserName=user, MaxItems=PAGE_SIZE, **more)
+    ):
+        for device in page["MFADevices"]:
+            _check_about("ListMFADevices", user, device)
+            if kind := device_type(device["SerialNumber"]):
+                kinds.add(kind)
+    return Fact(frozenset(kinds), utc_now())
+
+
+def _check_about(operation: str, user: str, answer: Mapping[str, Any]) -> None:
+    """A proxy that mixes answers up must not lend one user the devices of another. Raises AwsFailure."""
+    # Names differ in more than case.
+    if (found := answer.get("UserName", user)).lower() != user.lower():
+        raise AwsFailure(operation, "InvalidAnswer", f"asked about {user}, and the answer is about {found}")
 
 
 def user_tags(session: AccountSession, user: str) -> Fact[Mapping[str, str]]:
