@@ -19,11 +19,11 @@ import yaml
 from mfa_operator.api.conversion import from_dict
 from mfa_operator.api.status import PolicyStatus
 from mfa_sandbox.aws import EmbeddedAws, Organization
+from tests.aws.commands import Run
 from tests.fixtures.operator import COMMAND
 from tests.unit.crd_schema import problems
 
 PAY, NEW, OLD, TYPED = "111122223333", "222233334444", "333344445555", "444455556666"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -47,16 +47,6 @@ def policy(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture
-def run(aws: EmbeddedAws) -> Run:
-    def run(*args: object) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMAND), *map(str, args)]
-        environment = os.environ | aws.environment()
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-    return run
 
 
 def states(status: dict[str, Any]) -> dict[str, str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +12,10 @@ import yaml
 
 from mfa_operator.aws.quarantine_document import Variant, document_json, policy_arn, tag_list
 from mfa_sandbox.aws import Account, EmbeddedAws
-from tests.fixtures.operator import COMMAND
+from tests.aws.commands import Run
 
 ARN = policy_arn("aws", "111122223333", Variant.CONSOLE)
 READING = ("Get", "List", "Generate", "Assume")
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(aws: EmbeddedAws) -> Run:
-    def run(*args: object) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMAND), *map(str, args)]
-        environment = os.environ | aws.environment()
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-    return run
 
 
 @pytest.fixture

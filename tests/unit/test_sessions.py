@@ -23,7 +23,7 @@ from mfa_operator.aws.identity import Identity
 from mfa_operator.aws.regions import DEFAULT_REGIONS
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.scheduling.due import PassAbandoned
-from mfa_sandbox.aws.server import REGIONS
+from mfa_sandbox.aws.regions import IAM_REGIONS
 from tests.unit.facts import ID
 
 PARTITIONS = {
@@ -169,4 +169,4 @@ def test_nothing_is_asked_once_the_operator_stops(sessions: Any) -> None:
 
 def test_the_embedded_aws_lives_in_the_same_regions() -> None:
     """It imports nothing of the product, so it has a table of its own."""
-    assert REGIONS == DEFAULT_REGIONS
+    assert IAM_REGIONS == DEFAULT_REGIONS

@@ -165,7 +165,6 @@ class ConditionReason(StrEnum):
     ALL_AUDITED = "AllAudited"
     ACCOUNTS_FAILED = "AccountsFailed"
     ACCOUNTS_NOT_ALLOWED = "AccountsNotAllowed"
-    ACCOUNTS_PENDING = "AccountsPending"
     DISCOVERED = "Discovered"
     DISCOVERY_FAILED = "DiscoveryFailed"
     DISCOVERY_DENIED = "DiscoveryDenied"

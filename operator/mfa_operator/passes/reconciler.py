@@ -223,9 +223,12 @@ class Reconciler:
         body = self._cluster.get_policy(ref)
         if body is None:
             raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
-        if self._auditable(body) is None or (claimed := self._claiming.renewed(body)) is None:
+        policy = self._auditable(body)
+        claimed = self._claiming.renewed(body) if policy else None
+        if policy is None or claimed is None:
             return {}
-        policy = read_policy(claimed)
+        if claimed is not body:
+            policy = read_policy(claimed)
         known = self._memory.recall(policy)
         current, _ = self._account_list(policy, refresh=False)
         with self._lock:

@@ -12,18 +12,10 @@ from uuid import uuid4
 
 from mfa_sandbox.aws.principals import Principal
 from mfa_sandbox.aws.queues import Queue
+from mfa_sandbox.aws.regions import IAM_REGIONS
 from mfa_sandbox.aws.state import AccountState
 from mfa_sandbox.aws.wire import AwsError, iso_time
 
-IAM_REGIONS = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-north-1",
-    "aws-us-gov": "us-gov-west-1",
-    "aws-eusc": "eusc-de-east-1",
-    "aws-iso": "us-iso-east-1",
-    "aws-iso-b": "us-isob-east-1",
-}
-"""Where each partition's IAM records its events."""
 READS = ("Get", "List", "Generate", "Simulate")
 SECRETS = ("password", "authenticationCode", "oldPassword", "newPassword")
 ROOT_NAME = "AWS ROOT USER"
@@ -114,11 +106,6 @@ def envelope(
             "eventCategory": "Management",
         },
     }
-
-
-def root_identity(account: AccountState) -> dict[str, object]:
-    """The root user as the caller: it has no name."""
-    return {"type": "Root", "principalId": account.id, "arn": account.root_user.arn, "accountId": account.id}
 
 
 def request_parameters(parameters: Mapping[str, object]) -> dict[str, object] | None:

@@ -104,13 +104,6 @@ class Organization:
             self.units[made.id] = made
         return made
 
-    def remove_unit(self, unit: Unit) -> None:
-        """Raises ValueError where something is in it."""
-        with self.lock:
-            if self.children(unit) or self.accounts_in(unit):
-                raise ValueError(f"unit {unit.id} is not empty")
-            del self.units[unit.id]
-
     def join(
         self,
         account_id: str,

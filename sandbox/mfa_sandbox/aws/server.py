@@ -21,8 +21,8 @@ from moto.core.base_backend import BackendDict
 from mfa_sandbox.aws.calls import CallLog
 from mfa_sandbox.aws.faults import Faults
 from mfa_sandbox.aws.front import Front
-from mfa_sandbox.aws.operations.organizations import REGIONS as ORGANIZATIONS_REGIONS
 from mfa_sandbox.aws.principals import Credentials
+from mfa_sandbox.aws.regions import IAM_REGIONS, ORGANIZATIONS_REGIONS
 from mfa_sandbox.aws.wire import DropConnectionError
 from mfa_sandbox.aws.world import HOME_ACCOUNT, World
 
@@ -34,17 +34,6 @@ log = logging.getLogger(__name__)
 
 THREADS = 40
 """Answers under way at a time; more wait. Latency and delays sleep in these threads."""
-
-REGIONS = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-north-1",
-    "aws-us-gov": "us-gov-west-1",
-    "aws-eusc": "eusc-de-east-1",
-    "aws-iso": "us-iso-east-1",
-    "aws-iso-b": "us-isob-east-1",
-    "aws-iso-e": "eu-isoe-west-1",
-    "aws-iso-f": "us-isof-south-1",
-}
 
 
 class _Gateway(wsgi.Gateway_10):
@@ -134,7 +123,7 @@ class EmbeddedAws:
         latency_seconds: float = 0.0,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.region = REGIONS[partition]
+        self.region = IAM_REGIONS[partition]
         self._partition = partition
         self._home_account = home_account
         self._check_codes = check_codes

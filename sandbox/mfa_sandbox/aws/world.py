@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from mfa_sandbox.aws.account import Account
-from mfa_sandbox.aws.cloudtrail import IAM_REGIONS, Trail
+from mfa_sandbox.aws.cloudtrail import Trail
 from mfa_sandbox.aws.organization import Organization
 from mfa_sandbox.aws.principals import Credentials, Principal, Principals
 from mfa_sandbox.aws.queues import Queue, Queues
+from mfa_sandbox.aws.regions import IAM_REGIONS
 from mfa_sandbox.aws.wire import UNKNOWN_CREDENTIALS, AwsError
 
 HOME_ACCOUNT = "123456789012"

@@ -9,20 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias, TypeVar
 
 from mfa_sandbox.aws.organization import Member, Organization, Unit
+from mfa_sandbox.aws.regions import ORGANIZATIONS_REGIONS
 from mfa_sandbox.aws.request import Call, Handler
 from mfa_sandbox.aws.wire import AwsError, Result
 
 T = TypeVar("T")
-
-REGIONS = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-northwest-1",
-    "aws-us-gov": "us-gov-west-1",
-    "aws-eusc": "eusc-de-east-1",
-    "aws-iso": "us-iso-east-1",
-    "aws-iso-b": "us-isob-east-1",
-}
-"""Where each partition has Organizations. In China that is not where IAM is."""
 
 MOST_RESULTS = 20
 
@@ -34,7 +25,7 @@ _STATUS_OF_STATE = {"ACTIVE": "ACTIVE", "PENDING_CLOSURE": "PENDING_CLOSURE"}
 
 def _asked(call: Call) -> Organization:
     """The caller's organization, if the caller may ask this of it."""
-    region = REGIONS[call.world.partition]
+    region = ORGANIZATIONS_REGIONS[call.world.partition]
     if call.region != region:
         message = f"Credential should be scoped to a valid region, not '{call.region}'."
         raise AwsError("InvalidSignatureException", message)
