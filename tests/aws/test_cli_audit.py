@@ -161,7 +161,7 @@ def test_the_json_is_of_the_promised_shape_and_the_api_servers_too(cli: Cli) -> 
         ("sam", "Violating", "DeviceTypeNotAllowed"),
     ]
     # What is not the report goes to stderr.
-    assert f"security/console-mfa account name-7 ({CLOSED}): AssumeRole: AccessDenied: tried arn:aws:iam:" in result.err
+    assert f"security/console-mfa: name-7 ({CLOSED}): AssumeRole: AccessDenied: tried arn:aws:iam:" in result.err
     assert len(result.err.splitlines()) == 1
 
 

@@ -124,6 +124,22 @@ def test_an_account_has_a_row_with_its_counts_and_dashes_where_it_was_never_audi
     assert row_of(text, "444455556666") == ["444455556666", "Denied", *"------", "tried the role"]
 
 
+@pytest.mark.parametrize("width", [40, 100, 200])
+def test_a_message_of_many_accounts_stands_once(width: int) -> None:
+    accounts = [
+        AccountStatus(
+            id=f"{111122220000 + number}",
+            state=AccountState.DENIED,
+            reason=AccountReason.ASSUME_ROLE_DENIED,
+            message=f"refused for {111122220000 + number}",
+        )
+        for number in range(20)
+    ]
+    text = shown(accounts_table(accounts), width=width)
+    assert text.count("refused for") == 1
+    assert all(account.id in text for account in accounts)
+
+
 def test_a_finding_has_a_row_with_what_is_wrong_since_when_and_until_when() -> None:
     report = ReportStatus(
         account_id=ID,
@@ -196,7 +212,7 @@ SPARED = msgspec.structs.replace(
 NARROW: Mapping[str, tuple[RenderableType, Sequence[str]]] = {
     "accounts": (
         accounts_table([AccountStatus(id=ID, name="payments-prod", state=AccountState.AUDITED, users=5000), DENIED]),
-        ["payments-prod", ID, "444455556666", "Unknown", "5000", f"sandbox: {DENIAL}"],
+        ["payments-prod", ID, "444455556666", "Unknown", "5000", f"sandbox (444455556666): {DENIAL}"],
     ),
     "findings": (
         findings_table([ReportStatus(account_id=ID, account_name="payments", findings=(ALICE, LONG))], NOW),

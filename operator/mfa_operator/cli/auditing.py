@@ -15,7 +15,7 @@ from mfa_operator.api.text import error_text
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.offline.policy_files import Previous
 from mfa_operator.organization.account_list import AccountList
-from mfa_operator.reporting.wording import account_label
+from mfa_operator.reporting.alike import failed_alike
 
 if TYPE_CHECKING:
     from mfa_operator.offline.audit import PolicyResult
@@ -71,10 +71,8 @@ def print_failures(results: Iterable[PolicyResult]) -> None:
     for result in results:
         if result.listed.discovery and not result.listed.discovery.succeeded:
             click.echo(error_text(f"{result.policy.ref}: {result.listed.discovery.message}"), err=True)
-        for account in result.accounts:
-            if account.message:
-                label = account_label(account.id, account.name)
-                click.echo(error_text(f"{result.policy.ref} {label}: {account.message}"), err=True)
+        for group in failed_alike(account for account in result.accounts if account.message):
+            click.echo(error_text(f"{result.policy.ref}: {group.in_words()}"), err=True)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from rich.text import Text
 from mfa_operator.api.enums import OPEN_STATES, AccountState, FindingState
 from mfa_operator.api.status import AccountStatus, Finding, PolicyStatus, ReportStatus
 from mfa_operator.api.text import one_line
-from mfa_operator.offline.layout import Fitting, cell_text, indented, new_table, relative
+from mfa_operator.offline.layout import MAX_TEXT, Fitting, cell_text, indented, new_table, relative
+from mfa_operator.reporting.alike import EXAMPLES, failed_alike
 from mfa_operator.reporting.guidance import problem, ways_out
 from mfa_operator.reporting.wording import account_label, name_and_id
 
@@ -56,8 +57,19 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> RenderableType:
     return Fitting(partial(_accounts, accounts), partial(_account_lines, accounts))
 
 
+def _said_once(accounts: Sequence[AccountStatus]) -> dict[str, str]:
+    """Messages by account: where more than a few failed alike, those after the first one point to it."""
+    messages = {account.id: account.message for account in accounts}
+    for group in failed_alike(account for account in accounts if account.message):
+        first, *others = group.accounts
+        if len(others) >= EXAMPLES:
+            messages.update((account.id, f"as account {first.id}") for account in others)
+    return messages
+
+
 def _account_lines(accounts: Sequence[AccountStatus]) -> RenderableType:
     lines: list[RenderableType] = [Text("Accounts", "italic")]
+    messages = _said_once(accounts)
     for account in accounts:
         lines += [
             cell_text(account_label(account.id, account.name), "bold"),
@@ -68,7 +80,7 @@ def _account_lines(accounts: Sequence[AccountStatus]) -> RenderableType:
             for name, count in zip(_COUNTS, _counts(account), strict=True)
         ]
         if account.message:
-            lines.append(indented(cell_text(account.message)))
+            lines.append(indented(cell_text(messages[account.id])))
     return Group(*lines, "")
 
 
@@ -94,21 +106,18 @@ def _accounts(accounts: Sequence[AccountStatus], wide: bool) -> RenderableType:
         table.add_column(column, justify="right", no_wrap=True)
     if wide:
         table.add_column("Message", overflow="fold")
+    messages = _said_once(accounts)
     for account in accounts:
         state = cell_text(account.state, _STYLES[account.state])
         cells = [state, *(cell_text("-" if count is None else str(count)) for count in _counts(account))]
         if wide:
-            table.add_row(cell_text(account.name), account.id, *cells, cell_text(account.message))
+            table.add_row(cell_text(account.name), account.id, *cells, cell_text(messages[account.id]))
         else:
             table.add_row(Text(f"{one_line(account.name)}\n{account.id}".lstrip()), *cells)
     if wide:
         return table
-    messages = [
-        Text.assemble(cell_text(f"{account.name or account.id}: ", "bold"), " ", cell_text(account.message))
-        for account in accounts
-        if account.message
-    ]
-    return Group(table, *messages, "")
+    alike = failed_alike(account for account in accounts if account.message)
+    return Group(table, *(cell_text(group.in_words(MAX_TEXT)) for group in alike), "")
 
 
 def findings_table(reports: Iterable[ReportStatus], now: datetime) -> RenderableType:

@@ -37,6 +37,7 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
+from mfa_operator.passes.failure_log import FailureLog
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.passes.looks import unseen_users
 from mfa_operator.passes.publishing import PolicyPublisher
@@ -134,6 +135,7 @@ class PolicyPass:
         self._doubts = doubts
         self._reports = reports
         self._known = known
+        self._failures = FailureLog(policy.ref)
 
     def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
         """Audit every account, `width` at a time; the publisher gets each result as the account ends.
@@ -165,6 +167,7 @@ class PolicyPass:
         finally:
             for future in running:
                 future.cancel()
+            self._failures.end()
 
     def _start(
         self, pool: FairPool, accounts: Iterator[Account], ended: SimpleQueue[Future[AccountOutcome]]
@@ -270,21 +273,21 @@ class PolicyPass:
         was = before.status if before else None
         failure = account_failure(error).with_restart(restart_command(self._events.command_prefix))
         failure = failure.in_organization(self._accounts, account.id, was, self._now)
-        label = f"{self.policy.ref} {account_label(account.id, account.name)}"
         if failure.unexpected:
-            logger.error("%s failed unexpectedly", label, exc_info=error)
             failure = replace(failure, message=f"{failure.message}; the traceback is in the operator's log")
+        status = failure.status(account, was)
+        if failure.unexpected:
+            self._failures.add(ERROR, status, "failed unexpectedly", error)
         elif failure.audited:
-            logger.error("%s was audited, but its report was refused: %s", label, failure.message)
+            self._failures.add(ERROR, status, "was audited, but its report was refused")
         else:
             expected = isinstance(error, AwsFailure)
-            level = INFO if failure.pending else WARNING if expected else ERROR
-            logger.log(level, "%s was not audited: %s", label, failure.message)
+            self._failures.add(INFO if failure.pending else WARNING if expected else ERROR, status, "was not audited")
         if not failure.pending:
             self._count(account, failure.counted)
         if self._doubts is None and not failure.pending:
             self._backoff.failed(account.id, self.policy.spec.interval)
-        outcome = self._not_audited(account, before, failure.status(account, was), stored, as_read=as_read)
+        outcome = self._not_audited(account, before, status, stored, as_read=as_read)
         return replace(outcome, failed=True)
 
     def _not_audited(

@@ -24,8 +24,9 @@ from mfa_operator.api.status import (
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.organization.discovery import Discovery
 from mfa_operator.reporting.account_result import AccountResult, worst
+from mfa_operator.reporting.alike import causes_in_words
 from mfa_operator.reporting.status_size import fitted
-from mfa_operator.reporting.wording import many, name_and_id, shortened
+from mfa_operator.reporting.wording import many, shortened
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -103,9 +104,8 @@ def _all_not_allowed(failed: Sequence[AccountStatus]) -> bool:
 
 
 def _not_audited_message(failed: Sequence[AccountStatus], total: int) -> str:
-    named = "; ".join(f"{name_and_id(account.id, account.name)}: {account.message}" for account in failed[:3])
-    more = f"; and {len(failed) - 3} more, see status.accounts and the MfaReports" if len(failed) > 3 else ""
-    return f"{len(failed)} of {many(total, 'account')} not audited: {named}{more}"
+    causes = causes_in_words(failed, more="see status.accounts and the MfaReports")
+    return f"{len(failed)} of {many(total, 'account')} not audited: {causes}"
 
 
 def compliant(
