@@ -96,7 +96,7 @@ def measure(accounts: int = ACCOUNTS, rate: float = RATE, seconds: float = SECON
                 **_figures("metric", in_metric.delays(sent)),
                 "cpu_percent": round(100 * cpu / took),
                 "rss_mb": round(processes.resident_mb(pid)),
-                "looks": calls["ListUsers"],
+                "audits": calls["ListUsers"],
                 "iam_calls": sum(number for name, number in calls.items() if not name.endswith(("Message", "Batch"))),
                 "left_in_queue": len(queue),
             }

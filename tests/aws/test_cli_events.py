@@ -41,7 +41,7 @@ def start(aws: EmbeddedAws) -> Iterator[Start]:
         process.communicate()
 
 
-def test_prints_what_would_be_looked_at_and_deletes_nothing(aws: EmbeddedAws, queue: Queue, start: Start) -> None:
+def test_prints_what_would_be_audited_and_deletes_nothing(aws: EmbeddedAws, queue: Queue, start: Start) -> None:
     process = start(f"--queue={queue.url}")
     assert process.stdout is not None
     aws.world.account("111122223333").user("alice", password=True)

@@ -47,7 +47,7 @@ class Namespace:
         """A pass over such a policy goes on only once its gate is open."""
         self.stopping = threading.Event()
         self.passes: list[tuple[PolicyRef, bool, str]] = []
-        self.looks: list[tuple[PolicyRef, dict[str, Doubt]]] = []
+        self.targeted: list[tuple[PolicyRef, dict[str, Doubt]]] = []
         self.unseen: dict[str, frozenset[str] | None] = {}
         """What looks answer that they saw nothing new of."""
         self.threads: set[str] = set()
@@ -113,7 +113,7 @@ class Namespace:
 
     def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
         with self._lock:
-            self.looks.append((ref, dict(doubts)))
+            self.targeted.append((ref, dict(doubts)))
             self.running[ref] += 1
             self.overlapped |= self.running[ref] > 1
         try:

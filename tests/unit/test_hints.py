@@ -18,7 +18,7 @@ from mfa_operator.scheduling.hints import (
     MAX_TICKETS,
     MAX_USERS,
     MIN_GAP,
-    SECOND_LOOK,
+    SECOND_CHECK,
     Doubt,
     Hints,
     Ticket,
@@ -58,9 +58,9 @@ class Clock:
         return waited
 
     def look(self, unseen: dict[str, frozenset[str] | None] = SEEN) -> dict[str, Doubt]:
-        looks = self.hints.take(REF, at=self.wall, now=self.now)
-        self.hints.ended(REF, looks, unseen, self.now)
-        return dict(looks.doubts)
+        targeted = self.hints.take(REF, at=self.wall, now=self.now)
+        self.hints.ended(REF, targeted, unseen, self.now)
+        return dict(targeted.doubts)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_look_that_saw_no_change_is_done_once_more(clock: Clock) -> None:
     clock.wait_for_look()
     clock.look({ACCOUNT: ALICE})
     assert clock.published == [True]
-    assert clock.wait_for_look() == SECOND_LOOK
+    assert clock.wait_for_look() == SECOND_CHECK
     assert clock.look({ACCOUNT: ALICE}) == {ACCOUNT: Doubt(ALICE, clock.wall)}
     assert clock.hints.due_at(REF) is None
 
@@ -113,15 +113,15 @@ def test_a_hint_brings_the_second_look_forward(clock: Clock) -> None:
     clock.hint(BOB)
     assert clock.wait_for_look() == COALESCE
     assert clock.look({ACCOUNT: ALICE})[ACCOUNT].users == ALICE | BOB
-    assert clock.wait_for_look() == SECOND_LOOK
+    assert clock.wait_for_look() == SECOND_CHECK
 
 
 def test_a_hint_during_a_look_is_another_look(clock: Clock) -> None:
     clock.hint(ALICE)
     clock.wait_for_look()
-    looks = clock.hints.take(REF, at=clock.wall, now=clock.now)
+    targeted = clock.hints.take(REF, at=clock.wall, now=clock.now)
     clock.hint(BOB)
-    clock.hints.ended(REF, looks, {ACCOUNT: ALICE}, clock.now)
+    clock.hints.ended(REF, targeted, {ACCOUNT: ALICE}, clock.now)
     assert clock.published == [True]
     clock.wait_for_look()
     assert clock.look()[ACCOUNT].users == ALICE | BOB
@@ -130,14 +130,14 @@ def test_a_hint_during_a_look_is_another_look(clock: Clock) -> None:
 
 def test_a_flood_that_changes_nothing_is_looked_at_ever_less_often(clock: Clock) -> None:
     """An hour of one message a second: a look a minute in the end."""
-    looks = 0
+    targeted = 0
     for _ in range(3600):
         clock.now += 1
         clock.hint(ALICE)
         if (due := clock.hints.due_at(REF)) is not None and due <= clock.now:
             clock.look({ACCOUNT: ALICE})
-            looks += 1
-    assert looks < 3600 / LAST_GAP + 12
+            targeted += 1
+    assert targeted < 3600 / LAST_GAP + 12
 
 
 def test_a_failed_look_leaves_its_messages(clock: Clock) -> None:
@@ -158,8 +158,8 @@ def test_of_accounts_that_failed_messages_are_left(clock: Clock) -> None:
         clock.hints.add(REF, account, ALICE, ticket, at=clock.wall, now=clock.now)
         ticket.settle()
     clock.wait_for_look()
-    looks = clock.hints.take(REF, at=clock.wall, now=clock.now)
-    clock.hints.ended(REF, looks, {fine: ALICE}, clock.now, failed={failing})
+    targeted = clock.hints.take(REF, at=clock.wall, now=clock.now)
+    clock.hints.ended(REF, targeted, {fine: ALICE}, clock.now, failed={failing})
     assert done == {fine: [True], failing: [False]}
     clock.wait_for_look()
     assert list(clock.look()) == [fine]
@@ -226,14 +226,14 @@ def test_every_message_is_answered_once_and_no_account_too_often(story: list[tup
         elif what == "wait":
             clock.now += 2.0
         else:
-            looks = clock.hints.take(REF, at=clock.wall, now=clock.now)
-            for each in looks.doubts:
+            targeted = clock.hints.take(REF, at=clock.wall, now=clock.now)
+            for each in targeted.doubts:
                 assert clock.now - begun.get(each, 0.0) >= MIN_GAP
                 begun[each] = clock.now
             if what == "fail":
-                clock.hints.failed(REF, looks, clock.now)
+                clock.hints.failed(REF, targeted, clock.now)
             else:
-                clock.hints.ended(REF, looks, dict.fromkeys(looks.doubts, ALICE), clock.now)
+                clock.hints.ended(REF, targeted, dict.fromkeys(targeted.doubts, ALICE), clock.now)
     clock.hints.forget(REF)
     assert len(clock.published) == hinted
 
@@ -253,30 +253,30 @@ class TestBesidePasses:
         harness.queue.hint([REF] if refs is None else refs, ACCOUNT, ALICE, published.append)
         harness.time.passes(timedelta(seconds=COALESCE))
 
-    def start_look(self, harness: QueueHarness) -> Job:
-        (job,) = harness.queue.take_looks(2)
+    def start_targeted(self, harness: QueueHarness) -> Job:
+        (job,) = harness.queue.take_targeted(2)
         return job
 
     def test_a_look_waits_for_the_pass_under_way(self, harness: QueueHarness, published: list[bool]) -> None:
         job = harness.start()
         self.hint(harness, published)
-        assert harness.queue.take_looks(2) == []
+        assert harness.queue.take_targeted(2) == []
         harness.queue.ended(job, PassEnd(1, "", harness.time.wall + QUARTER))
-        harness.queue.looked(self.start_look(harness), {})
+        harness.queue.targeted_ended(self.start_targeted(harness), {})
         assert published == [True]
 
     def test_a_pass_that_is_due_comes_before_a_look(self, harness: QueueHarness, published: list[bool]) -> None:
         self.hint(harness, published)
-        assert harness.queue.take_looks(2) == []
-        assert harness.queue.seconds_until_look() is None
+        assert harness.queue.take_targeted(2) == []
+        assert harness.queue.seconds_until_targeted() is None
 
     def test_a_pass_waits_for_the_look_and_stays_due(self, harness: QueueHarness, published: list[bool]) -> None:
         harness.do()
         self.hint(harness, published)
-        job = self.start_look(harness)
+        job = self.start_targeted(harness)
         harness.time.passes(QUARTER)
         assert harness.take() is None
-        harness.queue.looked(job, {})
+        harness.queue.targeted_ended(job, {})
         assert harness.take() is not None
 
     def test_looks_move_no_interval(self, harness: QueueHarness, published: list[bool]) -> None:
@@ -284,17 +284,17 @@ class TestBesidePasses:
         for _ in range(20):
             self.hint(harness, published)
             harness.time.passes(timedelta(seconds=MIN_GAP))
-            harness.queue.looked(self.start_look(harness), {})
+            harness.queue.targeted_ended(self.start_targeted(harness), {})
         left = QUARTER.total_seconds() - 20 * (MIN_GAP + COALESCE)
         assert harness.queue.seconds_until_next() == left
 
     def test_an_edit_during_a_look_is_served_right_after_it(self, harness: QueueHarness, published: list[bool]) -> None:
         harness.do()
         self.hint(harness, published)
-        job = self.start_look(harness)
+        job = self.start_targeted(harness)
         harness.queue.notice("MODIFIED", body(version=2, generation=2))
         assert harness.take() is None
-        harness.queue.looked(job, None)
+        harness.queue.targeted_ended(job, None)
         assert published == [False]
         assert harness.take() is not None
 
@@ -303,10 +303,10 @@ class TestBesidePasses:
     ) -> None:
         harness.do()
         self.hint(harness, published)
-        job = self.start_look(harness)
+        job = self.start_targeted(harness)
         harness.queue.notice("DELETED", body(version=3))
         assert harness.forgotten == []
-        harness.queue.looked(job, {})
+        harness.queue.targeted_ended(job, {})
         assert harness.forgotten == [REF]
         assert published == [True]
 
@@ -318,7 +318,7 @@ class TestBesidePasses:
     def test_looks_take_no_slot_from_passes(self, harness: QueueHarness, published: list[bool]) -> None:
         harness.do()
         self.hint(harness, published)
-        self.start_look(harness)
+        self.start_targeted(harness)
         other = body() | {"metadata": body()["metadata"] | {"name": "other", "uid": "two"}}
         harness.queue.notice("ADDED", other)
         assert len(harness.queue.take(1)) == 1

@@ -66,7 +66,7 @@ def test_an_unchanged_violator_is_not_asked_again() -> None:
 
 def test_who_was_never_looked_at_is_not_remembered() -> None:
     memory = memory_of(BULK, facts("bob", row=row("bob"), has_virtual_device=virtual(True)))
-    assert not memory.looked_at
+    assert not memory.read_live
     assert memory.with_virtual_device == {"AIDABOB"}
     assert recalled(BULK, memory) == BULK
 
@@ -201,9 +201,9 @@ def test_a_person_who_asks_has_all_earlier_looks_forgotten_and_no_later_ones() -
         facts("carol", has_virtual_device=virtual(True)),
     )
     forgotten = forget(memory, NOW)
-    alice = forgotten.looked_at["AIDAALICE"]
+    alice = forgotten.read_live["AIDAALICE"]
     assert (alice.profile, alice.devices, alice.tags) == (None, None, None)
-    assert forgotten.looked_at["AIDABOB"] == memory.looked_at["AIDABOB"]
+    assert forgotten.read_live["AIDABOB"] == memory.read_live["AIDABOB"]
     assert forgotten.with_virtual_device == memory.with_virtual_device
 
 
@@ -234,6 +234,6 @@ def test_what_is_kept_packed_comes_back_as_it_was(seen: list[UserFacts], listed:
     memory = Memory({one.user.user_id: one for one in seen}, listed)
     back = unpack(pack(memory))
     assert back == memory
-    assert [type(one.devices.value) for one in back.looked_at.values() if one.devices] == [frozenset] * len(
-        [one for one in memory.looked_at.values() if one.devices]
+    assert [type(one.devices.value) for one in back.read_live.values() if one.devices] == [frozenset] * len(
+        [one for one in memory.read_live.values() if one.devices]
     )

@@ -174,7 +174,7 @@ class TestPasses:
     def test_metrics_that_cannot_be_restored_cost_no_pass(self) -> None:
         async def story() -> None:
             namespace = Namespace()
-            namespace.restore_error = ZeroDivisionError("a fault of ours")
+            namespace.restore_error = ZeroDivisionError("a bug")
             status = {"observedGeneration": 1, "lastPassTime": rfc3339(now())}
             async with running(namespace) as scheduler:
                 scheduler.notice(None, {**namespace.apply("console-mfa"), "status": status})
@@ -203,8 +203,8 @@ class TestLooks:
                 scheduler.hint("999988887777", frozenset({"alice"}), published.append)
                 await eventually(lambda: len(published) == 4)
             assert published == [True] * 4
-            assert {ref.name for ref, _ in namespace.looks} == {"one", "two"}
-            assert len(namespace.looks) == len(namespace.passes) == 2
+            assert {ref.name for ref, _ in namespace.targeted} == {"one", "two"}
+            assert len(namespace.targeted) == len(namespace.passes) == 2
             assert not namespace.overlapped
 
         in_loop(story())
@@ -215,7 +215,7 @@ class TestLooks:
             async with running(namespace) as scheduler:
                 scheduler.notice("ADDED", namespace.apply("console-mfa"))
                 await eventually(lambda: namespace.count("console-mfa") == 1)
-                namespace.errors[PolicyRef("security", "console-mfa")] = ZeroDivisionError("a fault of ours")
+                namespace.errors[PolicyRef("security", "console-mfa")] = ZeroDivisionError("a bug")
                 scheduler.hint(self.ACCOUNT, frozenset({"alice"}), published.append)
                 await eventually(lambda: published)
                 assert published == [False]
@@ -223,7 +223,7 @@ class TestLooks:
                 assert scheduler.healthy
 
         in_loop(story())
-        assert "look at security/console-mfa failed: a fault of ours" in caplog.text
+        assert "targeted pass over security/console-mfa failed: a bug" in caplog.text
 
     def test_a_look_in_flight_is_waited_for_at_the_end(self) -> None:
         async def story() -> None:
@@ -233,7 +233,7 @@ class TestLooks:
                 await eventually(lambda: namespace.count("console-mfa") == 1)
                 namespace.close_gate("console-mfa")
                 scheduler.hint(self.ACCOUNT, frozenset({"alice"}), published.append)
-                await eventually(lambda: namespace.looks)
+                await eventually(lambda: namespace.targeted)
                 assert scheduler.in_flight == [PolicyRef("security", "console-mfa")]
             assert published == [True]
 

@@ -34,7 +34,7 @@ class TestFailures:
         async def story() -> None:
             namespace = Namespace(interval=timedelta(milliseconds=20))
             broken = policy_ref(namespace.apply("broken"))
-            namespace.errors[broken] = ZeroDivisionError("a fault of ours")
+            namespace.errors[broken] = ZeroDivisionError("a bug")
             async with running(namespace) as scheduler:
                 scheduler.notice("ADDED", namespace.objects[broken])
                 scheduler.notice("ADDED", namespace.apply("sound"))

@@ -112,7 +112,7 @@ class Finding(_Optional, frozen=True, kw_only=True):
     state: FindingState
     reason: str = ""
     checked_at: datetime | None = None
-    """When the user was last read live, at the earliest; None where the verdict rests on no live look."""
+    """When the user was last read live, at the earliest; None where the verdict rests on no live lookup."""
     console_since: datetime | None = None
     """CreateDate of the login profile, where known."""
     last_sign_in: datetime | None = None

@@ -1,4 +1,4 @@
-"""Collecting: one account becomes a Snapshot, for a handful of calls and a live look at the suspects only."""
+"""Collecting: one account becomes a Snapshot, for a handful of calls and a live lookup of the suspects only."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from mfa_operator.evaluation.lookup_cache import (
     EMPTY,
     Memory,
     forget,
-    looked_at_since,
     pack,
+    read_live_since,
     recall,
     remember,
     unpack,
@@ -105,7 +105,7 @@ class Collector:
             doubts = frozenset(
                 user.user_id
                 for user in bulk.users
-                if user.name in doubted and not looked_at_since(memory, user, not_before)
+                if user.name in doubted and not read_live_since(memory, user, not_before)
             )
             return self._judge_suspects(bulk, memory, needs, now, deadlines, doubts, count_error)
 
@@ -181,7 +181,7 @@ class Collector:
         row = facts.row
         if swept:
             facts = msgspec.structs.replace(facts, row=None, profile=None, devices=None, tags=None)
-        # Each once: were the clock set back, an answer would look too old for ever.
+        # Each question once: if the clock is set back, every answer seems too old, and this would never end.
         unasked = set(Question)
         try:
             while (question := next_question(facts, needs, now)) in unasked:
@@ -225,7 +225,7 @@ class Collector:
         """Drop what is remembered of one user, who was just acted on: the next pass reads them live."""
         with self._lock:
             memory = unpack(self._memory)
-            kept = {key: facts for key, facts in memory.looked_at.items() if key != user_id}
+            kept = {key: facts for key, facts in memory.read_live.items() if key != user_id}
             self._memory = pack(Memory(kept, memory.with_virtual_device))
 
     def _root(self, bulk: _Bulk, count_error: Callable[[AwsFailure], None]) -> RootFacts:

@@ -27,7 +27,7 @@ MOST_MESSAGES = 10
 WAIT_SECONDS = 20
 """A long poll: the longest that SQS waits for the first message."""
 VISIBILITY_SECONDS = 60
-"""How long a message that was received stays away before it comes back: far longer than a look takes."""
+"""How long a message that was received stays away before it comes back: far longer than a targeted pass takes."""
 QUEUE_CONFIG = Config(
     # Who calls waits and tries again: a retry of botocore's own would take seconds, deaf to the end of the process.
     retries={"mode": "standard", "total_max_attempts": 1},

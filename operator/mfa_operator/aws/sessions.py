@@ -91,7 +91,7 @@ class Sessions:
         `connections`: how many are kept open to each service, best as many as calls are under way at once.
 
         `guard` is asked before every request that changes something. `retry_writes`: for commands that a person runs
-        and waits for. The operator itself never repeats a write blindly: it looks again first. `limit_sessions`: ask
+        and waits for. The operator itself never repeats a write blindly: it reads again first. `limit_sessions`: ask
         for sessions that can only read, and for others to write, as role_sessions.py has it.
         """
         self.limit_sessions = limit_sessions

@@ -69,8 +69,8 @@ def carry_out(
 ) -> Ending[T]:
     """Send request after request until `next_write` has none, each after `check` found nothing against it.
 
-    `next_write` looks at what is there and gives the next request towards the goal. `check` gives None, or what stands
-    against the change: it ends there. A check that took too long is made again. Raises PassAbandoned, and whatever
+    `next_write` reads what is there and gives the next request towards the goal. `check` gives None, or the reason to
+    stop: it ends there. A check that took too long is made again. Raises PassAbandoned, and whatever
     `check` raises; AwsFailure ends in the result.
     """
     ending: Ending[T] = Ending()

@@ -1,4 +1,4 @@
-"""`mfa-operator events`: waits for messages of the events queue and prints what they would have looked at."""
+"""`mfa-operator events`: waits for messages of the events queue and prints what the operator would audit for each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mfa_operator.config.queue_url import QueueUrl
 from mfa_operator.iam_events.message import Hint, OrganizationChanged, Parsed, Unreadable, parse
 
 EPILOG = """\b
-Columns: when it happened at AWS, the event, the account, what is looked at.
+Columns: when it happened at AWS, the event, the account, what is audited.
 An operator that reads the same queue takes turns with this command: a message
-is seen by one of the two first, and by the operator in any case.
+that the operator gets first is not shown here, and the operator gets them all.
 
 \b
 Exit status:
@@ -46,7 +46,7 @@ CANNOT_READ = 2
     help="The SQS queue; else MFA_OPERATOR_EVENTS_QUEUE.",
 )
 def command(*, url: QueueUrl | None) -> int:
-    """Show what IAM's events in the queue would have looked at; deletes nothing. Ctrl-C ends it."""
+    """Show IAM events from the queue and what each would have audited. Deletes nothing. Ctrl-C ends it."""
     if url is None:
         raise click.UsageError("say which queue: --queue URL.")
     queue = EventQueue(url)
@@ -100,5 +100,5 @@ def line(parsed: Parsed) -> str:
         case OrganizationChanged():
             account, what = parsed.account_id or "-", "the organization's list of accounts"
         case Unreadable():
-            what = f"no event: {parsed.problem}"
+            what = f"not an event: {parsed.problem}"
     return f"{when:<20}  {parsed.type:<27}  {account:<12}  {what}"

@@ -21,7 +21,7 @@ NOT_WRITTEN = 2
 """The output cannot be written: to whoever reads it nothing was audited."""
 BAD_INPUT = 3
 INTERNAL_ERROR = 70
-"""EX_SOFTWARE of sysexits.h: a fault of ours must not look like the 1 of `audit`, which means violations."""
+"""EX_SOFTWARE of sysexits.h: a bug in the operator must not end with the 1 of `audit`, which means violations."""
 
 COMMANDS = {
     "run": "Run the operator: watch MfaPolicy objects and audit their accounts.",
@@ -31,7 +31,7 @@ COMMANDS = {
     "release": "Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's "
     "policies from them, and nothing else.",
     "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
-    "events": "Show what IAM's events in the queue would have looked at; deletes nothing.",
+    "events": "Show IAM events from the queue and what each would have audited. Deletes nothing.",
     "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
 }
 """Each is the object `command` of the module of its name; the summaries stand here so that --help imports none."""

@@ -125,7 +125,7 @@ class SchedulerSettings:
 
     max_concurrent_passes: int = 100
     """Policies audited together; one more for a namespace that has none under way. A pass is a thread that waits: the
-    work is done by the threads that look at accounts, which all passes share, taking turns."""
+    work is done by the threads that audit accounts, which all passes share, taking turns."""
     turn: timedelta = timedelta(seconds=5)
     """The loop turns at least this often, whether something is due or not: its heartbeat, well below the 30 s that
     liveness allows."""

@@ -1,4 +1,4 @@
-"""What one pass leaves to the next about an account: the live looks already taken, and who had a virtual device. Pure.
+"""What one pass leaves to the next about an account: the live lookups made, and who had a virtual device. Pure.
 
 It is kept in the process only. Losing it at a restart costs calls, never a verdict; restored.py spares some of them.
 """
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Memory(msgspec.Struct, frozen=True, array_like=True):
     """Facts of an earlier pass, by IAM user id: a deleted and recreated name is another user."""
 
-    looked_at: Mapping[str, UserFacts] = {}
+    read_live: Mapping[str, UserFacts] = {}
     """Users that were asked about live, or whose virtual device went missing."""
     with_virtual_device: frozenset[str] = frozenset()
 
@@ -44,7 +44,7 @@ def remember(users: Iterable[UserFacts], *, virtual_devices_known: bool, before:
     """The memory to keep after a pass that saw `users`."""
     users = tuple(users)
     return Memory(
-        looked_at={
+        read_live={
             facts.user.user_id: replace(facts, failure=None)
             for facts in users
             if facts.profile or facts.devices or facts.lost_virtual_device
@@ -58,23 +58,23 @@ def remember(users: Iterable[UserFacts], *, virtual_devices_known: bool, before:
 
 
 def forget(memory: Memory, before: datetime) -> Memory:
-    """The memory without live looks from before a moment: a person asked to look again."""
+    """The memory without live lookups from before a moment: a person asked for a new audit."""
 
     def young(fact: Fact[T] | None) -> Fact[T] | None:
         return fact if fact and fact.at >= before else None
 
     return Memory(
-        looked_at={
+        read_live={
             user_id: replace(facts, profile=young(facts.profile), devices=young(facts.devices), tags=young(facts.tags))
-            for user_id, facts in memory.looked_at.items()
+            for user_id, facts in memory.read_live.items()
         },
         with_virtual_device=memory.with_virtual_device,
     )
 
 
-def looked_at_since(memory: Memory, user: User, since: datetime) -> bool:
+def read_live_since(memory: Memory, user: User, since: datetime) -> bool:
     """Whether the user was read live at `since` or later."""
-    facts = memory.looked_at.get(user.user_id)
+    facts = memory.read_live.get(user.user_id)
     return facts is not None and any(fact is not None and fact.at >= since for fact in (facts.profile, facts.devices))
 
 
@@ -91,7 +91,7 @@ def recall(
 
     `deadline` is when the user's violation becomes Overdue: once it has passed, the user is read again.
     """
-    before = memory.looked_at.get(facts.user.user_id)
+    before = memory.read_live.get(facts.user.user_id)
     if _lost_virtual_device(facts, before, memory):
         return replace(facts, lost_virtual_device=True)
     if before is None or _in_doubt(facts, before, accepted, report_time, deadline, now):
@@ -125,12 +125,12 @@ def _in_doubt(
         return True
     if _value(before.row) != _value(facts.row):
         return True
-    looked = max((fact.at for fact in (before.profile, before.devices) if fact), default=None)
-    if looked and deadline and looked < deadline <= now:
+    read_at = max((fact.at for fact in (before.profile, before.devices) if fact), default=None)
+    if read_at and deadline and read_at < deadline <= now:
         return True
     if before.profile and before.profile.value.exists and before.devices and accepted.isdisjoint(before.devices.value):
         return False
-    # Not a violator then. A sign-in since, or no row that would tell of a new password, makes a fresh look worth it.
+    # Not a violator then. A sign-in since, or no row that would tell of a new password, makes a new lookup worth it.
     return facts.user != before.user or (facts.row is None and report_time is not None)
 
 

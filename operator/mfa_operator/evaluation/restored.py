@@ -1,6 +1,6 @@
-"""After a restart: the live looks that the last MfaReport tells of, while the credential report is the same. Pure.
+"""After a restart: the live lookups that the last MfaReport holds, while the credential report is the same. Pure.
 
-A user published as violating was looked at live: there was a login profile, and no MFA device. The facts stand as they
+A user published as violating was read live: there was a login profile, and no MFA device. The facts stand as they
 would in the memory of an operator that never stopped, no newer than they are, and are doubted for the same reasons. So
 only violators are restored: whoever is compliant is judged by what a first pass sees.
 """
@@ -27,14 +27,14 @@ def restored(memory: Memory, users: Iterable[UserFacts], published: Mapping[str,
     rest on the same credential report.
     """
     found = {
-        facts.user.user_id: looked
+        facts.user.user_id: known
         for facts in users
-        if (finding := published.get(facts.user.name)) and (looked := _looked_at(facts, finding, now))
+        if (finding := published.get(facts.user.name)) and (known := _facts_behind(facts, finding, now))
     }
-    return replace(memory, looked_at={**found, **memory.looked_at})
+    return replace(memory, read_live={**found, **memory.read_live})
 
 
-def _looked_at(facts: UserFacts, finding: Finding, now: datetime) -> UserFacts | None:
+def _facts_behind(facts: UserFacts, finding: Finding, now: datetime) -> UserFacts | None:
     """The facts that the finding rests on; None where it does not say them, or is about a user deleted since."""
     at = finding.checked_at
     if finding.user_id != facts.user.user_id or at is None or at > now:

@@ -1,7 +1,7 @@
 """What the facts about a user settle, and what has to be asked live to settle the rest. Pure.
 
 The credential report, the list of users and the list of virtual devices come for a handful of calls and settle most
-users. A live look (GetLoginProfile, ListMFADevices) is taken only where they do not, and before anybody is called a
+users. A live lookup (GetLoginProfile, ListMFADevices) is made only where they do not, and before anybody is called a
 violator.
 """
 
@@ -97,7 +97,7 @@ def next_question(facts: UserFacts, needs: Needs, now: datetime) -> Question | N
 
 
 def sweep(users: Iterable[UserFacts], needs: Needs, now: datetime) -> set[str]:
-    """User ids to look at live in this pass so that no fact outlives `max_staleness`; empty where the report suffices.
+    """User ids to read live in this pass so that no fact outlives `max_staleness`; empty where the report suffices.
 
     Each pass takes those who cannot wait for the next one, and at least an even share of all, oldest facts first.
     """

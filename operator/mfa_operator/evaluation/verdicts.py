@@ -3,7 +3,7 @@
 A verdict comes from a chain of small rules, tried in order; the first that speaks decides:
 
 1. no login profile, seen live                  NoConsole (scope Console)
-2. a live look failed, or the facts are too old Unknown
+2. a live lookup failed, or the facts are too old Unknown
 3. no console access                            NoConsole (scope Console)
 4. an accepted MFA device                       Compliant
 5. an exemption covers the user                 Exempt; Unknown where its tags could not be read
@@ -55,7 +55,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     last_sign_in: datetime | None = None
     created: datetime | None = None
     checked_at: datetime | None = None
-    """When the older of the live looks was taken that a violation rests on."""
+    """When the older of the live lookups was made that a violation rests on."""
     first_seen: datetime | None = None
     deadline: datetime | None = None
     exemption: str = ""

@@ -1,8 +1,8 @@
 """Reads the queue while this replica leads, and deletes a message once what it asked for is published.
 
 Two threads of its own, one that waits for messages and one that deletes them. Both are daemons: a long poll may last
-20 s, and neither the end of the process nor the loss of the Lease waits for it. What a poll brings after that is not
-looked at, and comes back to whoever leads then.
+20 s, and neither the end of the process nor the loss of the Lease waits for it. What a poll brings after that is
+dropped, and comes back to the next leader.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mfa_operator.scheduling.due import PassAbandoned
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 2_000
-"""Messages that wait for their look; more are not read. Each costs some 500 bytes, whatever stood in it."""
+"""Messages that wait for their targeted pass; more are not read. Each takes some 500 bytes, whatever its size was."""
 MAX_TO_DELETE = 2_000
 """Receipts that wait to be deleted; what is more comes back."""
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
@@ -67,7 +67,7 @@ class HintTaker(Protocol):
 
 @dataclass(slots=True)
 class _Waiting:
-    """A message whose look is not published yet."""
+    """A message whose targeted pass is not published yet."""
 
     receipt: str
     since: float
@@ -169,7 +169,7 @@ class Receiver:
         with self._lock:
             waiting = self._waiting.get(message.id)
             if waiting is not None:
-                # It came back before its look was published: only the last receipt deletes it.
+                # It came back before its targeted pass was published: only the last receipt deletes it.
                 waiting.receipt, waiting.since = message.receipt, self._monotonic()
                 return
         parsed = parse(message.body)

@@ -57,7 +57,7 @@ TABLE: Mapping[tuple[str, str], About] = {
     (ORGANIZATIONS, "AccountJoinedOrganization"): About.ORGANIZATION,
     (ORGANIZATIONS, "AccountDepartedOrganization"): About.ORGANIZATION,
 }
-"""By source and detail.eventName. The detail-type is not looked at: AWS's own pages disagree on how it is written."""
+"""By source and detail.eventName. The detail-type is ignored: AWS's own pages disagree on how it is written."""
 
 OTHER = "other"
 """As the type of an event that is not in the table; names that anybody can send make no series."""

@@ -22,7 +22,7 @@ from mfa_operator.config.policy_selector import PolicySelector
 from mfa_operator.kube.lease import call_lease_api
 from mfa_operator.kube.requests import NOT_FOUND, CallFailed
 
-LOOK_SECONDS = 2.0
+REREAD_SECONDS = 2.0
 """A Lease is read at most this often, however many policies its holder has claimed."""
 MAX_WATCHED = 1000
 """Claims of others that are remembered; beyond it all are forgotten, which only delays taking over."""
@@ -36,7 +36,7 @@ class _Seen:
     """uid and resourceVersion while the claimant holds it; None: it does not."""
     since: float
     """When it was first seen so, by the clock."""
-    looked: float
+    read_at: float
     """When it was last read."""
     lives_for: float
     """Seconds that a Lease lives without a renewal: the longest that it ever said."""
@@ -89,16 +89,16 @@ class Claims:
         with self._lock:
             now = self._clock()
             known = self._seen.get(claim)
-            if known is None or now - known.looked >= LOOK_SECONDS:
-                known = self._look(claim, known)
+            if known is None or now - known.read_at >= REREAD_SECONDS:
+                known = self._reread(claim, known)
             return now - known.since < known.lives_for
 
-    def _look(self, claim: ServedBy, known: _Seen | None) -> _Seen:
+    def _reread(self, claim: ServedBy, known: _Seen | None) -> _Seen:
         sign, lives_for = self._read(claim)
         now = self._clock()
         if known is None or known.sign != sign:
             known = _Seen(sign, now, now, max(lives_for, known.lives_for if known else 0.0))
-        known.looked, known.lives_for = now, max(known.lives_for, lives_for)
+        known.read_at, known.lives_for = now, max(known.lives_for, lives_for)
         if len(self._seen) >= MAX_WATCHED and claim not in self._seen:
             self._seen.clear()
         self._seen[claim] = known

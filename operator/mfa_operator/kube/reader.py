@@ -53,7 +53,7 @@ class ClusterReader:
         return None if body is None else read_report(body)
 
     def policy_reports(self, ref: PolicyRef) -> Iterator[ListedReport]:
-        """Every report with the policy's label, whoever owns it, page by page; its content is not looked at."""
+        """Every report with the policy's label, whoever owns it, page by page; its content is not parsed."""
         yield from self._list_reports(ref.namespace, f"{POLICY_LABEL}={ref.name}")
 
     def list_reports(self, ref: PolicyRef) -> list[StoredReport]:

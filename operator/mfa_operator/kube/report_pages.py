@@ -51,7 +51,7 @@ _DECODER = msgspec.json.Decoder(_List)
 
 @dataclass(frozen=True, slots=True)
 class ListedReport(ObjectMeta):
-    """An MfaReport whose content was not looked at yet."""
+    """An MfaReport whose content was not parsed yet."""
 
     content: bytes
     """Its status as JSON; empty where it has none."""

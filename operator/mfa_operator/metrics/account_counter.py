@@ -24,7 +24,7 @@ class AccountCounter:
         self._lock = threading.Lock()
         self._counts: dict[PolicyRef, dict[str, Counter[Values]]] = {}
         self._totals: dict[PolicyRef, Counter[Values]] = {}
-        """Also of accounts that are gone: a total that falls would look like a restart, and count twice."""
+        """Also of accounts that are gone: Prometheus takes a total that falls for a restart, and counts twice."""
 
     def count(self, ref: PolicyRef, account_id: str, *values: str) -> None:
         """One more; it shows once the policy's figures name the account."""

@@ -39,8 +39,8 @@ from mfa_operator.passes.auditor import Audit, Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failure_log import FailureLog
 from mfa_operator.passes.failures import account_failure
-from mfa_operator.passes.looks import unseen_users
 from mfa_operator.passes.publishing import PolicyPublisher
+from mfa_operator.passes.targeted import unseen_users
 from mfa_operator.reporting.account_report import account_status, failed_account, failed_report, unchanged
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import restart_command
@@ -116,7 +116,7 @@ class PolicyPass:
         account's turn comes. None: each is to be read by itself. `known` is what was last known of each account.
         `with_users`: results keep the names of all violators, for the info gauge.
 
-        `doubts`: by account, what events say may have changed. Then it is no pass but a look between passes, and moves
+        `doubts`: by account, what events say may have changed. Then it is a targeted pass, and moves
         no back-off.
         """
         self.policy = policy

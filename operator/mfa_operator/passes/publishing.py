@@ -167,8 +167,8 @@ class PolicyPublisher:
         self._show(status)
         return status
 
-    def end_look(self) -> PolicyStatus | None:
-        """The status after a look between passes: its times stay those of the last pass.
+    def end_targeted(self) -> PolicyStatus | None:
+        """The status after a targeted pass: its times stay those of the last pass.
 
         Metrics show it from here on. None where nothing changed, or where not every account's last result is known: a
         sum over some of them would be wrong.

@@ -27,17 +27,17 @@ from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.claiming import Claiming
 from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
-from mfa_operator.passes.looks import news
 from mfa_operator.passes.memory import PolicyMemory, Reports, readable
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher
+from mfa_operator.passes.targeted import news
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status
 from mfa_operator.scheduling.due import Cause, PassEnd, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
-from mfa_operator.scheduling.hints import Doubt, LooksFailed
+from mfa_operator.scheduling.hints import Doubt, TargetedPassFailed
 
 logger = logging.getLogger(__name__)
 
@@ -240,17 +240,17 @@ class Reconciler:
         # A listing since may have left an account out: then it is audited no more, let alone remediated.
         covered = doubts.keys() & current.by_id().keys()
         chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in covered))
-        look = self._pass(policy, chosen, None, known, backoff, now, doubts=doubts)
-        outcomes = look.run(self._accounts, max(self._width // 2, 1), publisher)
+        targeted = self._pass(policy, chosen, None, known, backoff, now, doubts=doubts)
+        outcomes = targeted.run(self._accounts, max(self._width // 2, 1), publisher)
         for outcome in outcomes:
             publisher.ended(news(outcome.result, known.get(outcome.result.status.id)))
-        status = publisher.end_look()
+        status = publisher.end_targeted()
         self._memory.remember(policy, publisher.results)
         if status is not None:
             publisher.write(status)
         unseen = {outcome.result.status.id: outcome.unseen for outcome in outcomes if outcome.unseen != frozenset()}
         if failed := [outcome.result.status.id for outcome in outcomes if outcome.failed]:
-            raise LooksFailed(failed, unseen)
+            raise TargetedPassFailed(failed, unseen)
         return unseen
 
     def _auditable(self, body: Body) -> Policy | None:

@@ -59,7 +59,7 @@ class AccountPass:
     """The report as it stood before this pass, by user."""
     now: datetime
     acted_since: datetime | None = None
-    """When the policy's last pass began, for a look between passes: what was done since counts against the limits."""
+    """When the policy's last pass began, for a targeted pass: what was done since counts against the limits."""
 
     @classmethod
     def of(

@@ -130,7 +130,7 @@ Outcome = (
 
 @dataclass(frozen=True, slots=True)
 class LiveVerdict:
-    """The verdict on a user by a live look; None where there is no such user."""
+    """The verdict on a user by a live read; None where there is no such user."""
 
     user: str
     verdict: Verdict | None

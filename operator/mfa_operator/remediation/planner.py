@@ -39,7 +39,7 @@ class Terms:
     console_users: int
     now: datetime
     taken: int = 0
-    """Actions that count against the limits already: those since the policy's last pass, for a look between passes."""
+    """Actions that count against the limits already: those since the policy's last pass, for a targeted pass."""
 
     @property
     def limit(self) -> int:

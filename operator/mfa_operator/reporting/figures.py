@@ -1,4 +1,4 @@
-"""The numbers of a policy that metrics export: last known, so that a failed account never looks recovered."""
+"""The numbers of a policy that metrics export: last known, so that a failed account never seems compliant."""
 
 from __future__ import annotations
 

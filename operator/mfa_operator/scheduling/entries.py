@@ -9,7 +9,7 @@ from mfa_operator.api.duration import Duration
 from mfa_operator.api.objects import Body, PolicyRef
 from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Due
-from mfa_operator.scheduling.hints import Looks
+from mfa_operator.scheduling.hints import TargetedPass
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Job:
     ref: PolicyRef
     restore: Body | None
     due: Due | None
-    looks: Looks | None = None
-    """Accounts to be looked at because of hints, and nothing else."""
+    targeted: TargetedPass | None = None
+    """Accounts to audit because of hints, and nothing else."""
 
 
 @dataclass(slots=True)
@@ -42,8 +42,8 @@ class Entry:
     taken_up: bool = False
     """A first job has ended in this process, if only that of restoring: what the policy covers is known."""
     running: bool = False
-    looking: bool = False
-    """What runs is a look because of hints."""
+    running_targeted: bool = False
+    """What runs is a targeted pass."""
     pending: Due | None = None
     """What was asked for while a job was running."""
     interval: timedelta = MIN_INTERVAL.delta

@@ -1,7 +1,8 @@
-"""Accounts that an event puts in doubt, by policy: coalesced, and never looked at more often than every few seconds.
+"""Accounts that events are about, by policy: coalesced, and audited by targeted passes at a bounded rate.
 
-No threads, no loop, no waiting. Whatever comes in, what it costs is bounded: an account is looked at once in MIN_GAP
-seconds at most, and less often where looks find nothing new; a job takes BATCH accounts at most.
+A targeted pass audits only the accounts that events named, between two passes over the whole policy. No threads, no
+loop, no waiting here. The cost is bounded whatever comes in: an account is audited at most once in MIN_GAP seconds,
+less often while targeted passes find nothing new, and one targeted pass takes at most BATCH accounts.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from datetime import datetime
 from mfa_operator.api.objects import PolicyRef
 
 COALESCE = 1.0
-"""Seconds from a hint until the look: events come in bunches."""
+"""Seconds from a hint until the targeted pass: events come in bunches."""
 MIN_GAP = 3.0
-"""Seconds between the beginnings of two looks at one account for one policy."""
+"""Seconds between the starts of two targeted passes over one account for one policy."""
 LAST_GAP = 60.0
-"""The same where many looks in a row found nothing new: a flood of hints costs little."""
+"""The same after many targeted passes in a row found nothing new: a flood of hints costs little."""
 PATIENCE = 4
-"""So many looks may find nothing new before the gap begins to double."""
-SECOND_LOOK = 15.0
-"""Seconds after a look that saw no change until the last one: IAM's reads lag behind its events."""
+"""So many targeted passes may find nothing new before the gap begins to double."""
+SECOND_CHECK = 15.0
+"""Seconds after a targeted pass that saw no change until the second check: IAM's reads lag behind its events."""
 BATCH = 8
 """Accounts in one job, all at once where places are free: the policy's own pass, should it become due, waits for the
 slowest of them at most."""
 MAX_USERS = 50
 """Users of one account that are waiting to be read."""
 MAX_TICKETS = 500
-"""Hints that wait for one look."""
+"""Hints that wait for one targeted pass."""
 
 Done = Callable[[bool], None]
 """Called once: whether what was found is published."""
@@ -56,7 +57,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What a look has to read again of one account."""
+    """What a targeted pass has to read again of one account."""
 
     users: frozenset[str]
     """Empty: only what speaks of all users at once."""
@@ -66,7 +67,7 @@ class Doubt:
 
 @dataclass(slots=True)
 class _Account:
-    """What is waiting, and how often the account was looked at."""
+    """What is waiting, and how often the account was audited for hints."""
 
     users: set[str] = field(default_factory=set)
     since: datetime | None = None
@@ -74,17 +75,17 @@ class _Account:
     """On the monotonic clock; None where nothing is waiting."""
     tickets: list[Ticket] = field(default_factory=list)
     last: bool = False
-    """Whether the look that is due is the second one, after which there is no other."""
+    """Whether the targeted pass that is due is the second check, after which there is no other."""
     begun: float | None = None
     idle: int = 0
-    """Looks in a row that found nothing new."""
+    """Targeted passes in a row that found nothing new."""
 
     @property
     def gap(self) -> float:
         return float(min(MIN_GAP * 2.0 ** max(self.idle - PATIENCE, 0), LAST_GAP))
 
 
-class LooksFailed(Exception):
+class TargetedPassFailed(Exception):
     """Some accounts could not be audited; what was found of the others is published."""
 
     def __init__(self, accounts: Collection[str], unseen: Mapping[str, frozenset[str] | None]) -> None:
@@ -95,8 +96,8 @@ class LooksFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Accounts of one policy that are looked at now."""
+class TargetedPass:
+    """What one targeted pass audits: accounts of one policy."""
 
     doubts: Mapping[str, Doubt]
     tickets: Mapping[str, tuple[Ticket, ...]]
@@ -124,15 +125,15 @@ class Hints:
         account.due = min(self._earliest(account, now + COALESCE), account.due or now + LAST_GAP)
 
     def due_at(self, ref: PolicyRef) -> float | None:
-        """When the next look of this policy is due; None where none is waiting."""
+        """When the policy's next targeted pass is due; None where none is waiting."""
         accounts = self._policies.get(ref, {}).values()
         return min((account.due for account in accounts if account.due is not None), default=None)
 
     def refs(self) -> list[PolicyRef]:
         return list(self._policies)
 
-    def take(self, ref: PolicyRef, *, at: datetime, now: float) -> Looks:
-        """The looks that are due, the longest overdue first. `at` is the same moment on the wall clock."""
+    def take(self, ref: PolicyRef, *, at: datetime, now: float) -> TargetedPass:
+        """The accounts that are due, the longest overdue first. `at` is the same moment on the wall clock."""
         accounts = self._policies.get(ref, {})
         due = [(account.due, account_id) for account_id, account in accounts.items() if account.due is not None]
         taken = [account_id for when, account_id in sorted(due)[:BATCH] if when <= now]
@@ -142,30 +143,30 @@ class Hints:
         for account_id in taken:
             account = accounts[account_id]
             assert account.since is not None  # noqa: S101 - for the type checker: it is due
-            # A second look is worth something only with answers of its own.
+            # A second check must read everything again, or it finds what the first one found.
             doubts[account_id] = Doubt(frozenset(account.users), at if account.last else account.since)
             tickets[account_id] = tuple(account.tickets)
             last |= {account_id} if account.last else set()
             account.users, account.tickets, account.due, account.begun = set(), [], None, now
-        return Looks(doubts, tickets, frozenset(last))
+        return TargetedPass(doubts, tickets, frozenset(last))
 
     def ended(
         self,
         ref: PolicyRef,
-        looks: Looks,
+        targeted: TargetedPass,
         unseen: Mapping[str, frozenset[str] | None],
         now: float,
         *,
         failed: Collection[str] = (),
     ) -> None:
-        """Take in what looks found.
+        """Take in what a targeted pass found.
 
-        `unseen`: by account, the users of whom the look saw nothing new, None where it saw nothing new of the account;
-        accounts of which it saw everything are not in it. Tickets are settled as published, save of accounts that
-        `failed`: whoever hinted at them hints again.
+        `unseen`: by account, the users of whom it saw nothing new, None where it saw nothing new of the account;
+        accounts where it saw the change are not in it. Tickets are settled as published, except those of accounts that
+        `failed`: their hints come again.
         """
         accounts = self._policies.get(ref, {})
-        for account_id, doubt in looks.doubts.items():
+        for account_id, doubt in targeted.doubts.items():
             account = accounts.get(account_id)
             if account is None:
                 continue
@@ -175,17 +176,17 @@ class Hints:
             missing = unseen.get(account_id, frozenset())
             nothing = missing is None or (bool(missing) and missing == doubt.users)
             account.idle = account.idle + 1 if nothing else 0
-            if account_id not in looks.last and (missing is None or missing):
-                self._look_again(account, missing or frozenset(), doubt, now)
-        self._settle(looks, failed)
+            if account_id not in targeted.last and (missing is None or missing):
+                self._check_again(account, missing or frozenset(), doubt, now)
+        self._settle(targeted, failed)
         self._tidy(ref, now)
 
-    def failed(self, ref: PolicyRef, looks: Looks, now: float) -> None:
-        """Nothing was published: whoever hinted hints again."""
-        for account_id in looks.doubts:
+    def failed(self, ref: PolicyRef, targeted: TargetedPass, now: float) -> None:
+        """Nothing was published: the hints come again."""
+        for account_id in targeted.doubts:
             if account := self._policies.get(ref, {}).get(account_id):
                 account.idle += 1
-        self._settle(looks, looks.doubts)
+        self._settle(targeted, targeted.doubts)
         self._tidy(ref, now)
 
     def forget(self, ref: PolicyRef) -> None:
@@ -197,16 +198,16 @@ class Hints:
     def _earliest(self, account: _Account, wanted: float) -> float:
         return wanted if account.begun is None else max(wanted, account.begun + account.gap)
 
-    def _look_again(self, account: _Account, users: frozenset[str], doubt: Doubt, now: float) -> None:
+    def _check_again(self, account: _Account, users: frozenset[str], doubt: Doubt, now: float) -> None:
         if account.due is not None:
-            # Hinted at again meanwhile: that look reads these users too, and has a second one of its own.
+            # Hinted at again meanwhile: that pass reads these users too, and has a second check of its own.
             account.users |= users
             return
         account.users, account.since, account.last = set(users), doubt.since, True
-        account.due = self._earliest(account, now + SECOND_LOOK)
+        account.due = self._earliest(account, now + SECOND_CHECK)
 
-    def _settle(self, looks: Looks, failed: Collection[str]) -> None:
-        for account_id, tickets in looks.tickets.items():
+    def _settle(self, targeted: TargetedPass, failed: Collection[str]) -> None:
+        for account_id, tickets in targeted.tickets.items():
             for ticket in tickets:
                 ticket.settle(published=account_id not in failed)
 

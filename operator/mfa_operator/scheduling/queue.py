@@ -110,7 +110,7 @@ class PolicyQueue:
             self._notice_change(entry, integer(metadata.get("generation")), requested_at(body))
 
     def hint(self, refs: Iterable[PolicyRef], account_id: str, users: Iterable[str], done: Done) -> None:
-        """Have the account looked at soon in each of these policies. `done` is called once, with whether it was."""
+        """Have the account audited soon for each of these policies. `done` is called once, with whether it was."""
         ticket, now = Ticket(done), self._monotonic()
         for ref in refs:
             entry = self._entries.get(ref)
@@ -119,50 +119,50 @@ class PolicyQueue:
                 self._hints.add(ref, account_id, users, ticket, at=self._clock(), now=now)
         ticket.settle()
 
-    def take_looks(self, free: int) -> list[Job]:
-        """Looks to be started now where `free` of their own slots are left: they take none from passes.
+    def take_targeted(self, free: int) -> list[Job]:
+        """Targeted passes to start now. `free`: how many of their own slots are left; they take none from passes.
 
-        A policy whose pass runs, or is due, has that first: two never run at once.
+        Where the policy's own pass runs or is due, that comes first: two never run at once.
         """
         now = self._monotonic()
         able = [
             (due, entry)
             for ref in self._hints.refs()
-            if (entry := self._entries.get(ref)) and self._may_look(entry)
+            if (entry := self._entries.get(ref)) and self._may_target(entry)
             if (due := self._hints.due_at(ref)) is not None and due <= now
         ]
         jobs: list[Job] = []
         for _, entry in sorted(able, key=lambda each: each[0])[: max(free, 0)]:
-            looks = self._hints.take(entry.ref, at=self._clock(), now=now)
-            entry.running = entry.looking = True
-            jobs.append(Job(entry.ref, None, None, looks))
+            targeted = self._hints.take(entry.ref, at=self._clock(), now=now)
+            entry.running = entry.running_targeted = True
+            jobs.append(Job(entry.ref, None, None, targeted))
         return jobs
 
-    def seconds_until_look(self) -> float | None:
-        """Seconds until the next look can begin; None where none can, save after a hint or the end of a job."""
+    def seconds_until_targeted(self) -> float | None:
+        """Seconds until the next targeted pass can begin; None where none can before a hint or the end of a job."""
         due = [
             moment
             for ref in self._hints.refs()
-            if (entry := self._entries.get(ref)) and self._may_look(entry)
+            if (entry := self._entries.get(ref)) and self._may_target(entry)
             if (moment := self._hints.due_at(ref)) is not None
         ]
         return max(min(due) - self._monotonic(), 0.0) if due else None
 
-    def looked(
+    def targeted_ended(
         self, job: Job, unseen: Mapping[str, frozenset[str] | None] | None, *, failed: Collection[str] = ()
     ) -> None:
-        """Take in what looks found, as Hints.ended has it; None: they failed, or nothing was published."""
-        assert job.looks is not None  # noqa: S101 - for the type checker
+        """Take in what a targeted pass found, as Hints.ended has it; None: it failed, or nothing was published."""
+        assert job.targeted is not None  # noqa: S101 - for the type checker
         entry, pending = self._stop(job)
         now = self._monotonic()
         if unseen is None:
-            self._hints.failed(job.ref, job.looks, now)
+            self._hints.failed(job.ref, job.targeted, now)
         else:
-            self._hints.ended(job.ref, job.looks, unseen, now, failed=failed)
+            self._hints.ended(job.ref, job.targeted, unseen, now, failed=failed)
         if entry is not None and pending is not None:
             self._plan(entry, pending)
 
-    def _may_look(self, entry: Entry) -> bool:
+    def _may_target(self, entry: Entry) -> bool:
         return not entry.running and not entry.gone and entry.restore is None and not self._is_due(entry)
 
     def hurry(self, ref: PolicyRef, cause: Cause) -> None:
@@ -216,7 +216,7 @@ class PolicyQueue:
 
     def _running(self) -> Counter[str]:
         """Jobs under way by namespace."""
-        running = (entry for entry in self._entries.values() if entry.running and not entry.looking)
+        running = (entry for entry in self._entries.values() if entry.running and not entry.running_targeted)
         return Counter(entry.ref.namespace for entry in running)
 
     def ended(self, job: Job, end: PassEnd | None) -> None:
@@ -275,7 +275,7 @@ class PolicyQueue:
     def _stop(self, job: Job) -> tuple[Entry | None, Due | None]:
         """The entry whose job ended, and what was asked for meanwhile; None where the outcome means nothing now."""
         entry = self._entries[job.ref]
-        entry.running = entry.looking = False
+        entry.running = entry.running_targeted = False
         entry.taken_up = True
         pending, entry.pending = entry.pending, None
         if not entry.forget:

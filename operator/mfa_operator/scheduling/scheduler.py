@@ -23,7 +23,7 @@ from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
 from mfa_operator.scheduling.entries import Job
 from mfa_operator.scheduling.fair_pool import EXTRA
-from mfa_operator.scheduling.hints import Done, Doubt, LooksFailed
+from mfa_operator.scheduling.hints import Done, Doubt, TargetedPassFailed
 from mfa_operator.scheduling.queue import PolicyQueue
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_LIMIT = 30.0
 """Seconds without a turn of the loop after which it counts as stuck: six turns missed."""
 DEFAULTS = SchedulerSettings()
-LOOKS = 2
-"""Policies looked at together because of hints, beside the passes: no flood of hints keeps a pass from beginning."""
+TARGETED_PASSES = 2
+"""Targeted passes at a time, beside the passes: no flood of hints keeps a pass from beginning."""
 Unseen = Mapping[str, frozenset[str] | None]
 
 
@@ -51,8 +51,8 @@ class PassRunner(Protocol):
         """Audit these accounts of the policy, those that it still covers, and publish what was found.
 
         Returns, by account, the users in doubt of whom nothing new was seen, None where nothing new was seen of the
-        account at all; accounts of which everything was seen are left out. Raises as run_pass does, and LooksFailed
-        where accounts could not be audited: their hints come again.
+        account at all; accounts of which everything was seen are left out. Raises as run_pass does, and
+        TargetedPassFailed where accounts could not be audited: their hints come again.
         """
         ...
 
@@ -117,7 +117,7 @@ class Scheduler:
             lease=lease,
         )
         self._flights: dict[asyncio.Future[PassEnd | None], Job] = {}
-        self._looks: dict[asyncio.Future[Unseen], Job] = {}
+        self._targeted: dict[asyncio.Future[Unseen], Job] = {}
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beat = monotonic()
@@ -141,7 +141,7 @@ class Scheduler:
     @property
     def in_flight(self) -> list[PolicyRef]:
         """Policies whose pass is running; after run() has ended, those it gave up on."""
-        return [job.ref for job in (*self._flights.values(), *self._looks.values())]
+        return [job.ref for job in (*self._flights.values(), *self._targeted.values())]
 
     @property
     def _free(self) -> int:
@@ -193,7 +193,9 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         stopper = asyncio.create_task(stop.wait())
         stopper.add_done_callback(lambda _: self._wake.set())
-        pool = ThreadPoolExecutor(self._settings.max_concurrent_passes + EXTRA + LOOKS, thread_name_prefix="mfa-pass")
+        pool = ThreadPoolExecutor(
+            self._settings.max_concurrent_passes + EXTRA + TARGETED_PASSES, thread_name_prefix="mfa-pass"
+        )
         try:
             while not stop.is_set():
                 self._wake.clear()
@@ -202,7 +204,7 @@ class Scheduler:
                 self._show_queue(self._queue.overlooked, self._queue.oldest_due())
                 await self._sleep()
             self.stopping.set()
-            flights: list[asyncio.Future[Any]] = [*self._flights, *self._looks]
+            flights: list[asyncio.Future[Any]] = [*self._flights, *self._targeted]
             if flights:
                 logger.info("stopping; waiting for the passes of %s", ", ".join(map(str, self.in_flight)))
                 await asyncio.wait(flights, timeout=self.grace.total_seconds())
@@ -218,31 +220,32 @@ class Scheduler:
             flight = asyncio.get_running_loop().run_in_executor(pool, self._work, job)
             self._flights[flight] = job
             flight.add_done_callback(self._finished)
-        for job in self._queue.take_looks(LOOKS - len(self._looks)):
-            look = asyncio.get_running_loop().run_in_executor(pool, self._look, job)
-            self._looks[look] = job
-            look.add_done_callback(self._looked)
+        for job in self._queue.take_targeted(TARGETED_PASSES - len(self._targeted)):
+            targeted = asyncio.get_running_loop().run_in_executor(pool, self._run_targeted, job)
+            self._targeted[targeted] = job
+            targeted.add_done_callback(self._targeted_finished)
 
-    def _look(self, job: Job) -> Unseen:
+    def _run_targeted(self, job: Job) -> Unseen:
         """In a thread: audit the accounts that hints put in doubt."""
-        if job.looks is None or self.stopping.is_set():
+        if job.targeted is None or self.stopping.is_set():
             raise PassAbandoned("the operator stops")
-        accounts = ", ".join(sorted(job.looks.doubts))
-        logger.info("look at %s begins: events in account %s", job.ref, accounts, extra={"policy": str(job.ref)})
-        return self._runner.run_accounts(job.ref, job.looks.doubts)
+        accounts = ", ".join(sorted(job.targeted.doubts))
+        logger.info("targeted pass over %s begins: events in %s", job.ref, accounts, extra={"policy": str(job.ref)})
+        return self._runner.run_accounts(job.ref, job.targeted.doubts)
 
-    def _looked(self, look: asyncio.Future[Unseen]) -> None:
+    def _targeted_finished(self, flight: asyncio.Future[Unseen]) -> None:
         """In the loop: take in what was seen, or that nothing was: the hint comes again, and the interval stays."""
-        job = self._looks.pop(look)
-        error = PassAbandoned() if look.cancelled() else look.exception()
-        if isinstance(error, LooksFailed):
+        job = self._targeted.pop(flight)
+        error = PassAbandoned() if flight.cancelled() else flight.exception()
+        if isinstance(error, TargetedPassFailed):
             # What went wrong was logged and published account by account.
-            self._queue.looked(job, error.unseen, failed=error.accounts)
+            self._queue.targeted_ended(job, error.unseen, failed=error.accounts)
         else:
-            self._queue.looked(job, None if error else look.result())
-        if error and not isinstance(error, PassAbandoned | LooksFailed):
+            self._queue.targeted_ended(job, None if error else flight.result())
+        if error and not isinstance(error, PassAbandoned | TargetedPassFailed):
             log = logger.warning if isinstance(error, ClusterError) else partial(logger.error, exc_info=error)
-            log("look at %s failed: %s", job.ref, str(error) or type(error).__name__, extra={"policy": str(job.ref)})
+            what = str(error) or type(error).__name__
+            log("targeted pass over %s failed: %s", job.ref, what, extra={"policy": str(job.ref)})
         self._wake.set()
 
     def _work(self, job: Job) -> PassEnd | None:
@@ -285,8 +288,8 @@ class Scheduler:
         seconds = self._settings.turn.total_seconds()
         if (due_in := self._queue.seconds_until_next(self._free)) is not None:
             seconds = min(seconds, due_in)
-        if len(self._looks) < LOOKS and (look_in := self._queue.seconds_until_look()) is not None:
-            seconds = min(seconds, look_in)
+        if len(self._targeted) < TARGETED_PASSES and (targeted_in := self._queue.seconds_until_targeted()) is not None:
+            seconds = min(seconds, targeted_in)
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

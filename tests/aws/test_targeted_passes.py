@@ -1,4 +1,4 @@
-"""Looks between passes: what they read, what they publish, and that they act no sooner and no more than passes may."""
+"""Targeted passes: what they read, what they publish, and that they act no sooner and no more than passes may."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mfa_operator.api.enums import FindingState, RemediationState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.scheduling.hints import Doubt, LooksFailed
+from mfa_operator.scheduling.hints import Doubt, TargetedPassFailed
 from mfa_sandbox.aws import Account, EmbeddedAws
 from tests.fixtures.remediation_harness import HOUR, MINUTE, QUARANTINE, REMOVE, Crash, RemediationHarness, staged
 
@@ -119,7 +119,7 @@ class TestPublishing:
         harness.run()
         account.suspended = True
         for _ in range(5):
-            with pytest.raises(LooksFailed):
+            with pytest.raises(TargetedPassFailed):
                 look(harness, account, "alice")
         assert status(harness)["summary"]["accountsFailed"] == 1
         account.suspended = False
@@ -141,7 +141,7 @@ class TestPublishing:
             account.id: Doubt(frozenset({"alice"}), harness.clock.utc_moment()),
             other.id: Doubt(frozenset({"bob"}), harness.clock.utc_moment()),
         }
-        with pytest.raises(LooksFailed) as failed:
+        with pytest.raises(TargetedPassFailed) as failed:
             harness.reconciler.run_accounts(ref, doubts)
         assert failed.value.accounts == {account.id}
         assert failed.value.unseen == {other.id: frozenset({"bob"})}
@@ -172,7 +172,7 @@ class TestActing:
             counts.append(self.removed(harness))
             harness.run(by=HOUR)
             counts.append(self.removed(harness))
-        # Two by looks before the second pass, then each pass takes its own two and leaves none to looks.
+        # Two by targeted passes before the second pass; then each pass takes its own two and leaves none to them.
         assert counts == [2, 4, 4, 6, 6, 8]
 
     def test_failed_tries_count_against_the_limit(self, harness: RemediationHarness, account: Account) -> None:

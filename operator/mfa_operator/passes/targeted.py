@@ -1,4 +1,4 @@
-"""A look between passes: what it saw that is new. Pure."""
+"""A targeted pass, over the accounts that events named: what it saw that is new. Pure."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def news(result: AccountResult, known: AccountResult | None) -> AccountResult:
 
 
 def _findings(report: ReportStatus | None) -> dict[str, Finding]:
-    """By user; without when they were read, which each look renews."""
+    """By user; without when they were read, which each targeted pass renews."""
     findings = report.findings if report else ()
     return {finding.user: msgspec.structs.replace(finding, checked_at=None, user_id="") for finding in findings}
