@@ -9,6 +9,8 @@ SOURCES := operator sandbox tests bench tools
 ARGS ?=
 # Processes that run tests: auto is two a core, because most tests wait; 0 runs one test after the other in this process.
 WORKERS ?= auto
+# Where the environment forbids byte code, every process compiles what it imports, and starts two to three times as slowly.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/pytest -n $(WORKERS) --durations=10
 
 .PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image images image-test release-check terraform lock clean
