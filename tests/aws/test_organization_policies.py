@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from mfa_operator.api.enums import AccountState, EventReason
+from mfa_operator.api.enums import AccountState, EventReason, RefusalReason, RemediationState
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.scheduling.due import Cause
 from mfa_operator.scheduling.hints import Doubt
 from tests.fixtures.organization_harness import OrganizationStage
-from tests.fixtures.remediation_harness import MINUTE, QUARANTINE, REMOVE
+from tests.fixtures.remediation_harness import HOUR, MINUTE, QUARANTINE, REMOVE
 
 PAYMENTS, SHOP, DEV = "111122223333", "222233334444", "333344445555"
 
@@ -334,3 +334,40 @@ class TestAccess:
             stage.run()
         assert stage.harness.rules is withdrawn
         assert stage.harness.written() == []
+
+
+class TestLeavingDuringAPass:
+    """A pass over thousands of accounts takes long: a listing may leave one out that it has still to act on."""
+
+    @pytest.fixture
+    def stage(self, stage: OrganizationStage) -> OrganizationStage:
+        """alice of the shop is overdue, and published: the next pass acts on her."""
+        stage.aws.world.account(SHOP).user("alice", password=True)
+        only_shop = {"exclude": {"accounts": [PAYMENTS, stage.management_id]}}
+        stage.apply(only_shop, gracePeriod="0s", remediation=REMOVE)
+        stage.run(Cause.SPEC_CHANGED)
+        assert stage.harness.written() == []
+        return stage
+
+    def listed_meanwhile(self, stage: OrganizationStage) -> None:
+        stage.harness.clock.advance(2 * HOUR)
+        stage.harness.discoverer.run_due()
+
+    @pytest.mark.parametrize("moment", ["report written", "get policy"])
+    def test_who_left_is_not_acted_on(self, stage: OrganizationStage, moment: str) -> None:
+        def leave() -> None:
+            stage.organization.leave(SHOP)
+            self.listed_meanwhile(stage)
+
+        stage.harness.at(moment, leave)
+        stage.run_pass(Cause.INTERVAL)
+        assert moment in stage.harness.steps
+        assert stage.harness.written() == []
+        record = stage.harness.record(stage.aws.world.account(SHOP), "alice")
+        assert (record.state, record.reason) == (RemediationState.SKIPPED, RefusalReason.NOT_ALLOWED)
+        assert "does not cover the account any more" in record.message
+
+    def test_who_stays_is_acted_on(self, stage: OrganizationStage) -> None:
+        stage.harness.at("report written", lambda: self.listed_meanwhile(stage))
+        stage.run_pass(Cause.INTERVAL)
+        assert stage.harness.written() == ["DeleteLoginProfile"]

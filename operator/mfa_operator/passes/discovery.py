@@ -16,6 +16,7 @@ from functools import partial
 
 from mfa_operator.api.objects import Policy, PolicyRef
 from mfa_operator.api.organization import Organization
+from mfa_operator.api.policy import Account
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.organization import Lister, OrganizationLister
 from mfa_operator.aws.sessions import Sessions
@@ -140,6 +141,20 @@ class Discoverer:
         if source.listing is None:
             return standing, words.pending(source.progress)
         return standing, words.discovered(source.listing, standing)
+
+    def covers(self, policy: Policy, account: Account) -> bool:
+        """Whether the account is still the policy's: a listing since its pass began may have left it out."""
+        organization = policy.spec.organization
+        if organization is None or any(typed.id == account.id for typed in policy.spec.accounts):
+            return True
+        with self._lock:
+            uid, standing = self._standings.get(policy.ref, ("", Standing()))
+            source = self._sources.get(Lister.of(organization))
+            if uid != policy.uid or source is None:
+                return False
+            standing, _ = self._current(source, organization, standing)
+            self._standings[policy.ref] = uid, standing
+        return any(member.id == account.id for member in standing.members)
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone, or has no organization any more."""

@@ -63,14 +63,12 @@ class Reconciler:
         clock: Callable[[], datetime] = utc_moment,
         chance: random.Random | None = None,
         pace: Pace | None = None,
-        list_changed: Callable[[PolicyRef], None] = lambda _: None,
-        discoverer: Discoverer | None = None,
+        discoverer: Discoverer,
         claims: Claims | None = None,
     ) -> None:
         """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
 
-        `list_changed` is called, from any thread, with a policy whose accounts were waited for; `discoverer` is who
-        lists organizations. `claims` tells which policies are ours to serve; None: all of them.
+        `discoverer` lists organizations. `claims` tells which policies are ours to serve; None: all of them.
 
         `events` says what commands and links in Events look like, `pace` how often a pass says how far it is.
         """
@@ -96,7 +94,7 @@ class Reconciler:
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         self._memory = PolicyMemory(cluster, metrics, self._clock, with_users=user_violation_info)
         self._departures = Departures(cluster, command_prefix=self._events.command_prefix)
-        self._discoverer = Discoverer(auditor.sessions, list_changed=list_changed) if discoverer is None else discoverer
+        self._discoverer = discoverer
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.

@@ -34,6 +34,7 @@ from mfa_operator.kube.discovery import wait_until_listed
 from mfa_operator.kube.errors import ClusterError, ObjectGone
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.auditor import Auditor
+from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.publishing import Pace
 from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import watch
@@ -98,6 +99,7 @@ def build_reconciler(
         stopping=stopping, count_request=metrics.count_aws_request, connections=width * depth, guard=guard
     )
     auditor = Auditor(sessions, max_concurrent_users=depth)
+    discoverer = Discoverer(sessions, list_changed=list_changed)
     return Reconciler(
         cluster=cluster,
         auditor=auditor,
@@ -112,13 +114,14 @@ def build_reconciler(
             namespaces=settings.cluster.namespaces,
             command_prefix=settings.events.command_prefix,
             still_ours=claims.holds if claims else lambda _: True,
+            still_covers=discoverer.covers,
         ),
         max_concurrent_accounts=width,
         interval_override=settings.audit.interval_override,
         user_violation_info=settings.audit.user_violation_info,
         events=settings.events,
         pace=Pace(status=settings.audit.progress_every),
-        list_changed=list_changed,
+        discoverer=discoverer,
         claims=claims,
     )
 

@@ -44,7 +44,7 @@ class Checks:
         return rules.may_discover(ref.namespace, spec.organization.role_arn)
 
     def check_still_allowed(self, action: RemediationAction) -> Refusal | None:
-        """Why the action must not be taken any more: the operator's settings, or the policy itself was changed.
+        """Why the action must not be taken any more: settings, policy or organization changed since it was planned.
 
         Raises ObjectGone, ClusterError, PassAbandoned.
         """
@@ -63,6 +63,9 @@ class Checks:
                 RefusalReason.REMEDIATION_DISABLED,
                 "the policy was edited during the pass; the next one plans again",
             )
+        if not self._environment.still_covers(policy, self._inputs.account):
+            message = "the policy does not cover the account any more: its organization was listed again since"
+            return RefusalReason.NOT_ALLOWED, message
         return None
 
     def check_own_settings(self, action: RemediationAction) -> Refusal | None:

@@ -44,6 +44,8 @@ class Environment:
     removed: RemovedProfiles = field(default_factory=RemovedProfiles)
     still_ours: Callable[[Body], bool] = lambda _: True
     """Whether this operator still serves the policy, as it was just read."""
+    still_covers: Callable[[Policy, Account], bool] = lambda *_: True
+    """Whether the account is still one of the policy's, by the newest listing of its organization."""
 
 
 @dataclass(frozen=True, slots=True)

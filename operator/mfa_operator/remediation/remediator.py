@@ -70,15 +70,26 @@ class OperatorRemediator:
         clock: Callable[[], datetime] = utc_now,
         command_prefix: str = "",
         still_ours: Callable[[Body], bool] = lambda _: True,
+        still_covers: Callable[[Policy, Account], bool] = lambda *_: True,
     ) -> None:
         """Take what it works with.
 
         `access` gives the rules in force now, `leading` whether no other replica can act: asked before actions.
         `namespaces` are those whose policies are served; empty: all. `command_prefix` stands before the commands that
-        Events name. `still_ours` tells of a policy that was just read whether this operator still serves it.
+        Events name. `still_ours` tells of a policy that was just read whether this operator still serves it,
+        `still_covers` of an account whether it is still one of the policy's.
         """
         self._environment = Environment(
-            cluster, auditor, metrics, access, clock, leading, namespaces, command_prefix, still_ours=still_ours
+            cluster,
+            auditor,
+            metrics,
+            access,
+            clock,
+            leading,
+            namespaces,
+            command_prefix,
+            still_ours=still_ours,
+            still_covers=still_covers,
         )
         self._obstacles = Obstacles()
         self._lock = threading.Lock()
