@@ -267,6 +267,78 @@ class TestFailures:
         assert stage.covered == stage.reported == {PAYMENTS, SHOP}
 
 
+class TestAnotherOrganization:
+    """The role or the credentials change, and what is listed is another organization."""
+
+    ROLE = f"arn:aws:iam::{DEV}:role/mfa-operator"
+
+    def switch(self, stage: OrganizationStage) -> str:
+        """Another organization, to which shop has moved, is what the role lists from now on; returns its id."""
+        stage.aws.world.account(DEV)
+        other = stage.aws.world.create_organization(DEV)
+        stage.organization.leave(SHOP)
+        other.join(SHOP, "shop")
+        stage.apply({"roleArn": self.ROLE})
+        return other.id
+
+    @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "restarted"])
+    def test_nobody_leaves_by_its_list(self, stage: OrganizationStage, restarted: bool) -> None:
+        stage.run()
+        listed = self.switch(stage)
+        if restarted:
+            stage.restart()
+        for _ in range(3):
+            stage.settle()
+        assert stage.covered == stage.reported == {PAYMENTS, SHOP}
+        assert stage.events(EventReason.ACCOUNT_LEFT) == []
+        discovered = stage.condition("AccountsDiscovered")
+        assert (discovered.status, discovered.reason) == ("False", "DiscoveryFailed")
+        assert f"{self.ROLE} lists organization {listed}, and the accounts" in discovered.message
+        assert f"belong to organization {stage.organization.id};" in discovered.message
+        assert "delete the policy and apply it again" in discovered.message
+
+    def test_reports_of_an_earlier_release_tell_by_their_accounts(self, stage: OrganizationStage) -> None:
+        stage.run()
+        stage.harness.cluster.organizations.clear()
+        stage.aws.world.account(DEV)
+        stage.aws.world.create_organization(DEV)
+        stage.apply({"roleArn": self.ROLE})
+        stage.restart()
+        stage.settle()
+        assert stage.covered == stage.reported == {PAYMENTS, SHOP}
+        assert "it lists none of them" in stage.condition("AccountsDiscovered").message
+        stage.apply()
+        stage.restart()
+        stage.settle()
+        assert stage.condition("AccountsDiscovered").status == "True"
+
+    def test_typed_accounts_belong_to_nobody(self, stage: OrganizationStage) -> None:
+        """Of the reports only those count that were discovered."""
+        stage.aws.world.account(DEV)
+        stage.organization.leave(PAYMENTS)
+        stage.organization.leave(SHOP)
+        stage.harness.discoverer.forget(stage.ref)
+        typed = [{"id": PAYMENTS, "roleArn": f"arn:aws:iam::{PAYMENTS}:role/mfa-operator"}]
+        stage.harness.cluster.apply("p", {"accounts": typed})
+        stage.run(Cause.SPEC_CHANGED)
+        stage.apply(accounts=typed)
+        stage.restart()
+        stage.settle()
+        assert stage.condition("AccountsDiscovered").status == "True"
+
+    def test_a_policy_made_again_takes_it(self, stage: OrganizationStage) -> None:
+        stage.run()
+        self.switch(stage)
+        stage.settle()
+        stage.harness.cluster.delete(stage.ref)
+        stage.harness.reconciler.forget(stage.ref)
+        stage.apply({"roleArn": self.ROLE, "exclude": {"accounts": [DEV]}})
+        stage.run(Cause.CREATED)
+        stage.run()
+        assert stage.covered == stage.reported == {SHOP}
+        assert stage.condition("AccountsDiscovered").status == "True"
+
+
 class TestEdits:
     def test_an_edit_applies_to_the_last_listing(self, stage: OrganizationStage) -> None:
         stage.run()

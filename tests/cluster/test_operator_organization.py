@@ -46,6 +46,8 @@ def test_accounts_come_from_the_organization_and_stay_while_aws_fails(shared: Sh
     assert shared.samples("mfa_policy_discovery_up", "all") == {(): 1}
     assert shared.samples("mfa_policy_discovery_last_success_timestamp_seconds", "all")
     seen = shared.policies.findings("all", LEFT)["alice"]["firstSeen"]
+    noted = [report["metadata"]["annotations"] for report in shared.policies.all_reports()]
+    assert noted == [{"mfa-operator.io/organization-id": organization.id}] * 2
 
     def refuse() -> None:
         organization.leave(LEFT)

@@ -63,6 +63,15 @@ class TestRecreated:
                 cluster.write_report(policy, report_status("alice"), stored)
         assert cluster.get_report(REF, ACCOUNT) == theirs
 
+    def test_a_report_says_in_which_organization_its_account_was_discovered(
+        self, cluster: Cluster, policy: PolicyIdentity
+    ) -> None:
+        """Noted where it is created: a later write says nothing of it, and takes nothing away."""
+        stored = cluster.write_report(policy, report_status("alice"), None, organization_id="o-a1b2c3d4e5")
+        cluster.write_report(policy, report_status("bob"), stored)
+        [listed] = cluster.policy_reports(REF)
+        assert listed.organization_id == "o-a1b2c3d4e5"
+
     def test_a_report_that_somebody_deletes_is_created_again(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
     ) -> None:

@@ -8,6 +8,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 REQUESTED_AT_ANNOTATION = f"{GROUP}/requestedAt"
 POLICY_LABEL = f"{GROUP}/policy"
 ACCOUNT_LABEL = f"{GROUP}/account-id"
+ORGANIZATION_ANNOTATION = f"{GROUP}/organization-id"
+"""On the MfaReport of an account that was discovered: the AWS organization that it was discovered in."""
 ROOT_USER = "<root_account>"
 """The name the credential report gives an account's root user."""
 

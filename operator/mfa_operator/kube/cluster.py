@@ -96,11 +96,13 @@ class Cluster(ClusterReader):
         """When policies were last found, by uid; monotonic seconds. An entry lost between threads costs a request."""
         self._served_by = served_by
 
-    def write_report(self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None) -> StoredReport:
+    def write_report(
+        self, policy: PolicyObject, status: ReportStatus, stored: StoredReport | None, *, organization_id: str = ""
+    ) -> StoredReport:
         """Replace the whole status of the account's report, and create the report where the policy has none.
 
         `stored` is the report as last read or written; None: there was none of this policy. A report of an earlier
-        policy of that name is deleted first. Returns what the server has stored. Raises ObjectGone where the policy is
+        policy of that name is deleted first. `organization_id` is noted where the report is created. Returns what the server has stored. Raises ObjectGone where the policy is
         found to be gone, and StaleData where somebody else has written the report's status since.
         """
         name = report_name(policy.ref, status.account_id)
@@ -127,7 +129,9 @@ class Cluster(ClusterReader):
                 current = None
             if current is None:
                 self._check_policy_lately(policy)
-                current = ObjectMeta.of(self._calls.create(REPORTS, report_body(policy, status.account_id)))
+                current = ObjectMeta.of(
+                    self._calls.create(REPORTS, report_body(policy, status.account_id, organization_id))
+                )
             return self._calls.replace_status(REPORTS, status_body(current, status))
 
         try:

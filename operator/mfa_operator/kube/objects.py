@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from mfa_operator.api.conversion import from_dict, to_dict
-from mfa_operator.api.enums import ACCOUNT_LABEL, API_VERSION, GROUP, POLICY_LABEL
+from mfa_operator.api.enums import ACCOUNT_LABEL, API_VERSION, GROUP, ORGANIZATION_ANNOTATION, POLICY_LABEL
 from mfa_operator.api.objects import Body, PolicyRef, known_status, policy_ref, report_name
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_operator.api.text import error_text
@@ -102,8 +102,12 @@ def read_report(body: Body) -> StoredReport:
     return StoredReport(meta.name, meta.namespace, meta.uid, meta.resource_version, meta.owner_uid, status=status)
 
 
-def report_body(policy: PolicyObject, account_id: str) -> dict[str, Any]:
-    """A report to be created. The status subresource takes its content: what a create says of it is dropped."""
+def report_body(policy: PolicyObject, account_id: str, organization_id: str = "") -> dict[str, Any]:
+    """A report to be created. The status subresource takes its content: what a create says of it is dropped.
+
+    `organization_id`: of the organization that the account was discovered in; "" where it was not.
+    """
+    annotations = {"annotations": {ORGANIZATION_ANNOTATION: organization_id}} if organization_id else {}
     return {
         "apiVersion": API_VERSION,
         "kind": "MfaReport",
@@ -111,6 +115,7 @@ def report_body(policy: PolicyObject, account_id: str) -> dict[str, Any]:
             "name": report_name(policy.ref, account_id),
             "namespace": policy.ref.namespace,
             "labels": {POLICY_LABEL: policy.ref.name, ACCOUNT_LABEL: account_id},
+            **annotations,
             # Without blockOwnerDeletion, which would ask for the right to set finalizers on policies.
             "ownerReferences": [
                 {

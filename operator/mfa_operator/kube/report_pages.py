@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mfa_operator.api.conversion import from_json
+from mfa_operator.api.enums import ORGANIZATION_ANNOTATION
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.kube.objects import ObjectMeta, StoredReport, owner_of
 
@@ -23,12 +24,17 @@ class _Owner(msgspec.Struct, rename="camel"):
     uid: str = ""
 
 
+class _Annotations(msgspec.Struct):
+    organization_id: str = msgspec.field(name=ORGANIZATION_ANNOTATION, default="")
+
+
 class _Metadata(msgspec.Struct, rename="camel"):
     name: str
     namespace: str
     uid: str
     resource_version: str
     owner_references: list[_Owner] | None = None
+    annotations: _Annotations | None = None
 
 
 class _Item(msgspec.Struct):
@@ -55,6 +61,8 @@ class ListedReport(ObjectMeta):
 
     content: bytes
     """Its status as JSON; empty where it has none."""
+    organization_id: str = ""
+    """Of the organization that the account was discovered in; "" where it was not, or by an earlier release."""
 
     @property
     def account_id(self) -> str:
@@ -94,4 +102,12 @@ def _listed(item: _Item) -> ListedReport:
     meta = item.metadata
     owner = owner_of((each.kind, each.api_version, each.uid) for each in meta.owner_references or ())
     # Copied: a slice would keep the whole page in memory.
-    return ListedReport(meta.name, meta.namespace, meta.uid, meta.resource_version, owner, content=bytes(item.status))
+    return ListedReport(
+        meta.name,
+        meta.namespace,
+        meta.uid,
+        meta.resource_version,
+        owner,
+        content=bytes(item.status),
+        organization_id=meta.annotations.organization_id if meta.annotations else "",
+    )

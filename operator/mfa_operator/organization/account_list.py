@@ -29,6 +29,8 @@ class AccountList:
     """What the organization says of them, by id; of accounts outside it nothing."""
     typed: frozenset[str] = frozenset()
     """Ids that the spec names; the other accounts were discovered."""
+    organization_id: str = ""
+    """Id of the organization; "" where it is not known."""
     management_id: str = ""
     """Id of the organization's management account; "" where it is not known."""
     skipped: int = 0
@@ -59,6 +61,10 @@ class AccountList:
         """Whether the account must not be asked: it was discovered, and the namespace may not discover any more."""
         not_allowed = self.discovery is not None and self.discovery.reason is ConditionReason.NOT_ALLOWED
         return not_allowed and account_id not in self.typed
+
+    def organization_of(self, account_id: str) -> str:
+        """Id of the organization that the account was discovered in; "" where it was not, or nobody knows."""
+        return self.organization_id if account_id in self.members and account_id not in self.typed else ""
 
     def may_remediate(self, account_id: str) -> bool:
         return self.settled or account_id in self.typed

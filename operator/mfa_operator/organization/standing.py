@@ -13,6 +13,15 @@ from mfa_operator.organization.listing import Listing, Member
 from mfa_operator.organization.selection import Skipped, select
 
 
+class OtherOrganization(Exception):
+    """A listing is of another organization than the accounts that are audited: by it, all of them would have left."""
+
+    def __init__(self, known: str, listed: str) -> None:
+        """Ids of the two organizations; `known` may be ""."""
+        self.known, self.listed = known, listed
+        super().__init__(f"{listed}, not {known or 'the one before'}")
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The list in force of one policy."""
@@ -25,6 +34,10 @@ class Standing:
     excluded: int = 0
     partition: str = "aws"
     management_id: str = ""
+    organization_id: str = ""
+    """Of the organization that the accounts were discovered in; "" where that is not known."""
+    unidentified: frozenset[str] = frozenset()
+    """Ids of accounts that were discovered in an organization whose id is not known."""
     listing: Listing | None = None
     """The complete listing that it was selected from; None where it was restored from reports, or is empty."""
     spec: Organization | None = None
@@ -33,9 +46,14 @@ class Standing:
     """Whether a complete listing was behind it, of this process or of an earlier one."""
 
     def updated(self, spec: Organization, listing: Listing) -> Standing:
-        """By a complete listing and the spec as it is now. Raises UnknownUnits and NotAsked: then this one stays."""
+        """By a complete listing and the spec as it is now.
+
+        Raises OtherOrganization, UnknownUnits and NotAsked: then this one stays.
+        """
         if self.listing is listing and self.spec == spec:
             return self
+        if self._is_of_another(listing):
+            raise OtherOrganization(self.organization_id, listing.organization_id)
         selection = select(spec, listing)
         return Standing(
             members=selection.audited,
@@ -44,10 +62,17 @@ class Standing:
             excluded=selection.excluded,
             partition=listing.partition,
             management_id=listing.management_id,
+            organization_id=listing.organization_id,
             listing=listing,
             spec=spec,
             in_force=True,
         )
+
+    def _is_of_another(self, listing: Listing) -> bool:
+        if self.organization_id:
+            return listing.organization_id != self.organization_id
+        # No account is in two organizations: one that has none of those known before is another one.
+        return bool(self.unidentified) and self.unidentified.isdisjoint(member.id for member in listing.members)
 
     def account_list(self, spec: PolicySpec, discovery: Discovery) -> AccountList:
         """The policy's accounts, typed and discovered. What the spec excludes by its id is never among them."""
@@ -57,6 +82,7 @@ class Standing:
             accounts=merged(spec, self.partition, members),
             members={member.id: member for member in members},
             typed=frozenset(account.id for account in spec.accounts),
+            organization_id=self.organization_id,
             management_id=self.management_id,
             skipped=self.skipped,
             excluded=self.excluded,

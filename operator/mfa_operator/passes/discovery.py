@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
@@ -25,7 +26,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.organization.discovery import Discovery
 from mfa_operator.organization.listing import Listing, Member
 from mfa_operator.organization.selection import NotAsked, UnknownUnits
-from mfa_operator.organization.standing import Standing
+from mfa_operator.organization.standing import OtherOrganization, Standing
 from mfa_operator.passes import discovery_words as words
 from mfa_operator.passes.organization_source import OrganizationSource
 from mfa_operator.reporting.wording import many
@@ -73,15 +74,23 @@ class Discoverer:
         with self._lock:
             return self._standings.get(policy.ref, ("", None))[0] == policy.uid
 
-    def restore(self, policy: Policy, names: Iterable[tuple[str, str]]) -> None:
-        """Take up the accounts, (id, name), that an earlier process left reports of."""
+    def restore(self, policy: Policy, names: Iterable[tuple[str, str]], organizations: Iterable[str] = ()) -> None:
+        """Take up the accounts, (id, name), that an earlier process left reports of.
+
+        `organizations`: ids of the organizations that these say they were discovered in; "" from those that do not.
+        """
         organization = policy.spec.organization
         if organization is None:
             return
         summary = policy.status.summary
         partition = organization.role_arn.split(":")[1] if organization.role_arn else self._own_partition()
+        members = tuple(Member(id=account_id, name=name) for account_id, name in names)
+        known = Counter(filter(None, organizations)).most_common(1)
+        typed = {account.id for account in policy.spec.accounts}
         standing = Standing(
-            members=tuple(Member(id=account_id, name=name) for account_id, name in names),
+            members=members,
+            organization_id=known[0][0] if known else "",
+            unidentified=frozenset() if known else frozenset(member.id for member in members) - typed,
             partition=partition,
             # Edited while nobody watched: which accounts it means now, only a listing tells.
             spec=organization if policy.status.observed_generation == policy.generation else None,
@@ -130,6 +139,8 @@ class Discoverer:
         if source.listing:
             try:
                 standing = standing.updated(organization, source.listing)
+            except OtherOrganization as error:
+                return standing, words.other_organization(error, source.lister, standing)
             except UnknownUnits as error:
                 return standing, words.unknown_units(error, source.listing, standing)
             except NotAsked:

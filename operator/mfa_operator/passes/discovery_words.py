@@ -11,7 +11,7 @@ from mfa_operator.aws.organization import Lister
 from mfa_operator.organization.discovery import Discovery
 from mfa_operator.organization.listing import Listing
 from mfa_operator.organization.selection import UnknownUnits
-from mfa_operator.organization.standing import Standing
+from mfa_operator.organization.standing import OtherOrganization, Standing
 from mfa_operator.reporting.wording import many
 
 NOT_IN_USE = "AWSOrganizationsNotInUseException"
@@ -49,6 +49,16 @@ def what_failed(error: Exception, lister: Lister) -> tuple[ConditionReason, str]
         message = f"{lister} may not list the organization: {error} (docs/aws-setup.md has the permissions)"
         return ConditionReason.DISCOVERY_DENIED, message
     return ConditionReason.DISCOVERY_FAILED, f"listing the organization through {lister} failed: {error}"
+
+
+def other_organization(error: OtherOrganization, lister: Lister, standing: Standing) -> Discovery:
+    known = f"organization {error.known}" if error.known else "another organization: it lists none of them"
+    message = (
+        f"{lister} lists organization {error.listed}, and the accounts of this policy belong to {known}; by this list"
+        " all of them would have left, so it is not used. Correct the role or the operator's credentials or, if the"
+        f" change is meant, delete the policy and apply it again (docs/runbooks/MfaDiscoveryFailed.md); {standing.in_words}"
+    )
+    return Discovery(ConditionReason.DISCOVERY_FAILED, message)
 
 
 def unknown_units(error: UnknownUnits, listing: Listing, standing: Standing) -> Discovery:

@@ -246,10 +246,15 @@ class PolicyPass:
             policy = self.policy if self._accounts.may_remediate(account.id) else only_planned(self.policy)
             report, stored = self._remediator.act(policy, account, audit, stored, self._now, acted_since=acted_since)
         if not unchanged(report, stored.status if stored else None):
-            self._cluster.write_report(self.policy, report, stored)
+            self._write(account, report, stored)
         for note in finding_events(before, report, self._events.runbook_base_url):
             self._cluster.emit(self.policy, note)
         return report
+
+    def _write(self, account: Account, report: ReportStatus, stored: StoredReport | None) -> None:
+        """Write the account's report. Raises ClusterError."""
+        organization_id = self._accounts.organization_of(account.id)
+        self._cluster.write_report(self.policy, report, stored, organization_id=organization_id)
 
     def _not_allowed(self, account: Account, before: AccountResult | None) -> AccountStatus:
         return failed_account(
@@ -306,7 +311,7 @@ class PolicyPass:
                 stored = self._report_now(account)
             report = failed_report(stored.status if stored else None, status)
             if stored is None or report != stored.status:
-                self._cluster.write_report(self.policy, report, stored)
+                self._write(account, report, stored)
         except (ReadRefused, WriteRefused, InvalidObject) as error:
             label = f"{self.policy.ref} {account_label(account.id, account.name)}"
             logger.warning("the MfaReport of %s does not say that it was not audited: %s", label, error)

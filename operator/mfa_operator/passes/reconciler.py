@@ -301,7 +301,7 @@ class Reconciler:
     def _restore_list(self, policy: Policy, reports: Reports) -> None:
         if policy.spec.organization:
             names = [(status.account_id, status.account_name) for status in readable(reports.values())]
-            self._discoverer.restore(policy, names)
+            self._discoverer.restore(policy, names, [report.organization_id for report in reports.values()])
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
