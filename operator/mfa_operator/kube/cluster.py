@@ -102,8 +102,9 @@ class Cluster(ClusterReader):
         """Replace the whole status of the account's report, and create the report where the policy has none.
 
         `stored` is the report as last read or written; None: there was none of this policy. A report of an earlier
-        policy of that name is deleted first. `organization_id` is noted where the report is created. Returns what the server has stored. Raises ObjectGone where the policy is
-        found to be gone, and StaleData where somebody else has written the report's status since.
+        policy of that name is deleted first. `organization_id` is noted where the report is created. Returns what the
+        server has stored. Raises ObjectGone where the policy is found to be gone, and StaleData where somebody else has
+        written the report's status since.
         """
         name = report_name(policy.ref, status.account_id)
         label = f"MfaReport {policy.ref.namespace}/{name}"
