@@ -140,6 +140,14 @@ def test_a_flood_that_changes_nothing_is_looked_at_ever_less_often(clock: Clock)
     assert targeted < 3600 / LAST_GAP + 12
 
 
+def test_a_flood_that_lasts_for_days_does_not_end_the_looks(clock: Clock) -> None:
+    """At a look a minute the count of looks that found nothing passes a float's exponent within 18 hours."""
+    for _ in range(1200):
+        clock.hint()
+        assert clock.wait_for_look() <= LAST_GAP
+        clock.look({ACCOUNT: ALICE})
+
+
 def test_a_failed_look_leaves_its_messages(clock: Clock) -> None:
     clock.hint()
     clock.wait_for_look()

@@ -82,7 +82,10 @@ class _Account:
 
     @property
     def gap(self) -> float:
-        return float(min(MIN_GAP * 2.0 ** max(self.idle - PATIENCE, 0), LAST_GAP))
+        """Seconds from `begun` until the next look at the earliest."""
+        # Past 16 doublings it is the longest in any case, and a larger power would overflow a float.
+        doublings = min(max(self.idle - PATIENCE, 0), 16)
+        return min(MIN_GAP * float(1 << doublings), LAST_GAP)
 
 
 class TargetedPassFailed(Exception):
