@@ -222,6 +222,13 @@ def written(**policy: Any) -> dict[str, Any]:
     return {"policies": [usual | policy]}
 
 
+REPORT_WITHOUT_ZONE = {
+    "accountId": ID,
+    "findings": [{"user": "alice", "state": "Violating", "firstSeen": "2026-11-24T12:00:00"}],
+}
+"""Edited by hand: no other moment could be compared with it, and the account would count as failed by a bug."""
+
+
 def test_an_earlier_result_is_read_by_policy_and_account(file: Path) -> None:
     file.write_text(json.dumps(written()))
     assert load_previous(file) == {(PolicyRef("default", "console-mfa"), ID): REPORT}
@@ -246,6 +253,10 @@ def test_an_earlier_result_is_read_by_policy_and_account(file: Path) -> None:
         (
             json.dumps(written(reports=[{"accountId": 5}])),
             ": in a report: accountId: expected text, found a number (5)",
+        ),
+        (
+            json.dumps(written(reports=[REPORT_WITHOUT_ZONE])),
+            ": in a report: findings[0].firstSeen: expected a time with a timezone, such as Z; found",
         ),
         (json.dumps(written(reports=[{"accountId": [5]}])), ": "),
         (json.dumps(written(namespace={})), ": "),

@@ -133,7 +133,9 @@ def _unknown(kind: object, inner: str, name: str) -> str:
 
 def _explain(problem: str, inner: str, value: object, words: Sequence[str]) -> str:
     """The validator's words, with the value that was found and what would have been right."""
-    problem = problem.replace("`", "'")
+    problem = problem.replace("`", "'").replace(
+        "'datetime' with a timezone component", "a time with a timezone, such as Z"
+    )
     problem = problem[0].lower() + problem[1:]
     wrong_kind = _WRONG_KIND.fullmatch(problem)
     if wrong_kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -23,6 +24,8 @@ AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}\Z", description="an AWS acc
 RoleArn = Annotated[str, Meta(pattern=ROLE_ARN_PATTERN, max_length=700)]
 ExternalId = Annotated[str, Meta(pattern=EXTERNAL_ID_PATTERN)]
 TagValue = Annotated[str, Meta(max_length=256)]
+AwareDatetime = Annotated[datetime, Meta(tz=True)]
+"""A moment; one without time zone is an error, as it cannot be compared with the others."""
 Tags = Annotated[Mapping[str, TagValue], Meta(min_length=1, max_length=50)]
 
 

@@ -16,6 +16,7 @@ from mfa_operator.api.duration import Duration, hours, minutes
 from mfa_operator.api.enums import DeviceType, RemediationAction, RootRequirement, UserScope
 from mfa_operator.api.fields import (
     AccountId,
+    AwareDatetime,
     ExternalId,
     Model,
     RoleArn,
@@ -27,7 +28,6 @@ from mfa_operator.api.fields import (
 from mfa_operator.api.organization import Organization
 
 UserGlob = Annotated[str, Meta(min_length=1, max_length=512)]
-AwareDatetime = Annotated[datetime, Meta(tz=True)]
 
 MIN_INTERVAL, DEFAULT_INTERVAL, MAX_INTERVAL = minutes(1), minutes(15), hours(24)
 MAX_STALENESS, MAX_GRACE = hours(24), hours(8760)

@@ -6,7 +6,6 @@ Empty values are left out, counts never are. All times are UTC with whole second
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -21,6 +20,7 @@ from mfa_operator.api.enums import (
     RemediationState,
     UserState,
 )
+from mfa_operator.api.fields import AwareDatetime
 
 MAX_STATUS_FINDINGS = 50
 MAX_STATUS_ACCOUNTS = 200
@@ -83,9 +83,9 @@ class FindingRemediation(_Optional, frozen=True, kw_only=True):
     state: RemediationState
     reason: str = ""
     """Why nothing was done, where state is Skipped, DryRun or Failed."""
-    time: datetime | None = None
+    time: AwareDatetime | None = None
     message: str = ""
-    profile_created: datetime | None = None
+    profile_created: AwareDatetime | None = None
     """CreateDate of the login profile that the action is about."""
     quarantined: bool = False
     """Whether the user carries the quarantine that this policy put there, where action and state do not say so."""
@@ -111,14 +111,14 @@ class Finding(_Optional, frozen=True, kw_only=True):
     path: str = "/"
     state: FindingState
     reason: str = ""
-    checked_at: datetime | None = None
+    checked_at: AwareDatetime | None = None
     """When the user was last read live, at the earliest; None where the verdict rests on no live lookup."""
-    console_since: datetime | None = None
+    console_since: AwareDatetime | None = None
     """CreateDate of the login profile, where known."""
-    last_sign_in: datetime | None = None
-    first_seen: datetime | None = None
+    last_sign_in: AwareDatetime | None = None
+    first_seen: AwareDatetime | None = None
     """When the violation was first found; survives restarts."""
-    deadline: datetime | None = None
+    deadline: AwareDatetime | None = None
     """first_seen plus spec.gracePeriod: from then on the user is Overdue."""
     exemption: str = ""
     remediation: FindingRemediation | None = None
@@ -130,7 +130,7 @@ class AccountRecord(_Optional, frozen=True, kw_only=True):
     state: AccountState
     reason: str = ""
     message: str = ""
-    last_success_time: datetime | None = None
+    last_success_time: AwareDatetime | None = None
     """When the account was last audited, where the last pass did not audit it; of others it is the pass's time, which
     stands in the policy's status and would make a write of every report in every pass."""
 
@@ -142,9 +142,9 @@ class ReportStatus(_Optional, frozen=True, kw_only=True):
     account_name: str = ""
     account: AccountRecord | None = None
     """None: written by a version that did not know it."""
-    audited_at: datetime | None = None
+    audited_at: AwareDatetime | None = None
     """When the content was last found changed; the policy's lastSuccessTime says when it was last audited."""
-    credential_report_time: datetime | None = None
+    credential_report_time: AwareDatetime | None = None
     summary: Counts = Counts()
     findings: tuple[Finding, ...] = ()
 
@@ -169,7 +169,7 @@ class AccountStatus(_Optional, frozen=True, kw_only=True):
     overdue: int | None = None
     exempt: int | None = None
     unknown: int | None = None
-    last_success_time: datetime | None = None
+    last_success_time: AwareDatetime | None = None
     reason: str = ""
     message: str = ""
 
@@ -182,8 +182,8 @@ class PolicyFinding(_Optional, frozen=True, kw_only=True):
     user: str
     state: FindingState
     reason: str = ""
-    first_seen: datetime | None = None
-    deadline: datetime | None = None
+    first_seen: AwareDatetime | None = None
+    deadline: AwareDatetime | None = None
 
 
 class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -193,7 +193,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     status: Literal["True", "False", "Unknown"]
     reason: ConditionReason
     message: str
-    last_transition_time: datetime
+    last_transition_time: AwareDatetime
     observed_generation: int = 0
 
 
@@ -210,8 +210,8 @@ class PolicyStatus(_Optional, frozen=True, kw_only=True):
     """MfaPolicy.status."""
 
     observed_generation: int = 0
-    last_pass_time: datetime | None = None
-    next_pass_time: datetime | None = None
+    last_pass_time: AwareDatetime | None = None
+    next_pass_time: AwareDatetime | None = None
     conditions: tuple[Condition, ...] = ()
     summary: PolicySummary | None = None
     accounts: tuple[AccountStatus, ...] = ()
