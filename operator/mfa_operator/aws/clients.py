@@ -24,6 +24,7 @@ from botocore.parsers import ResponseParserError
 
 from mfa_operator import __version__
 from mfa_operator.aws.fast_reads import FastReads
+from mfa_operator.aws.json_answers import check_json_answer
 from mfa_operator.aws.operations import changes_something
 from mfa_operator.aws.pacing import Pacing
 from mfa_operator.http_deadline import BoundedResponse
@@ -41,7 +42,7 @@ CLIENT_CONFIG = Config(
     user_agent_extra=f"mfa-operator/{__version__}",
 )
 
-JSON_SERVICES = frozenset({"organizations"})
+JSON_SERVICES = frozenset({"organizations", "sqs"})
 """Services that answer in JSON; the others do in XML."""
 
 RequestCounter = Callable[[str, str, str], None]
@@ -60,6 +61,13 @@ def signed_with(credentials: Credentials) -> Iterator[None]:
         _signed_with.reset(token)
 
 
+def bound_answers() -> None:
+    """Have every answer to botocore be there as a whole after some time, whatever client asks."""
+    # Of the classes: the clients that botocore makes itself, to fetch credentials, are bounded, too.
+    for connection in (AWSHTTPConnection, AWSHTTPSConnection):
+        connection.response_class = BoundedResponse  # type: ignore[assignment]  # the stubs know one kind only
+
+
 class Clients:
     """Makes each client once. Safe to use from several threads."""
 
@@ -75,9 +83,7 @@ class Clients:
         fast_reads: bool,
     ) -> None:
         """`check_before_write` is called before each write request goes out, and raises where it must not."""
-        # Of the classes: the clients that botocore makes itself, to fetch credentials, are bounded, too.
-        for connection in (AWSHTTPConnection, AWSHTTPSConnection):
-            connection.response_class = BoundedResponse  # type: ignore[assignment]  # the stubs know one kind only
+        bound_answers()
         self._session = session
         self._config = config
         self._write_config = config if retry_writes else config.merge(_once(config))
@@ -112,7 +118,7 @@ class Clients:
                 client = make(service, region_name=region, config=config, **keys)
                 before_send = self._check if writes else _refuse_writes
                 client.meta.events.register(f"before-send.{service}", before_send)
-                client.meta.events.register(f"before-parse.{service}", _refuse_other_answers)
+                client.meta.events.register(f"before-parse.{service}", refuse_other_answers)
                 client.meta.events.register(f"response-received.{service}", self._count)
                 if service == "iam":
                     self._pacing.attach(client)
@@ -158,14 +164,14 @@ def _refuse_writes(event_name: str, **rest: object) -> None:  # noqa: ARG001 - b
         raise RuntimeError(f"{_operation(event_name)} changes something: it must go out on a client for writes")
 
 
-def _refuse_other_answers(event_name: str, response_dict: Mapping[str, Any], **rest: object) -> None:  # noqa: ARG001 - botocore's hook
+def refuse_other_answers(event_name: str, response_dict: Mapping[str, Any], **rest: object) -> None:  # noqa: ARG001 - botocore's hook
     """A page of a proxy may be XML, too: botocore takes any for AWS's word that a change was made.
 
     Raises ResponseParserError, as for a page that is not XML.
     """
     operation = _operation(event_name)
     if event_name.split(".")[1] in JSON_SERVICES:
-        # botocore refuses what is no JSON by itself; which fields an answer needs, who asks knows.
+        check_json_answer(operation, response_dict)
         return
     if response_dict["status_code"] < 300 and f"<{operation}Response".encode() not in response_dict["body"][:1024]:
         raise ResponseParserError(f"this is no answer to {operation}: {bytes(response_dict['body'][:100])!r}")

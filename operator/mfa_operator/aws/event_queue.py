@@ -15,15 +15,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from mfa_operator import __version__
-from mfa_operator.aws.clients import RequestCounter
+from mfa_operator.aws.clients import RequestCounter, bound_answers, refuse_other_answers
 from mfa_operator.aws.environment import session_of_the_environment
 from mfa_operator.aws.errors import CALL_ERRORS, AwsFailure, failure
+from mfa_operator.aws.json_answers import MOST_MESSAGES
 from mfa_operator.config.queue_url import QueueUrl
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 
-MOST_MESSAGES = 10
-"""In one answer, and in one deletion: SQS gives and takes no more."""
 WAIT_SECONDS = 20
 """A long poll: the longest that SQS waits for the first message."""
 VISIBILITY_SECONDS = 60
@@ -67,6 +66,7 @@ class EventQueue:
         self._lock = threading.Lock()
         self._made: Any = None
         self.region = queue_region(url)
+        bound_answers()
 
     def receive(self, wait: int = WAIT_SECONDS, *, visibility: int = VISIBILITY_SECONDS) -> list[Message]:
         """The next messages, at most ten; waits up to `wait` seconds for the first.
@@ -95,6 +95,8 @@ class EventQueue:
         for failed in answer.get("Failed") or []:
             code, message = str(failed.get("Code", "Unknown")), str(failed.get("Message", ""))
             raise AwsFailure("DeleteMessageBatch", code, message)
+        if len(answer.get("Successful") or []) < len(entries):
+            raise AwsFailure("DeleteMessageBatch", "InvalidAnswer", "the answer lacks messages that were to be deleted")
 
     def check_reachable(self) -> None:
         """Raise AwsFailure where the queue cannot be asked about."""
@@ -127,6 +129,7 @@ class EventQueue:
                 make: Callable[..., Any] = session_of_the_environment().client
                 client = make("sqs", region_name=self.region, config=QUEUE_CONFIG, **endpoint)
                 client.meta.events.register("before-send.sqs", self._check_before_send)
+                client.meta.events.register("before-parse.sqs", refuse_other_answers)
                 client.meta.events.register("response-received.sqs", self._count)
                 self._made = client
             return self._made

@@ -19,7 +19,8 @@ from functools import partial
 from typing import Protocol
 
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.aws.event_queue import MOST_MESSAGES, VISIBILITY_SECONDS, Message
+from mfa_operator.aws.event_queue import VISIBILITY_SECONDS, Message
+from mfa_operator.aws.json_answers import MOST_MESSAGES
 from mfa_operator.clock import utc_moment
 from mfa_operator.iam_events.message import Hint, Ignored, OrganizationChanged, Unreadable, parse
 from mfa_operator.iam_events.table import OTHER, TABLE, UNREADABLE, About
