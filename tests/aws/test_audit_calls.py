@@ -38,9 +38,7 @@ def populate(account: Account, count: int) -> Mapping[str, UserState]:
 
 
 @pytest.mark.parametrize("count", [100, 1000])
-def test_the_first_pass_asks_about_suspects_and_the_next_ones_about_nobody(
-    op: Auditing, account: Account, count: int
-) -> None:
+def test_only_the_first_pass_asks_about_suspects(op: Auditing, account: Account, count: int) -> None:
     """Issue 5: at most 5 + 2⌈N/1000⌉ + 2 a suspect first, 4 + 2⌈N/1000⌉ after, whatever N."""
     expected = populate(account, count)
     violators = count * 6 // 100
@@ -55,7 +53,7 @@ def test_the_first_pass_asks_about_suspects_and_the_next_ones_about_nobody(
         assert sum(op.calls.values()) == 3
 
 
-def test_where_every_type_is_accepted_only_violators_are_asked_about(op: Auditing, account: Account) -> None:
+def test_only_violators_are_asked_where_every_type_is_accepted(op: Auditing, account: Account) -> None:
     expected = populate(account, 100)
     types = ["Virtual", "SecurityKey", "HardwareToken", "Sms"]
     assert states(op.look(account, requirement={"deviceTypes": types})) == expected
@@ -72,9 +70,7 @@ def test_a_new_report_costs_a_look_at_the_violators_alone(op: Auditing, account:
     assert op.calls == BULK
 
 
-def test_where_only_some_types_are_accepted_devices_are_looked_at_again_within_max_staleness(
-    op: Auditing, account: Account
-) -> None:
+def test_devices_are_read_again_within_max_staleness(op: Auditing, account: Account) -> None:
     """Whoever gives up the passkey and keeps the app has MFA by every list and report."""
     dora = account.user("dora", password=True, mfa=["security_key", "virtual"])
     account.force_report()
@@ -148,7 +144,7 @@ def test_two_policies_at_the_same_moment_cost_one_fetch_too(op: Auditing, accoun
     assert op.calls["ListUsers"] == op.calls["GetCredentialReport"] == op.calls["AssumeRole"] == 1
 
 
-def test_a_person_who_asks_is_not_answered_from_what_was_fetched_before(op: Auditing, account: Account) -> None:
+def test_a_requested_pass_uses_no_cached_answers(op: Auditing, account: Account) -> None:
     alice = account.user("alice", password=True)
     account.force_report()
     assert states(op.look(account)) == {"alice": VIOLATING}

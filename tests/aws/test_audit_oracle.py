@@ -101,7 +101,7 @@ def world() -> Any:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True, deadline=None)
 @given(st.dictionaries(NAMES, PEOPLE, max_size=7), st.lists(SPECS, min_size=1, max_size=2))
-def test_over_random_accounts_the_verdicts_are_those_of_the_oracle(
+def test_verdicts_of_random_accounts_match_the_oracle(
     world: EmbeddedAws, people: dict[str, dict[str, Any]], specs: list[dict[str, Any]]
 ) -> None:
     """All kinds of people, under one policy after the other, with a new report, an old one, and after a restart."""

@@ -29,7 +29,7 @@ NO_MFA, NO_HARDWARE = FindingReason.ROOT_NO_MFA, FindingReason.ROOT_NO_HARDWARE_
         ({"password": False, "access_keys": 1}, NO_MFA, NO_MFA),
     ],
 )
-def test_root_is_judged_by_what_it_has_whatever_the_report_says_of_its_password(
+def test_root_is_judged_by_its_devices_whatever_the_report_says(
     op: Auditing,
     account: Account,
     token: str,
@@ -89,7 +89,7 @@ def test_an_account_of_another_partition_is_audited_in_its_own(govcloud: Embedde
         assert states(op.later(account, requirement={"root": "HardwareMfa"}))[ROOT_USER] is VIOLATING
 
 
-def test_the_configured_region_does_not_matter_where_the_role_is_elsewhere(
+def test_the_roles_partition_beats_the_configured_region(
     govcloud: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sandbox refuses what is signed for a region of another partition, as AWS does."""

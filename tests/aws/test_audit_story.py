@@ -44,7 +44,7 @@ def next_pass(op: Auditing, account: Account, by: timedelta = 15 * MINUTE) -> Pa
     return states(audit).get("alice"), op.calls
 
 
-def test_the_first_look_at_a_violator_asks_both_questions_and_the_next_none(op: Auditing, account: Account) -> None:
+def test_a_violator_is_read_once(op: Auditing, account: Account) -> None:
     account.user("alice", password=True)
     account.force_report()
     assert states(op.look(account))["alice"] is VIOLATING
@@ -141,7 +141,7 @@ def test_a_compliant_user_is_deleted_and_recreated_without_mfa(op: Auditing, acc
     assert next_pass(op, account) == (VIOLATING, BULK + BOTH)
 
 
-def test_a_user_without_console_is_deleted_and_recreated_with_a_password(op: Auditing, account: Account) -> None:
+def test_a_user_is_recreated_with_a_password(op: Auditing, account: Account) -> None:
     """The row of that name says that there is no password."""
     alice = account.user("alice", access_keys=1)
     begin(op, account)
@@ -239,7 +239,7 @@ def test_who_becomes_overdue_is_looked_at_right_then(op: Auditing, account: Acco
     assert (states(audit)["alice"], op.calls) == (UserState.OVERDUE, BULK)
 
 
-def test_who_has_enrolled_a_passkey_meanwhile_does_not_become_overdue(op: Auditing, account: Account) -> None:
+def test_a_passkey_enrolled_meanwhile_prevents_overdue(op: Auditing, account: Account) -> None:
     alice = account.user("alice", password=True)
     account.force_report()
     op.look(account, gracePeriod="1h")

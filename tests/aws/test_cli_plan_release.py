@@ -197,7 +197,7 @@ class TestRelease:
         assert done.stderr == "mfa-operator: alicia: the account has no such user\n"
 
     @pytest.mark.parametrize("who", [["--all"], ["--user", "alice"]])
-    def test_a_policy_of_that_name_that_is_not_ours_is_left_alone_and_said(
+    def test_a_foreign_policy_of_that_name_is_left_alone_and_named(
         self, aws: EmbeddedAws, account: Account, run: Run, policy: Path, who: list[str]
     ) -> None:
         alice = account.user("alice", password=True)

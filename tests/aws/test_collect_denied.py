@@ -58,9 +58,7 @@ def test_what_the_pass_cannot_do_without_denies_the_account(op: Auditing, accoun
 
 
 @pytest.mark.parametrize("operation", ["iam:GenerateCredentialReport", "iam:GetCredentialReport"])
-def test_without_the_report_everybody_is_read_live_and_it_is_said(
-    op: Auditing, account: Account, operation: str
-) -> None:
+def test_without_the_report_everybody_is_read_live(op: Auditing, account: Account, operation: str) -> None:
     """On the report alone."""
     account.deny([operation])
     audit = op.look(account, **SPEC)
@@ -72,7 +70,7 @@ def test_without_the_report_everybody_is_read_live_and_it_is_said(
     assert audit.report.credential_report_time is None
 
 
-def test_without_the_list_of_virtual_devices_each_user_is_asked_and_it_is_said(op: Auditing, account: Account) -> None:
+def test_without_the_virtual_list_each_user_is_read_live(op: Auditing, account: Account) -> None:
     account.deny(["iam:ListVirtualMFADevices"])
     audit = op.look(account, **SPEC)
     assert states(audit) == TRUTH
@@ -80,7 +78,7 @@ def test_without_the_list_of_virtual_devices_each_user_is_asked_and_it_is_said(o
     assert "the list of virtual devices is not to be had" in audit.snapshot.notes[0]
 
 
-def test_whether_roots_device_is_a_virtual_one_is_not_known_without_that_list(op: Auditing, account: Account) -> None:
+def test_roots_device_type_is_unknown_without_the_virtual_list(op: Auditing, account: Account) -> None:
     account.deny(["iam:ListVirtualMFADevices"])
     audit = op.look(account, requirement={"root": "HardwareMfa"})
     assert unknown(audit) == {ROOT_USER: LOOKUP_DENIED}
@@ -96,7 +94,7 @@ def test_whether_roots_device_is_a_virtual_one_is_not_known_without_that_list(op
         ("iam:GetAccountSummary", {ROOT_USER: LOOKUP_DENIED}),
     ],
 )
-def test_who_cannot_be_looked_at_is_unknown_and_the_others_are_judged(
+def test_an_unreadable_user_is_unknown_and_the_others_are_judged(
     op: Auditing, account: Account, operation: str, missing: dict[str, FindingReason]
 ) -> None:
     """On one question alone its suspects are Unknown, and never remediated."""
@@ -112,7 +110,7 @@ def test_who_cannot_be_looked_at_is_unknown_and_the_others_are_judged(
     assert states(op.later(account, **SPEC)) == TRUTH
 
 
-def test_who_was_known_to_violate_keeps_the_date_while_nobody_can_look(op: Auditing, account: Account) -> None:
+def test_a_known_violator_keeps_first_seen_while_unreadable(op: Auditing, account: Account) -> None:
     seen = finding(op.look(account), "alice")
     account.deny(["iam:GetLoginProfile", "iam:ListMFADevices"])
     op.clock.advance(5 * HOUR)
@@ -123,7 +121,7 @@ def test_who_was_known_to_violate_keeps_the_date_while_nobody_can_look(op: Audit
     assert finding(op.later(account), "alice").first_seen == seen.first_seen
 
 
-def test_a_service_control_policy_that_denies_everything_denies_the_account(op: Auditing, account: Account) -> None:
+def test_an_scp_that_denies_everything_denies_the_account(op: Auditing, account: Account) -> None:
     account.deny(["iam:*"], by="service control policy")
     assert "explicit deny in a service control policy" in str(op.fails(account))
 
@@ -137,7 +135,7 @@ def test_a_service_control_policy_that_denies_everything_denies_the_account(op: 
     ],
     ids=["suspended", "no trust", "an external id is asked for"],
 )
-def test_a_role_that_cannot_be_assumed_denies_the_account_and_says_what_was_tried(
+def test_a_refused_role_denies_the_account_and_is_named(
     op: Auditing, account: Account, refuse: Callable[[Account], None]
 ) -> None:
     """AWS's answer is the same for all of these."""
@@ -163,7 +161,7 @@ def test_the_external_id_must_be_the_roles(op: Auditing, aws: EmbeddedAws) -> No
     assert states(op.later(guarded, external_id="acme-7f3a")) == {"alice": UserState.COMPLIANT}
 
 
-def test_an_account_that_is_suspended_between_two_passes_is_denied_at_the_next(op: Auditing, account: Account) -> None:
+def test_an_account_suspended_between_passes_is_denied(op: Auditing, account: Account) -> None:
     op.look(account)
     account.suspended = True
     assert isinstance(op.fails(account), Denied)

@@ -74,7 +74,7 @@ def test_what_goes_wrong_twice_is_asked_again_and_nobody_notices(
         ("xhtml_200", AwsFailure, AccountReason.ERROR, ErrorReason.OTHER),
     ],
 )
-def test_a_storm_fails_the_account_with_its_reason_after_a_bounded_number_of_calls(
+def test_throttling_fails_the_account_after_bounded_calls(
     op: Auditing,
     aws: EmbeddedAws,
     account: Account,
@@ -96,7 +96,7 @@ def test_a_storm_fails_the_account_with_its_reason_after_a_bounded_number_of_cal
 
 
 @pytest.mark.parametrize(("operation", "kind"), PAIRS_LIVE)
-def test_a_storm_over_single_users_leaves_them_unknown_and_the_others_judged(
+def test_throttled_users_are_unknown_and_the_others_judged(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str, kind: str
 ) -> None:
     user = "glass" if operation == "ListUserTags" else "alice"
@@ -111,7 +111,7 @@ def test_a_storm_over_single_users_leaves_them_unknown_and_the_others_judged(
     assert states(op.later(account, exemptions=EXEMPT)) == TRUTH
 
 
-def test_a_loss_that_could_not_be_looked_into_is_looked_into_at_the_next_pass(
+def test_a_lost_device_that_could_not_be_read_is_read_next_pass(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
     """The report still says that there is a device, and must not be believed meanwhile."""
@@ -162,7 +162,7 @@ def test_credentials_that_run_out_between_two_passes_are_renewed(op: Auditing, a
     assert op.calls["AssumeRole"] == 1
 
 
-def test_credentials_that_run_out_in_the_middle_of_a_pass_are_renewed_once(
+def test_credentials_that_expire_during_a_pass_are_renewed_once(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
     """Four looks are under way at once, and all of them are answered ExpiredToken."""

@@ -53,7 +53,7 @@ def test_one_that_is_young_is_taken_and_its_age_is_shown(op: Auditing, account: 
         assert GENERATE not in op.calls
 
 
-def test_a_new_one_is_asked_for_when_the_old_is_four_hours_old_and_not_before(op: Auditing, account: Account) -> None:
+def test_a_new_one_is_requested_after_four_hours_not_before(op: Auditing, account: Account) -> None:
     """Edge cases 1 and 4."""
     account.force_report()
     made = op.clock.moment
@@ -99,7 +99,7 @@ def test_one_that_should_be_there_and_is_not_is_made(
     assert audit.snapshot.notes == ()
 
 
-def test_one_that_is_never_ready_is_given_up_and_everybody_is_read_live(op: Auditing, account: Account) -> None:
+def test_one_that_is_never_ready_has_everybody_read_live(op: Auditing, account: Account) -> None:
     account.reports.polls = 10_000
     audit = op.look(account)
     assert states(audit) == TRUTH
@@ -109,9 +109,7 @@ def test_one_that_is_never_ready_is_given_up_and_everybody_is_read_live(op: Audi
     assert "every user was read live instead" in audit.snapshot.notes[0]
 
 
-def test_one_that_is_said_to_be_complete_and_is_not_given_is_done_without(
-    op: Auditing, aws: EmbeddedAws, account: Account
-) -> None:
+def test_one_reported_complete_but_missing_is_not_used(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
     aws.faults.add(GET, "report_not_present", times=None)
     audit = op.look(account)
     assert states(audit) == TRUTH
@@ -152,7 +150,7 @@ def test_an_old_one_is_not_believed_for_ever(op: Auditing, aws: EmbeddedAws, acc
     assert states(op.look(account)) == TRUTH | {"carol": UserState.VIOLATING}
 
 
-def test_without_capacity_and_without_an_old_one_everybody_is_read_live(
+def test_without_capacity_or_an_old_one_everybody_is_read_live(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
     aws.faults.add(GENERATE, "limit_exceeded", times=None)
@@ -180,9 +178,7 @@ def test_throttled_and_without_an_old_one_the_account_waits(op: Auditing, aws: E
         ("user,user_creation_time,password_enabled\nalice,2026-01-01T00:00:00Z,true", "no column mfa_active"),
     ],
 )
-def test_one_that_cannot_be_read_is_said_to_be_so_and_done_without(
-    op: Auditing, account: Account, text: str, words: str
-) -> None:
+def test_an_unreadable_one_is_reported_and_not_used(op: Auditing, account: Account, text: str, words: str) -> None:
     account.report_override = text
     audit = op.look(account)
     assert states(audit) == TRUTH
@@ -206,9 +202,7 @@ def test_a_token_that_is_not_understood_has_the_user_asked_live(
     assert ("GetLoginProfile" in op.asked_about("alice")) is (cell == "password_enabled")
 
 
-def test_a_token_that_is_not_understood_of_a_user_in_scope_has_the_device_asked_for(
-    op: Auditing, account: Account
-) -> None:
+def test_an_unknown_value_has_the_user_read_live(op: Auditing, account: Account) -> None:
     account.report_rewrite = rewritten("alice", mfa_active="maybe")
     assert (
         states(op.look(account, requirement={"deviceTypes": ["Virtual", "SecurityKey", "HardwareToken", "Sms"]}))

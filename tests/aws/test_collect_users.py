@@ -19,7 +19,7 @@ EXEMPT_IF_TAGGED = [{"users": ["*"], "reason": "Tagged", "tags": {"mfa-exempt": 
 
 
 @pytest.mark.parametrize("operation", ["GetLoginProfile", "ListMFADevices"])
-def test_a_user_that_iam_lists_and_does_not_find_yet_is_unknown_until_it_does(
+def test_a_listed_user_that_iam_cannot_find_yet_is_unknown(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str
 ) -> None:
     """Neither deleted nor without console access; IAM is eventually consistent."""
@@ -40,7 +40,7 @@ def test_tags_that_iam_does_not_find_yet_exempt_nobody(op: Auditing, aws: Embedd
 
 
 @pytest.mark.parametrize("operation", ["ListMFADevices", "GetLoginProfile", "ListUserTags"])
-def test_a_user_that_is_deleted_in_the_middle_of_a_pass_is_nobody(
+def test_a_user_deleted_during_a_pass_is_left_out(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str
 ) -> None:
     """NoSuchEntity about an old user is no error and no finding."""
@@ -87,7 +87,7 @@ def test_a_past_sign_in_proves_no_password(op: Auditing, account: Account) -> No
     assert op.asked_about("alice") == []
 
 
-def test_access_keys_alone_are_no_console_access_unless_everybody_is_in_scope(op: Auditing, account: Account) -> None:
+def test_access_keys_alone_count_only_with_users_all(op: Auditing, account: Account) -> None:
     account.user("robot", access_keys=2)
     account.force_report()
     assert states(op.look(account)) == {"robot": NO_CONSOLE}
@@ -97,7 +97,7 @@ def test_access_keys_alone_are_no_console_access_unless_everybody_is_in_scope(op
     assert audit.report.summary.console_users == 0
 
 
-def test_every_kind_of_device_is_seen_and_only_accepted_ones_count(op: Auditing, account: Account) -> None:
+def test_only_devices_of_accepted_types_count(op: Auditing, account: Account) -> None:
     """Edge cases 18 and 19: up to eight devices, of which one suffices."""
     account.user("virtual", password=True, mfa=["virtual"])
     account.user("passkey", password=True, mfa=["security_key"])

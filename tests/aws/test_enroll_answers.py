@@ -70,9 +70,7 @@ def test_an_answer_lost_once_leaves_no_device(enroll: Enrolling, *, refused: boo
     assert enroll.untouched == (not refused)
 
 
-def test_a_device_that_somebody_else_was_faster_with_is_not_claimed(
-    enroll: Enrolling, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_that_somebody_else_enabled_is_not_claimed(enroll: Enrolling, monkeypatch: pytest.MonkeyPatch) -> None:
     bob = enroll.account.user("bob")
 
     def lost(_call: Call) -> None:
@@ -148,7 +146,7 @@ def test_a_name_that_is_taken_is_left_alone(enroll: Enrolling, owner: str | None
     assert ("aws iam delete-virtual-mfa-device --serial-number" in ended.said) == (owner is None)
 
 
-def test_devices_there_already_are_listed_and_another_name_makes_another_one(enroll: Enrolling) -> None:
+def test_existing_devices_are_listed_and_a_new_name_adds_one(enroll: Enrolling) -> None:
     virtual, key = enroll.alice.add_mfa("virtual"), enroll.alice.add_mfa("security_key")
     ended = enroll("--device-name", "alice-2")
     assert f"MFA devices of alice in account {ID}: 2" in ended.said

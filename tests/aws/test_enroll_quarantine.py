@@ -117,7 +117,7 @@ def test_a_half_made_device_of_ones_own_name_is_deleted(dave: Dave) -> None:
     assert dave.asked == LOOKING | {CREATE, DELETE}
 
 
-def test_a_half_made_device_of_another_name_stays_and_the_person_is_told_before_and_after(dave: Dave) -> None:
+def test_a_half_made_device_of_another_name_stays_with_a_warning(dave: Dave) -> None:
     """The policy's limit: whoever could delete devices of any name could delete the half-made ones of other users."""
     ended = dave.enrolls("--device-name", "phone", typing=giving_up)
     before, after = ended.said.split("mfa-operator: ", 1)

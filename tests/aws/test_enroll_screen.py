@@ -44,7 +44,7 @@ def test_the_seed_as_text_enables_the_device(enrolling: EnrollSetup) -> None:
     assert shown not in person.scrollback
 
 
-def test_the_qr_code_is_that_of_the_seed_and_fits_a_window_of_24_lines(enrolling: EnrollSetup) -> None:
+def test_the_qr_code_encodes_the_seed_and_fits_24_lines(enrolling: EnrollSetup) -> None:
     person = enrolling(size=(24, 80))
     seed = person.seed()
     lines = DRAWN.findall(person.screen)
@@ -104,7 +104,7 @@ def test_a_file_made_meanwhile_is_not_written_over(enrolling: EnrollSetup, tmp_p
         ({"PYTHONIOENCODING": "latin-1"}, "has no blocks to draw with"),
     ],
 )
-def test_a_terminal_that_cannot_show_it_is_told_before_aws_is_asked(
+def test_an_unfit_terminal_is_refused_before_any_aws_call(
     enrolling: EnrollSetup, environment: dict[str, str], message: str
 ) -> None:
     person = enrolling(environment=environment)

@@ -36,7 +36,7 @@ def test_it_can_go_on_where_no_signal_came() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_ctrl_z_does_nothing_meanwhile_and_afterwards_all_is_as_before() -> None:
+def test_ctrl_z_is_ignored_until_the_command_ends() -> None:
     """Stopped, the process would leave the seed standing on the screen."""
     concerned = (*ENDING, signal.SIGTSTP)
     before = [signal.getsignal(one) for one in concerned]

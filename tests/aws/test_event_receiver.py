@@ -159,9 +159,7 @@ def test_what_means_nothing_is_counted_and_deleted(read: Reading) -> None:
     assert read.metric("mfa_events_received_total", type="ChangePassword", result="ignored") == 1
 
 
-def test_unreadable_messages_are_logged_seldom_and_without_secrets(
-    read: Reading, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unreadable_messages_are_logged_rarely_without_secrets(read: Reading, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(30):
         read.send('password="hunter2"')
     read.wait_until_empty()

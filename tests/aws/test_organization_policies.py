@@ -54,7 +54,7 @@ def test_every_account_of_the_organization_is_audited(stage: OrganizationStage) 
     assert (stage.status.summary.accounts, stage.status.summary.accounts_excluded) == (2, 1)
 
 
-def test_an_event_audits_no_account_that_left_since_the_last_pass(stage: OrganizationStage) -> None:
+def test_an_event_audits_no_account_that_has_left(stage: OrganizationStage) -> None:
     """A listing has left the account out, and the pass that deletes its report is still to come."""
     stage.run()
     stage.organization.leave(PAYMENTS)
@@ -181,7 +181,7 @@ class TestJoining:
 
 
 class TestBothTogether:
-    def test_typed_entries_win_and_are_audited_outside_the_organization_too(self, stage: OrganizationStage) -> None:
+    def test_typed_entries_win_even_outside_the_organization(self, stage: OrganizationStage) -> None:
         stage.aws.world.account(DEV)
         stage.aws.world.account(SHOP).trust("other-role")
         roles = {SHOP: f"arn:aws:iam::{SHOP}:role/other-role", DEV: f"arn:aws:iam::{DEV}:role/mfa-operator"}
@@ -257,7 +257,7 @@ class TestFailures:
         assert stage.condition("Ready").status == "True"
         assert stage.covered == {PAYMENTS, SHOP}
 
-    def test_an_account_that_a_failed_listing_lacks_stays_over_restarts(self, stage: OrganizationStage) -> None:
+    def test_an_account_missing_from_a_failed_listing_stays(self, stage: OrganizationStage) -> None:
         """Restarted again and again, never with a complete listing: nothing is lost."""
         stage.run()
         stage.organization.management_id = PAYMENTS
@@ -347,7 +347,7 @@ class TestEdits:
         stage.run(Cause.SPEC_CHANGED)
         assert stage.covered == stage.reported == {PAYMENTS}
 
-    def test_until_a_listing_says_who_is_meant_now_nobody_is_acted_on(self, stage: OrganizationStage) -> None:
+    def test_nobody_is_acted_on_before_the_first_listing(self, stage: OrganizationStage) -> None:
         """The include was edited while the operator was down, and AWS does not answer: who is overdue stays."""
         stage.aws.world.account(SHOP).user("alice", password=True)
         stage.apply(gracePeriod="0s")

@@ -182,7 +182,7 @@ def test_the_log_says_once_when_it_begins_and_when_it_ends(
     assert caplog.messages[1:] == [f"AWS throttles account {ID} no longer: requests to it are not held back any more"]
 
 
-def test_accounts_that_wait_keep_no_other_account_of_the_policy_waiting(
+def test_waiting_accounts_do_not_hold_up_the_others(
     harness: RemediationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two accounts are audited at a time, and two wait for their turn at AWS."""

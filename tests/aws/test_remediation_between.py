@@ -272,7 +272,7 @@ def test_every_change_of_the_user_is_seen_before_the_call(
     assert ready.counted() == ({expected[change]: 1} if change in expected else {})
 
 
-def test_a_user_made_anew_within_the_second_is_reported_by_the_id(ready: RemediationHarness, account: Account) -> None:
+def test_a_user_recreated_within_a_second_is_told_apart_by_id(ready: RemediationHarness, account: Account) -> None:
     ready.clock.advance(-MINUTE)
     ready.at("get policy", lambda: recreate_user(ready, account))
     ready.run()
@@ -300,9 +300,7 @@ def test_a_tag_that_exempts_counts(harness: RemediationHarness, account: Account
     assert harness.record(account, "alice").reason == RefusalReason.EXEMPT
 
 
-def test_a_move_to_a_path_that_tags_may_exempt_is_not_guessed_about(
-    ready: RemediationHarness, account: Account
-) -> None:
+def test_a_move_to_a_path_that_tags_may_exempt_is_read_again(ready: RemediationHarness, account: Account) -> None:
     ready.policy(account, exemptions=[{"users": ["/exempt/*"], "tags": {"a": "b"}, "reason": "Sealed"}])
     ready.at("GetUser", lambda: rename_path(ready, account))
     ready.run()
@@ -333,7 +331,7 @@ def test_a_cluster_that_does_not_keep_the_intent_gets_no_action(ready: Remediati
     assert "GetUser" not in ready.steps
 
 
-def test_a_report_of_a_deleted_policy_of_that_name_proves_nothing(ready: RemediationHarness, account: Account) -> None:
+def test_a_deleted_policys_report_is_no_proof_of_publication(ready: RemediationHarness, account: Account) -> None:
     stale = ready.cluster.reports[NAMESPACE, f"p-{account.id}"]
     recreate(ready, account)
     # The garbage collector has not come round yet.

@@ -54,9 +54,7 @@ def test_a_clock_set_back_between_plan_and_look(harness: RemediationHarness, acc
     assert harness.record(account, "alice").reason == RefusalReason.WITHIN_GRACE
 
 
-def test_an_exemption_that_ends_during_the_pass_protects_until_the_next(
-    harness: RemediationHarness, account: Account
-) -> None:
+def test_an_exemption_ending_during_a_pass_holds_until_the_next(harness: RemediationHarness, account: Account) -> None:
     alice = account.user("alice", password=True)
     ends = (harness.clock.utc_now() + 90 * MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")
     harness.policy(account, exemptions=[{"users": ["alice"], "reason": "On leave", "expires": ends}])

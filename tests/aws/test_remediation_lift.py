@@ -130,7 +130,7 @@ class TestLift:
         [note] = held.events(EventReason.QUARANTINE_LIFTED)
         assert "not attached any more" in note
 
-    def test_what_stays_in_an_account_that_the_policy_drops_gets_one_event(
+    def test_quarantines_in_a_dropped_account_get_one_event(
         self, held: RemediationHarness, account: Account, alice: SandboxUser
     ) -> None:
         held.policy(held.aws.world.account("444455556666"), remediation=QUARANTINE)
@@ -140,7 +140,7 @@ class TestLift:
             [note] = held.events(EventReason.QUARANTINES_LEFT)
             assert f"`mfa-operator release --account {account.id} --role-arn {account.role_arn} --all`" in note
 
-    def test_what_no_report_accounts_for_gets_one_event_and_left_to_people(
+    def test_an_unrecorded_quarantine_gets_one_event_and_stays(
         self, held: RemediationHarness, account: Account, alice: SandboxUser, admin: IAMClient
     ) -> None:
         held.cluster.reports.clear()
@@ -165,7 +165,7 @@ class TestLift:
         assert len(held.events(EventReason.REMEDIATION_FAILED)) == 1
         assert len(held.events(EventReason.QUARANTINES_LEFT)) == 1
 
-    def test_of_many_the_first_are_reported_with_a_command_that_is_whole(
+    def test_many_are_reported_by_the_first_few_and_a_whole_command(
         self, held: RemediationHarness, account: Account, admin: IAMClient
     ) -> None:
         for number in range(12):

@@ -23,9 +23,7 @@ ANYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*",
 
 
 class TestPut:
-    def test_a_user_with_a_path_is_quarantined_once_and_stays_overdue(
-        self, held: RemediationHarness, account: Account
-    ) -> None:
+    def test_a_user_with_a_path_is_quarantined_once(self, held: RemediationHarness, account: Account) -> None:
         assert held.written() == ["CreatePolicy", "AttachUserPolicy"]
         assert held.finding(account, "alice").state == FindingState.OVERDUE
         assert held.record(account, "alice").state == RemediationState.DONE
@@ -93,7 +91,7 @@ class TestPut:
         assert alice.attached_policies == [ARN]
         assert document_is_ours(admin)
 
-    def test_trouble_after_a_quicker_one_costs_the_action_and_not_the_report(
+    def test_a_failure_after_a_faster_writer_keeps_the_report(
         self, ready: RemediationHarness, account: Account, admin: IAMClient
     ) -> None:
         def make() -> None:
@@ -126,9 +124,7 @@ def document_is_ours(admin: IAMClient, arn: str = ARN) -> bool:
 
 
 class TestDrift:
-    def test_an_edited_policy_is_repaired_though_it_has_five_versions(
-        self, held: RemediationHarness, admin: IAMClient
-    ) -> None:
+    def test_an_edited_policy_with_five_versions_is_repaired(self, held: RemediationHarness, admin: IAMClient) -> None:
         for _ in range(4):
             admin.create_policy_version(PolicyArn=ARN, PolicyDocument=ANYTHING, SetAsDefault=True)
         held.run()
@@ -141,7 +137,7 @@ class TestDrift:
         assert held.written() == before
 
     @pytest.mark.parametrize("operation", ["ListEntitiesForPolicy", "CreatePolicyVersion"])
-    def test_trouble_with_the_policy_gets_one_event_and_keeps_what_stands(
+    def test_a_failing_policy_gets_one_event_and_stays_as_it_is(
         self, held: RemediationHarness, account: Account, alice: SandboxUser, admin: IAMClient, operation: str
     ) -> None:
         account.user("bob", password=True)

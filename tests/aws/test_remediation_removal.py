@@ -28,7 +28,7 @@ def has_password(account: Account, user: str) -> bool:
     return account.existing_user(user).has_password
 
 
-def test_a_removal_is_announced_carried_out_recorded_and_reported(ready: RemediationHarness, account: Account) -> None:
+def test_a_removal_is_published_done_recorded_and_reported(ready: RemediationHarness, account: Account) -> None:
     profile = account.existing_user("alice").login_profile
     assert profile is not None
     made = profile.created
@@ -249,7 +249,7 @@ class TestAfterwards:
         assert not has_password(account, "alice")
 
     @pytest.mark.parametrize("again", [False, True])
-    def test_a_credential_report_from_before_it_brings_no_console_access_back(
+    def test_an_older_report_does_not_restore_console_access(
         self, ready: RemediationHarness, account: Account, again: bool
     ) -> None:
         """It says that there is a password; with a virtual device nobody would look whether that is so still."""
@@ -289,7 +289,7 @@ class TestAfterwards:
         ready.run(other, fresh=False)
         assert ready.cluster.reports["elsewhere", f"other-{account.id}"].status.findings == ()
 
-    def test_with_users_all_the_violation_goes_on_and_says_what_was_removed(
+    def test_with_users_all_the_violation_names_the_removal(
         self, harness: RemediationHarness, account: Account
     ) -> None:
         account.user("alice", password=True, access_keys=1)

@@ -189,7 +189,7 @@ class TestSteps:
         assert len(admin.list_policy_versions(PolicyArn=ARN)["Versions"]) == 3
 
     @pytest.mark.parametrize("leads", [True, False])
-    def test_a_move_that_stops_half_way_holds_the_user_and_goes_on_later(
+    def test_a_half_done_move_keeps_the_user_and_continues_later(
         self, held: RemediationHarness, account: Account, alice: SandboxUser, leads: bool
     ) -> None:
         held.policy(account, remediation=KEYS)
@@ -229,7 +229,7 @@ class TestSteps:
         assert held.report(account).summary.quarantined == 1
 
 
-def test_with_users_all_a_new_login_profile_is_not_the_one_that_was_judged(
+def test_with_users_all_a_new_login_profile_is_judged_again(
     harness: RemediationHarness, account: Account, alice: SandboxUser
 ) -> None:
     """The violation is the same, with or without a password: only the profile's CreateDate tells."""

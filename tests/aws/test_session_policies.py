@@ -52,9 +52,9 @@ def test_reads_and_writes_go_out_in_sessions_of_their_own(
     assert "AssumeRole" not in before
 
 
-def test_a_session_for_changes_that_is_over_is_opened_again_and_the_user_checked_again(
-    harness: RemediationHarness, account: Account
-) -> None:
+def test_an_expired_write_session_is_reopened_after_a_new_check(harness: RemediationHarness, account: Account) -> None:
+    """The user is read live again before the change is sent."""
+
     account.user("alice", password=True)
     account.user("bob", password=True)
     harness.policy(account, remediation={**REMOVE, "maxPerPass": 1})

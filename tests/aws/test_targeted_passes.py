@@ -111,7 +111,7 @@ class TestPublishing:
         assert status(harness) is before
         assert len(harness.cluster.published) == reports
 
-    def test_an_account_that_fails_is_said_to_and_is_not_left_out_of_the_next_pass(
+    def test_a_failed_account_is_reported_and_audited_next_pass(
         self, harness: RemediationHarness, account: Account
     ) -> None:
         account.user("alice", password=True)

@@ -66,7 +66,7 @@ def alert(request: pytest.FixtureRequest) -> Alert:
 class TestStates:
     """Alerts on a state, which last as long as the state does."""
 
-    def test_fires_in_the_bad_state_not_before_its_time_and_never_in_the_good_one(
+    def test_fires_only_in_the_bad_state_and_only_after_its_time(
         self, promtool: Path, tmp_path: Path, alert: Alert
     ) -> None:
         bad, good = Scenario("bad", alert.name), Scenario("good", alert.name)
@@ -225,9 +225,7 @@ class TestRemediations:
         restart.firing([119, 125]).firing([131, 160], self.labels(name))
         expect(promtool, tmp_path, first, again, restart)
 
-    def test_limits_that_hold_for_hours_are_told_and_those_of_one_pass_are_not(
-        self, promtool: Path, tmp_path: Path
-    ) -> None:
+    def test_limits_alert_after_hours_not_after_one_pass(self, promtool: Path, tmp_path: Path) -> None:
         name = "MfaRemediationRefused"
         counter, labels = remediations("refused_limit")
         refused = [minute // 15 for minute in range(300)]

@@ -153,7 +153,7 @@ class TestTotals:
         asleep = World("asleep", 120).policy("a", ids(50), failing=ids(50), suspended=True, totals=True)
         expect(promtool, tmp_path, asleep.policy("b", ids(4, 50)).scenario.only(range(0, 120, 15)))
 
-    def test_passes_that_end_no_more_are_stale_though_an_account_fails(self, promtool: Path, tmp_path: Path) -> None:
+    def test_hanging_passes_are_stale_though_an_account_fails(self, promtool: Path, tmp_path: Path) -> None:
         stuck = World("stuck", 200).policy("b", ids(4, 500))
         policy = {**CLUSTER, "policy_namespace": "security", "policy": "a", "pod": "a"}
         totals = {**policy, "account_id": "security/a"}
@@ -164,7 +164,7 @@ class TestTotals:
         stale = {**CLUSTER, **names, "alertname": "MfaAuditStale"}
         expect(promtool, tmp_path, stuck.scenario.only([150], stale, unreachable("security/a")))
 
-    def test_a_policy_that_begins_to_show_totals_leaves_no_quarantine(self, promtool: Path, tmp_path: Path) -> None:
+    def test_switching_to_totals_leaves_no_quarantine_alert(self, promtool: Path, tmp_path: Path) -> None:
         """Nor one that ceases to; the quarantines of one that is deleted are left."""
         switched, deleted = World("switched", 100), World("deleted", 100)
         for name, before, after in (("a", ids(1)[0], "security/a"), ("b", "security/b", ids(2)[1])):

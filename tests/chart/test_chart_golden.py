@@ -153,7 +153,7 @@ def test_names_fit_however_long_the_release_is(helm: Helm) -> None:
         assert len(each["metadata"]["name"]) <= limit
 
 
-def test_the_dashboard_comes_whole_and_where_grafanas_sidecar_looks(helm: Helm) -> None:
+def test_the_dashboard_is_whole_and_labelled_for_the_sidecar(helm: Helm) -> None:
     values = {**NO_CRDS, "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Security"}}}
     found = one(helm.objects(values), "ConfigMap", "-dashboard")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"

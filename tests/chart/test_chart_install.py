@@ -100,7 +100,7 @@ def test_crds_that_are_not_to_be_kept_go_with_the_release(installer: Helm, kubec
     assert POLICY_CRD not in kubectl("get", "crd", "-o", "name").stdout
 
 
-def test_crds_that_kubectl_applied_are_taken_over_only_when_told_to(
+def test_crds_applied_by_kubectl_are_taken_over_only_on_request(
     installer: Helm, bare_cluster: ControlPlane, kubectl: Kubectl
 ) -> None:
     bare_cluster.apply_crds(CHART / "files" / "crds")
@@ -131,7 +131,7 @@ def test_a_second_release_is_told_to_leave_the_crds_alone(installer: Helm, kubec
     installer("uninstall", "second", "-n", "security", "--wait")
 
 
-def test_whoever_may_view_or_edit_a_namespace_may_do_so_with_policies(installer: Helm, kubectl: Kubectl) -> None:
+def test_namespace_viewers_and_editors_may_do_so_with_policies(installer: Helm, kubectl: Kubectl) -> None:
     installer("install", RELEASE, str(CHART), "-n", NAMESPACE)
     for name, role in (("viewer", "view"), ("editor", "edit")):
         kubectl("-n", "security", "create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}")

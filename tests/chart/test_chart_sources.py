@@ -83,7 +83,7 @@ def test_the_rights_are_those_of_deploy_rbac_yaml(helm: Helm) -> None:
         assert rights(own[0]["rules"]) == rights(one(RBAC, kind)["rules"])
 
 
-def test_with_namespaces_the_same_rights_hold_in_these_and_nowhere_else(helm: Helm) -> None:
+def test_with_namespaces_the_rights_hold_only_there(helm: Helm) -> None:
     objects = helm.objects(VALUE_SETS["namespaced"])
     assert not [each for each in objects if each["kind"] == "ClusterRoleBinding"]
     roles = {each["metadata"]["namespace"]: each for each in objects if each["kind"] == "Role"}

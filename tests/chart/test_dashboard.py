@@ -146,7 +146,7 @@ def _input_series(metrics: Metrics) -> Iterator[dict[str, str]]:
             }
 
 
-def test_compliance_leaves_exempt_users_out_and_counts_unknown_ones_against_it(
+def test_compliance_excludes_exempt_and_counts_unknown_against(
     exported: Metrics, promtool: Path, tmp_path: Path
 ) -> None:
     _, target = TARGETS["Compliance-A"]
@@ -306,7 +306,7 @@ def test_an_annotation_for_each_remediation(exported: Metrics, promtool: Path, t
 
 
 @pytest.mark.parametrize("name", ["Pass duration-A", "Pass duration-B"])
-def test_a_pass_every_quarter_of_an_hour_suffices_for_the_duration(promtool: Path, tmp_path: Path, name: str) -> None:
+def test_a_pass_every_15_minutes_suffices_for_the_duration(promtool: Path, tmp_path: Path, name: str) -> None:
     """The panel's step is long enough for the default interval: with a shorter one there were gaps."""
     panel, target = TARGETS[name]
     expr = filled(target["expr"], interval=panel["interval"], rate_interval=panel["interval"], range_="1d")

@@ -175,7 +175,7 @@ def test_users_are_shown_at_their_accounts(live: LiveDashboard, state: str) -> N
     assert shown == {(account,): count for account, count in in_state(state).items()}
 
 
-def test_accounts_that_are_not_audited_are_listed_those_never_audited_too(live: LiveDashboard) -> None:
+def test_unaudited_accounts_are_listed_also_those_never_audited(live: LiveDashboard) -> None:
     shown = live.last("Accounts whose audit fails-A", "account_id")
     assert shown.keys() == {(account,) for account in NOT_AUDITED}
     assert shown[CLOSED,] >= 0
@@ -209,7 +209,7 @@ def test_what_happened_once_is_drawn(live: LiveDashboard) -> None:
     assert live.last("Users under quarantine-A", "account_id") == {(AGENCY,): 3}
 
 
-def test_alerts_are_loaded_and_those_that_this_world_asks_for_are_on(live: LiveDashboard) -> None:
+def test_alerts_are_loaded_and_the_expected_ones_fire(live: LiveDashboard) -> None:
     expected = {
         "MfaUserViolating": ("pending", set(in_state("violating"))),
         "MfaUserOverdue": ("pending", set(in_state("overdue"))),

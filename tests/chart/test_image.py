@@ -33,12 +33,12 @@ def test_hadolint_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_both_stages_stand_on_a_base_that_an_argument_can_pin_by_digest() -> None:
+def test_both_stages_use_a_base_that_can_be_pinned_by_digest() -> None:
     assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
     assert DOCKERFILE.index("ARG PYTHON_IMAGE=") < DOCKERFILE.index("FROM ")
 
 
-def test_it_runs_the_operator_as_a_user_that_the_kubelet_knows_not_to_be_root() -> None:
+def test_it_runs_as_a_numeric_user_that_is_not_root() -> None:
     assert "\nUSER 65532:65532\n" in FINAL_STAGE
     assert '\nENTRYPOINT ["mfa-operator"]\n' in FINAL_STAGE
 
@@ -100,7 +100,7 @@ IMAGE = "registry.example.com:5000/mfa-operator:0.1.0"
 PLATFORMS = "linux/amd64,linux/arm64"
 
 
-def test_one_target_builds_and_pushes_both_architectures_with_docker(tmp_path: Path) -> None:
+def test_docker_builds_and_pushes_both_architectures(tmp_path: Path) -> None:
     status, (build,) = builder(tmp_path, "docker").make(IMAGE, ARGS="--build-arg=PYTHON_IMAGE=base")
     assert status == 0
     assert build[:3] == ["buildx", "build", "--build-arg=PYTHON_IMAGE=base"]
@@ -109,7 +109,7 @@ def test_one_target_builds_and_pushes_both_architectures_with_docker(tmp_path: P
     assert {"--push", "VERSION=0.1.0"} < set(build)
 
 
-def test_one_target_builds_and_pushes_both_architectures_with_buildah(tmp_path: Path) -> None:
+def test_buildah_builds_and_pushes_both_architectures(tmp_path: Path) -> None:
     """A list of an earlier build is removed first: buildah would add to it."""
     status, calls = builder(tmp_path, "buildah").make(IMAGE)
     assert status == 0
@@ -161,14 +161,14 @@ def test_the_wheel_holds_the_crds_of_deploy_crds(wheel: zipfile.ZipFile) -> None
     assert packed == sources
 
 
-def test_the_wheel_holds_the_package_the_licence_and_nothing_of_the_tests(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_package_and_licence_but_no_tests(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert not [name for name in names if "sandbox" in name]
     assert f"mfa_operator-{__version__}.dist-info/licenses/LICENSE" in names
     assert {name.split("/")[0] for name in names} == {"mfa_operator", f"mfa_operator-{__version__}.dist-info"}
 
 
-def test_the_image_installs_nothing_of_the_sandbox_and_a_checkout_all() -> None:
+def test_the_image_lacks_the_sandbox_and_a_checkout_has_it() -> None:
     """runtime.txt is what the image holds; dev.txt is what `make setup` installs before both distributions."""
     product, sandbox = (
         tomllib.loads((REPOSITORY / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -66,7 +66,9 @@ def test_flux_waits_for_a_pass_over_the_present_spec(kstatus: Path, case: str) -
 
 
 @pytest.mark.parametrize("case", BODIES)
-def test_with_the_documented_expressions_flux_fails_at_once_and_accepts_a_suspension(kstatus: Path, case: str) -> None:
+def test_the_documented_flux_expressions_do_as_documented(kstatus: Path, case: str) -> None:
+    """Flux fails at once where no account can be audited, and accepts a suspended policy."""
+
     [check] = documented()["healthCheckExprs"]
     assert (check.pop("apiVersion"), check.pop("kind")) == ("mfa-operator.io/v1alpha1", "MfaPolicy")
     answer = ask(kstatus, BODIES[case], check)

@@ -52,7 +52,7 @@ def test_zizmor_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_action_is_pinned_to_a_commit_whose_version_stands_beside_it() -> None:
+def test_every_action_is_pinned_to_a_commit_with_its_version() -> None:
     lines = [
         line
         for path in WORKFLOWS
@@ -87,7 +87,7 @@ def test_the_make_targets_of_the_workflows_exist() -> None:
     assert named <= targets
 
 
-def test_the_tests_run_as_the_readme_says_on_every_python_that_is_supported() -> None:
+def test_the_tests_run_on_every_supported_python() -> None:
     job = dict(jobs())["ci.yaml: test"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     (step,) = (step for step in job["steps"] if step.get("run") == "make test")

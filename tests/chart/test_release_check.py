@@ -72,7 +72,7 @@ def test_the_notes_are_what_stands_under_the_heading() -> None:
     assert notes(DATED, "Unreleased") == notes(DATED, "3.0.0") == ""
 
 
-def test_wheels_and_sdists_have_the_version_and_the_sbom_names_what_is_locked(tmp_path: Path) -> None:
+def test_artifacts_have_the_version_and_the_sbom_is_complete(tmp_path: Path) -> None:
     """Without the sandbox the demo says what to install; `make release-check` runs it as well, with the extra."""
     rows = list(release_artifacts.python_rows(tmp_path / "dist", tmp_path, __version__))
     assert problems(rows) == {}

@@ -49,7 +49,7 @@ def state_of(policies: Policies, user: str) -> str | None:
     return finding["state"] if finding else None
 
 
-def test_a_device_that_is_taken_away_shows_without_waiting_for_a_pass(
+def test_a_removed_device_shows_before_the_next_pass(
     account: Account, operator: OperatorProcess, policies: Policies, queue: Queue
 ) -> None:
     policies.apply("p", **SPEC)

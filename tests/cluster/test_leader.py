@@ -54,7 +54,7 @@ def ended(operator: OperatorProcess) -> int:
     return status
 
 
-def test_one_of_two_leads_and_the_other_takes_over_when_it_is_killed(
+def test_the_second_replica_takes_over_when_the_leader_is_killed(
     start_operator: StartOperator, policies: Policies, holder: Callable[[], str], one_account: Callable[[], object]
 ) -> None:
     first = start_operator()
@@ -88,7 +88,7 @@ def test_a_leader_that_is_told_to_stop_gives_the_lease_back(
     eventually(lambda: leads(second), "the second leads without waiting", LEASE_SECONDS / 2)
 
 
-def test_a_leader_without_an_api_server_ends_and_a_waiting_one_lives_on(
+def test_without_an_api_server_the_leader_ends_a_replica_waits(
     control_plane: ControlPlane, start_operator: StartOperator, holder: Callable[[], str]
 ) -> None:
     first = start_operator()
@@ -102,7 +102,7 @@ def test_a_leader_without_an_api_server_ends_and_a_waiting_one_lives_on(
     eventually(lambda: leads(second), "the second leads")
 
 
-def test_after_a_restart_of_the_api_server_no_process_lives_without_watching(
+def test_no_process_lives_without_a_watch_after_an_api_restart(
     control_plane: ControlPlane,
     start_operator: StartOperator,
     policies: Policies,
@@ -154,7 +154,7 @@ def test_a_leader_that_slept_through_its_lease_does_nothing_more(
     assert leads(second)
 
 
-def test_without_the_right_to_list_policies_the_process_says_so_and_ends(
+def test_without_the_right_to_list_policies_the_process_ends(
     control_plane: ControlPlane,
     start_operator: StartOperator,
     kubectl: Kubectl,
@@ -203,7 +203,7 @@ def mute_aws() -> Iterator[MuteAws]:
         connection.close()
 
 
-def test_a_pass_that_hangs_at_aws_does_not_keep_the_process_from_ending(
+def test_a_pass_that_hangs_at_aws_does_not_block_the_end(
     start_operator: StartOperator,
     policies: Policies,
     holder: Callable[[], str],

@@ -71,7 +71,7 @@ def test_a_write_that_fails_is_made_up_for(shared: SharedOperator, proxy: ApiPro
     assert_all_agree(shared)
 
 
-def test_a_report_that_is_refused_is_the_failure_of_its_account_alone(shared: SharedOperator, proxy: ApiProxy) -> None:
+def test_a_refused_report_fails_its_account_alone(shared: SharedOperator, proxy: ApiProxy) -> None:
     refused, other = shared.account("alice"), shared.account("bob")
     fault = proxy.fail("PUT", f"/mfareports/refused-{refused.id}/status", 422, times=2)
     shared.policies.apply("refused", accounts=named(refused, other))
@@ -121,9 +121,7 @@ def test_a_watch_that_is_cut_goes_on(shared: SharedOperator, proxy: ApiProxy, ou
     assert shared.operator.process.poll() is None
 
 
-def test_a_watch_that_is_refused_ends_the_process_and_the_next_one_carries_on(
-    shared: SharedOperator, proxy: ApiProxy
-) -> None:
+def test_after_a_refused_watch_the_next_process_carries_on(shared: SharedOperator, proxy: ApiProxy) -> None:
     """kopf gives up on such an answer; staying up without a watch would be worse, and a Deployment starts it anew."""
     account = shared.account("alice")
     shared.policies.apply("refused-watch", accounts=named(account), interval="24h")
@@ -157,7 +155,7 @@ def test_a_short_outage_is_survived(shared: SharedOperator, proxy: ApiProxy) -> 
     assert "Request attempt" not in shared.operator.log
 
 
-def test_a_long_outage_ends_the_process_and_the_next_one_carries_on(shared: SharedOperator, proxy: ApiProxy) -> None:
+def test_after_a_long_outage_the_next_process_carries_on(shared: SharedOperator, proxy: ApiProxy) -> None:
     """A leader that cannot renew its Lease must not act, for another may lead by then; a Deployment starts it anew."""
     account = shared.account("alice")
     shared.policies.apply("before", accounts=named(account))

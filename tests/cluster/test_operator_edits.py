@@ -39,9 +39,7 @@ def test_an_edit_acts_whatever_the_interval(shared: SharedOperator, account: Acc
     assert status["findings"][0]["firstSeen"] == first["findings"][0]["firstSeen"]
 
 
-def test_a_request_acts_whatever_its_value_and_sees_the_world_as_it_is(
-    shared: SharedOperator, account: Account
-) -> None:
+def test_any_new_value_requests_a_pass_with_fresh_reads(shared: SharedOperator, account: Account) -> None:
     shared.policies.apply("asked", accounts=named(account), interval="24h")
     shared.policies.wait_for_pass("asked")
     account.existing_user("alice").add_mfa("virtual")
@@ -73,7 +71,7 @@ def test_a_policy_is_pending_until_its_first_pass_ends(shared: SharedOperator, a
     assert held.hits == 1
 
 
-def test_audit_now_and_wait_returns_on_the_pass_that_was_asked_for(shared: SharedOperator, account: Account) -> None:
+def test_waiting_for_a_requested_pass_returns_on_that_pass(shared: SharedOperator, account: Account) -> None:
     """The pair of commands in docs/concepts.md."""
     shared.policies.apply("waited", accounts=named(account), interval="24h")
     shared.policies.wait_for_pass("waited")

@@ -79,7 +79,7 @@ def test_a_failed_account_is_never_compliant(shared: SharedOperator) -> None:
     shared.policies.wait_for_pass("doubts")
 
 
-def test_a_denied_account_is_asked_less_often_the_others_every_time(shared: SharedOperator) -> None:
+def test_a_denied_account_is_tried_less_often_than_the_others(shared: SharedOperator) -> None:
     well, closed = shared.account("alice"), shared.account()
     closed.suspended = True
     spec = {"accounts": named(well, closed)}

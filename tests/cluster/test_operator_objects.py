@@ -111,7 +111,7 @@ def test_a_report_edited_by_hand_is_mended_at_the_next_pass(shared: SharedOperat
     assert_all_agree(shared)
 
 
-def test_a_report_whose_labels_are_taken_away_is_found_by_its_name(shared: SharedOperator) -> None:
+def test_a_report_that_lost_its_labels_is_found_by_name(shared: SharedOperator) -> None:
     account = shared.account("alice")
     shared.policies.apply("unlabelled", accounts=named(account))
     shared.policies.wait_for_pass("unlabelled")
@@ -144,7 +144,7 @@ def test_a_status_removed_by_hand_comes_back_with_first_seen(shared: SharedOpera
     assert len(shared.policies.events("NewViolations", "removed")) == 1
 
 
-def test_a_steady_pass_writes_the_policys_status_and_nothing_else(shared: SharedOperator) -> None:
+def test_a_steady_pass_writes_only_the_policys_status(shared: SharedOperator) -> None:
     accounts = [shared.account("alice"), shared.account("bob")]
     shared.policies.apply("steady", accounts=named(*accounts))
     shared.policies.wait_for_pass("steady")

@@ -28,7 +28,7 @@ def restart(shared: SharedOperator, meanwhile: Callable[[], Any]) -> None:
     shared.operator = shared.launch()
 
 
-def test_accounts_come_from_the_organization_and_stay_while_aws_fails(shared: SharedOperator) -> None:
+def test_discovered_accounts_stay_while_aws_fails(shared: SharedOperator) -> None:
     organization = shared.aws.world.create_organization()
     for account_id in (LEFT, STAYS, ASLEEP):
         shared.aws.world.account(account_id).user("alice", password=True)

@@ -288,7 +288,7 @@ def test_wait_for_ready(shared: SharedOperator) -> None:
     assert columns(shared.kubectl("get", "mfap", "ready"))["READY"] == "True"
 
 
-def test_status_keeps_the_fifty_worst_findings_and_the_report_all(shared: SharedOperator) -> None:
+def test_the_status_has_the_50_worst_findings_the_report_all(shared: SharedOperator) -> None:
     account = shared.account(*(f"user-{number:02}" for number in range(60)))
     shared.policies.apply("many", accounts=named(account), gracePeriod="0s")
     status = shared.policies.wait_for_pass("many")

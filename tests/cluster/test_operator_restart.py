@@ -74,7 +74,7 @@ def test_a_restart_asks_half_of_what_a_first_pass_asks_at_most(shared: SharedOpe
     assert_all_agree(shared)
 
 
-def test_what_happened_while_it_was_dead_is_made_up_for_without_a_herd(shared: SharedOperator) -> None:
+def test_changes_during_downtime_are_served_with_spread_passes(shared: SharedOperator) -> None:
     account, other = shared.account("alice"), shared.account("bob")
     # An overdue pass comes within a tenth of the interval.
     spec = {"accounts": named(account), "interval": "2m30s"}

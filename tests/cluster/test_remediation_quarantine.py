@@ -59,9 +59,11 @@ def test_overdue_users_are_quarantined_and_stay_overdue(
     assert policies.findings("p", ACCOUNT) == findings
 
 
-def test_it_is_lifted_by_mfa_by_an_exemption_and_when_the_policy_stops_asking(
+def test_mfa_an_exemption_or_another_action_lifts_it(
     account: Account, operator: OperatorProcess, policies: Policies
 ) -> None:
+    """Each of the three by itself."""
+
     account.existing_user("alice").add_mfa("virtual")
     policies.request_pass("p")
     assert set(attached(account)) == {"bob", "carol"}
@@ -99,7 +101,7 @@ def test_drift_is_mended_within_a_pass(
     iam.close()
 
 
-def test_moving_to_the_variant_with_access_keys_leaves_nobody_out(
+def test_moving_to_the_access_keys_variant_moves_everybody(
     account: Account, operator: OperatorProcess, policies: Policies
 ) -> None:
     policies.apply("p", accounts=ACCOUNTS, gracePeriod="0s", remediation={**QUARANTINE, "quarantineAccessKeys": True})

@@ -111,9 +111,7 @@ def test_two_policies_remove_a_password_once(harness: RemediationHarness, accoun
     assert set(harness.counted()) == {"done", "already_absent"}
 
 
-def test_a_new_password_survives_a_policy_that_still_sees_the_old_one(
-    harness: RemediationHarness, account: Account
-) -> None:
+def test_a_new_password_survives_a_lagging_read_of_the_old_one(harness: RemediationHarness, account: Account) -> None:
     """It was never published as a violation."""
     alice = account.user("alice", password=True)
     policies = [harness.policy(account, name, remediation=REMOVE) for name in ("first", "second")]

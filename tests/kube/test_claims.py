@@ -95,7 +95,7 @@ def claimed_by(cluster: Cluster) -> Callable[[], str | None]:
     return read
 
 
-def test_the_first_serves_and_the_other_stands_back_as_long_as_it_lives(
+def test_the_first_serves_while_it_lives_the_other_does_not(
     shard: Callable[..., Shard], clock: Clock, claimed_by: Callable[[], str | None]
 ) -> None:
     first, second = shard("first"), shard("second")
@@ -110,7 +110,7 @@ def test_the_first_serves_and_the_other_stands_back_as_long_as_it_lives(
     assert not first.shows_it_elsewhere()
 
 
-def test_it_takes_over_once_the_others_lease_ran_out_and_not_before(
+def test_it_takes_over_only_once_the_other_lease_has_expired(
     shard: Callable[..., Shard], clock: Clock, claimed_by: Callable[[], str | None]
 ) -> None:
     first, second = shard("first"), shard("second")
@@ -127,7 +127,7 @@ def test_it_takes_over_once_the_others_lease_ran_out_and_not_before(
 
 
 @pytest.mark.parametrize("end", ["given back", "deleted", "taken by its next process"])
-def test_a_claimant_whose_lease_is_not_its_own_is_given_the_time_to_notice(
+def test_a_claimant_that_lost_its_lease_gets_time_to_notice(
     shard: Callable[..., Shard], clock: Clock, connected: ApiClient, end: str
 ) -> None:
     first, second = shard("first"), shard("second")
@@ -175,9 +175,7 @@ def test_of_two_that_claim_at_once_one_is_refused(shard: Callable[..., Shard]) -
         second.claiming.take(read)
 
 
-def test_a_claim_that_somebody_removed_or_gave_away_is_no_longer_ours(
-    shard: Callable[..., Shard], cluster: Cluster
-) -> None:
+def test_a_removed_or_reassigned_claim_is_no_longer_ours(shard: Callable[..., Shard], cluster: Cluster) -> None:
     first, second = shard("first"), shard("second")
     body = first.take()
     assert not isinstance(body, PassEnd)
@@ -186,7 +184,7 @@ def test_a_claim_that_somebody_removed_or_gave_away_is_no_longer_ours(
     assert not first.claims.holds({**body, "status": {}})
 
 
-def test_a_policy_with_other_labels_is_released_for_others_at_once(
+def test_a_relabelled_policy_is_released_at_once(
     shard: Callable[..., Shard], patch: Callable[..., object], claimed_by: Callable[[], str | None]
 ) -> None:
     ours, theirs = shard("ours", "shard=a"), shard("theirs", "shard=b")

@@ -123,7 +123,7 @@ class TestRefusals:
             operation.call(cluster, policy)
         assert operation.requests(kube) == 1
 
-    def test_a_policy_that_goes_just_before_its_status_is_written_is_gone(
+    def test_a_policy_deleted_before_its_status_write_is_gone(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
     ) -> None:
         write = WRITES["policy status"]
@@ -133,7 +133,7 @@ class TestRefusals:
         assert write.requests(kube) == 1
 
     @statuses
-    def test_an_invalid_status_is_tried_once_more_on_what_is_there_now(
+    def test_an_invalid_status_is_retried_once_on_a_fresh_read(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity, name: str
     ) -> None:
         WRITES[name].fails(kube, 422, times=None, message="status.x: Invalid value")
@@ -182,7 +182,7 @@ class TestConflicts:
             WRITES[name].call(cluster, policy)
         assert WRITES[name].requests(kube) == TRIES
 
-    def test_a_report_as_last_written_is_written_again_by_one_request(
+    def test_an_unchanged_report_is_rewritten_by_one_request(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
     ) -> None:
         stored = cluster.write_report(policy, report_status("alice"), None)

@@ -24,7 +24,7 @@ def policy(kube: EmbeddedKubernetes, new_policy: NewPolicy) -> PolicyIdentity:
 
 
 class TestRecreated:
-    def test_a_policy_of_the_same_name_gets_nothing_of_its_predecessor(
+    def test_a_recreated_policy_inherits_no_report(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity, new_policy: NewPolicy
     ) -> None:
         kube.delete("mfapolicies", "default", "console-mfa")
@@ -52,7 +52,7 @@ class TestRecreated:
         assert new.uid != old.uid
         assert users_of(kube) == ["bob"]
 
-    def test_a_late_pass_of_a_deleted_policy_leaves_its_successors_report_alone(
+    def test_a_deleted_policys_late_pass_keeps_the_new_report(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity, new_policy: NewPolicy
     ) -> None:
         kube.delete("mfapolicies", "default", "console-mfa")
@@ -101,7 +101,7 @@ class TestReading:
         assert list(cluster.list_policies(None)) == []
         assert cluster.list_reports(REF) == []
 
-    def test_lists_are_paged_and_a_page_that_expired_loses_and_doubles_nothing(
+    def test_an_expired_page_loses_and_doubles_nothing(
         self, kube: EmbeddedKubernetes, cluster: Cluster, new_policy: NewPolicy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(reader, "POLICIES_PER_PAGE", 2)
@@ -138,7 +138,7 @@ class TestReading:
         assert [body["metadata"]["namespace"] for body in cluster.list_policies(["default"])] == ["default"]
         assert list(cluster.list_policies([])) == []
 
-    def test_a_report_that_is_not_understood_is_no_report_without_findings(
+    def test_an_invalid_report_does_not_count_as_empty(
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity, caplog: pytest.LogCaptureFixture
     ) -> None:
         cluster.write_report(policy, report_status("alice"), None)

@@ -32,9 +32,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_once_prints_accounts_and_findings_of_every_state_and_leaves_nothing(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_once_prints_every_state_and_leaves_nothing_behind(environment: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
         [COMMAND, "demo", "--once"], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -70,7 +68,7 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_on_a_terminal_it_counts_down_serves_metrics_and_ends_on_ctrl_c(environment: dict[str, str]) -> None:
+def test_on_a_terminal_it_serves_metrics_and_ends_on_ctrl_c(environment: dict[str, str]) -> None:
     child = pexpect.spawn(
         str(COMMAND),
         ["demo"],

@@ -62,7 +62,7 @@ def pass_time(seconds: float, *replicas: Replica) -> None:
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
-def test_the_time_of_day_makes_no_leader_and_keeps_none_from_leading(
+def test_a_changed_wall_clock_does_not_affect_leadership(
     pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     first, second = pair

@@ -127,9 +127,11 @@ def start(settings: Settings) -> Iterator[Callable[..., Running]]:
         running.end()
 
 
-def test_what_there_is_and_what_comes_is_audited_and_what_goes_is_forgotten(
+def test_existing_and_new_are_audited_deleted_are_forgotten(
     kube: EmbeddedKubernetes, start: Callable[..., Running], new_policy: NewPolicy, eventually: Eventually
 ) -> None:
+    """Policies that exist at the start, that come later, and that are deleted."""
+
     kube.apply(new_policy())
     running = start()
     eventually(lambda: running.auditor.passes == [(REF, "Created")], "the one that was there")
@@ -164,7 +166,7 @@ def test_only_the_namespaces_that_it_is_told_are_served(
     )
 
 
-def test_a_deletion_that_the_watch_missed_is_found_by_the_next_list(
+def test_a_deletion_missed_by_the_watch_is_found_by_the_list(
     kube: EmbeddedKubernetes, start: Callable[..., Running], new_policy: NewPolicy, eventually: Eventually
 ) -> None:
     kube.apply(new_policy())
@@ -177,7 +179,7 @@ def test_a_deletion_that_the_watch_missed_is_found_by_the_next_list(
     eventually(lambda: running.auditor.forgotten == [REF], "it is forgotten", within=30)
 
 
-def test_a_cluster_without_our_crds_ends_the_process_with_a_reason(
+def test_without_the_crds_the_process_ends_with_a_reason(
     kube: EmbeddedKubernetes, start: Callable[..., Running], caplog: pytest.LogCaptureFixture
 ) -> None:
     kube.faults.add(verb="list", resource="mfapolicies", status=404, times=None)

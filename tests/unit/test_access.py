@@ -62,14 +62,14 @@ class TestMatching:
             (["arn:aws:iam::*[:]role/mfa/audit:*"], False, False),
         ],
     )
-    def test_the_operators_own_credentials_need_a_rule_for_every_role(
+    def test_own_credentials_need_a_rule_that_allows_every_role(
         self, roles: list[str] | None, with_role: bool, without_role: bool
     ) -> None:
         access = rules({} if roles is None else {"roles": roles})
         assert access.allows("security", WITH_ROLE) is with_role
         assert access.allows("security", WITHOUT_ROLE) is without_role
 
-    def test_a_wildcard_for_the_account_does_not_reach_into_the_roles_path(self) -> None:
+    def test_an_account_wildcard_does_not_match_the_role_path(self) -> None:
         """IAM allows a colon in a path: role/x:role/audit/ must not pass for an account's part of the ARN."""
         role = "arn:aws:iam::111122223333:role/x:role/audit"
         access = rules({"roles": ["arn:aws:iam::1*:role/audit", "arn:aws:iam::1*33:role/aud*"]})
@@ -84,7 +84,7 @@ class TestMatching:
     def test_an_empty_list_of_rules_allows_nothing(self) -> None:
         assert not rules().allows("security", WITH_ROLE)
 
-    def test_the_first_rule_that_matches_holds_even_if_a_later_one_gives_more(self) -> None:
+    def test_the_first_match_holds_even_if_a_later_one_gives_more(self) -> None:
         access = rules(
             {"namespaces": ["security"], "remediation": "QuarantineUntilMfa"}, {"remediation": "RemoveConsoleAccess"}
         )

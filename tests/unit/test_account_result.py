@@ -59,7 +59,7 @@ def test_a_later_failure_keeps_what_was_known() -> None:
     assert (failed.counts, failed.findings) == (before.counts, before.findings)
 
 
-def test_ten_thousand_accounts_with_five_findings_take_two_kilobytes_each() -> None:
+def test_ten_thousand_accounts_take_two_kilobytes_each() -> None:
     """Read back from JSON, as after a restart: nothing is shared that was not read from one object."""
     texts = [msgspec.json.encode(to_dict(big_report(f"{number:012}", 5))) for number in range(1000)]
     tracemalloc.start()
@@ -142,7 +142,7 @@ def test_an_audited_account_was_last_audited_by_the_last_pass() -> None:
         assert restored(PolicyStatus(last_pass_time=last_pass), [report])[ID].status.last_success_time == expected
 
 
-def test_an_account_that_was_never_audited_has_a_report_without_counts() -> None:
+def test_a_never_audited_account_has_a_report_without_counts() -> None:
     never = failed_account(ACCOUNT, None, denied=False, reason=AccountReason.TIMEOUT, message="no answer")
     report = stored(failed_report(None, never))
     assert not {"summary", "findings", "auditedAt"} & to_dict(report).keys()
@@ -150,7 +150,7 @@ def test_an_account_that_was_never_audited_has_a_report_without_counts() -> None
     assert (after.status, after.counts) == (never, None)
 
 
-def test_what_an_earlier_version_left_is_taken_up_from_the_status() -> None:
+def test_an_earlier_versions_status_is_taken_up() -> None:
     """It wrote no record of the account into the report, and none at all of accounts that were never audited."""
     failed = AccountStatus(id=ID, state=AccountState.FAILED, users=50, last_success_time=NOW, reason="Timeout")
     never = AccountStatus(id="444455556666", state=AccountState.DENIED, reason="AccessDenied")

@@ -35,7 +35,7 @@ def denied(number: int, message: str = REFUSAL, name: str = "") -> AccountStatus
     )
 
 
-def test_what_failed_alike_is_one_cause_whatever_account_and_request_it_names() -> None:
+def test_failures_that_differ_only_in_ids_are_one_cause() -> None:
     request = " (RequestID: 12345678-1234-1234-1234-12345678{:04d})"
     failed = [denied(number, REFUSAL + request.format(number)) for number in range(312)]
     timeout = AccountStatus(
@@ -64,7 +64,7 @@ def test_few_accounts_are_all_named() -> None:
     assert words == f"2 accounts (payments ({account_id(1)}), {account_id(2)}): refused"
 
 
-def test_causes_beyond_the_third_are_counted_and_the_text_stays_short() -> None:
+def test_causes_beyond_the_third_are_only_counted() -> None:
     failed = [denied(number, f"cause {number % 7} " + "x" * 600, "n" * 64) for number in range(70)]
     words = causes_in_words(failed, more="see elsewhere")
     assert words.count("10 accounts, such as") == 3
@@ -72,7 +72,7 @@ def test_causes_beyond_the_third_are_counted_and_the_text_stays_short() -> None:
     assert words.count("x") < 900
 
 
-def test_the_log_has_the_first_of_each_cause_and_a_number_for_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_the_first_of_each_cause_and_counts_others(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = FailureLog(PolicyRef("security", "console-mfa"))
     for number in range(312):

@@ -249,7 +249,7 @@ def test_metadata_of_a_wrong_type_stops_nobody(metadata: dict[str, Any]) -> None
     assert (policy.ref, policy.generation, policy.requested_at) == (PolicyRef("default", "a"), 0, "")
 
 
-def test_names_and_the_request_for_a_pass_are_taken_from_the_metadata() -> None:
+def test_names_and_requested_at_come_from_the_metadata() -> None:
     asked = body(metadata={"name": "a", "annotations": {"mfa-operator.io/requestedAt": "now"}})
     assert requested_at(asked) == read_policy(asked).requested_at == "now"
     assert policy_ref({}) == PolicyRef("default", "")

@@ -166,7 +166,7 @@ def test_a_bound_of_the_schema_is_a_bound_of_the_model(what: str, path: Path_, v
     assert taken(fields) is allowed
 
 
-def test_the_models_fields_and_what_must_be_there_are_the_schemas() -> None:
+def test_model_fields_and_required_fields_match_the_schemas() -> None:
     def compare(model: Any, schema: Mapping[str, Any]) -> None:
         known = {field.encode_name: field for field in msgspec.structs.fields(model)}
         assert set(known) == set(schema["properties"])

@@ -73,7 +73,7 @@ def test_an_error_is_told_apart_by_what_it_means(
     assert "\n" not in str(found)
 
 
-def test_a_service_accounts_token_that_gets_no_role_is_missing_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_gets_no_role_is_missing_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under IRSA botocore fetches credentials within any call; it must not read as a refusal by the member role."""
     role = "arn:aws:iam::999988887777:role/mfa-operator-controller"
     monkeypatch.setenv("AWS_ROLE_ARN", role)
@@ -176,6 +176,6 @@ def test_what_we_tell_ourselves_has_reasons_too(
     assert (kind.error_reason, kind.account_reason) == (counted, account_reason)
 
 
-def test_a_user_that_aws_refuses_to_show_is_denied_and_any_other_failure_is_a_failure() -> None:
+def test_a_refused_user_lookup_is_denied_any_other_error_failed() -> None:
     assert failure_reason(Denied("GetLoginProfile", "AccessDenied", "")) is FindingReason.LOOKUP_DENIED
     assert failure_reason(Throttled("GetLoginProfile", "Throttling", "")) is FindingReason.LOOKUP_FAILED

@@ -159,7 +159,7 @@ def matched(pattern: dict[str, Any]) -> list[tuple[str, str]]:
     return [(source, name) for name in pattern["detail"]["eventName"]]
 
 
-def test_a_member_sends_what_the_operator_looks_at_and_nothing_else() -> None:
+def test_the_rule_sends_exactly_the_events_the_operator_reads() -> None:
     found = patterns()
     assert set(found) == {"mfa-operator-iam", "mfa-operator-quarantine"}
     assert matched(found["mfa-operator-iam"]) == table_names(About.USER)

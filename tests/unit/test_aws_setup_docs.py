@@ -79,7 +79,9 @@ def test_the_aws_cli_takes_its_commands(command: str) -> None:
             assert keys <= members_of(options[option]), option
 
 
-def test_stacksets_go_to_all_accounts_at_once_past_failures_from_a_delegated_administrator() -> None:
+def test_stacksets_deploy_in_parallel_and_go_on_past_failures() -> None:
+    """Also run from a delegated administrator instead of the management account."""
+
     made = [each for each in commands() if "create-stack-set" in each]
     targets = [each for each in commands() if "create-stack-instances" in each]
     preferences = {

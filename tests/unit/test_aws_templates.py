@@ -155,7 +155,9 @@ def test_only_our_own_policies_can_be_attached_and_detached(action: str, policy:
 
 
 @pytest.mark.parametrize("variant", list(Variant), ids=lambda each: str(each.name))
-def test_a_quarantine_policy_without_our_tag_is_neither_made_nor_changed(variant: Variant) -> None:
+def test_the_role_can_only_write_policies_with_our_tag(variant: Variant) -> None:
+    """A quarantine policy without the tag can be neither created nor changed."""
+
     ours, theirs = f"{IAM}policy{quarantine_document.PATH}{variant}", f"{IAM}policy/{variant}"
     request_tags = {f"aws:RequestTag/{key}": value for key, value in quarantine_document.TAGS.items()}
     resource_tags = {f"aws:ResourceTag/{key}": value for key, value in quarantine_document.TAGS.items()}
@@ -335,7 +337,7 @@ def accepted(**parameters: str) -> bool:
     )
 
 
-def test_irsa_without_an_issuer_and_pod_identity_without_a_cluster_are_refused() -> None:
+def test_irsa_needs_an_issuer_and_pod_identity_a_cluster() -> None:
     assert accepted(Identity="Irsa", OidcProvider="oidc.example/id/A")
     assert not accepted(Identity="Irsa")
     assert accepted(Identity="PodIdentity", ClusterName="prod")

@@ -103,7 +103,7 @@ def test_the_member_module_has_the_modes_of_the_template() -> None:
         assert re.findall(r'"([^"]+)"', names) == files
 
 
-def test_the_events_module_has_the_names_and_regions_of_the_template() -> None:
+def test_the_events_module_matches_the_template() -> None:
     template = load(AWS / "events-rule.yaml")
     rules = [each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Events::Rule"]
     patterns = [rule["EventPattern"] for rule in rules]

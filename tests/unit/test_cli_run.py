@@ -100,7 +100,7 @@ class TestHelp:
         for option in command.params:
             assert option.envvar == "MFA_OPERATOR_" + option.opts[0].removeprefix("--").replace("-", "_").upper()
 
-    def test_without_a_command_the_help_is_shown_and_the_status_is_that_of_bad_input(self) -> None:
+    def test_without_a_command_it_shows_help_and_ends_with_3(self) -> None:
         done = mfa_operator()
         assert (done.returncode, "Commands:" in done.stderr) == (BAD_INPUT, True)
 
@@ -165,7 +165,7 @@ class TestBadInput:
     def test_from_the_environment_is_named_by_its_option(self, variable: str, value: str, option: str) -> None:
         assert option in refusal(mfa_operator("run", **{variable: value}))
 
-    def test_a_context_that_is_not_there_is_named_with_those_that_are(self, kubeconfig: Path) -> None:
+    def test_an_unknown_context_is_named_with_the_known_ones(self, kubeconfig: Path) -> None:
         message = refusal(mfa_operator("run", "--kubeconfig", kubeconfig, "--context", "prod"))
         assert "has no context 'prod'; it has nowhere" in message
 
@@ -196,7 +196,7 @@ class TestOptions:
         return command.make_context("run", list(args)).params
 
     @pytest.mark.parametrize("value", ["a,b-2", "a b-2", " a, b-2 ", "a\nb-2", "a,,b-2,"])
-    def test_namespaces_from_the_environment_are_split_at_commas_and_spaces(
+    def test_namespaces_in_the_environment_split_at_comma_and_space(
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ) -> None:
         monkeypatch.setenv("MFA_OPERATOR_NAMESPACE", value)
@@ -247,7 +247,7 @@ class TestOptions:
         monkeypatch.setenv("MFA_OPERATOR_METRICS_PER_ACCOUNT_LIMIT", "500")
         assert self.parse()["metrics_per_account_limit"] == 500
 
-    def test_an_override_of_the_interval_may_be_shorter_than_any_interval(self) -> None:
+    def test_the_interval_override_may_be_below_the_minimum(self) -> None:
         assert self.parse("--interval-override", "1500ms")["interval_override"] == timedelta(seconds=1.5)
 
 

@@ -41,7 +41,7 @@ main()
 """
 
 
-def test_the_first_process_of_a_container_hears_sigterm_from_the_start() -> None:
+def test_as_pid_1_it_handles_sigterm_from_the_start() -> None:
     """The kernel drops a signal for it that it does not handle, and the pod would end half a minute later."""
     with subprocess.Popen([sys.executable, "-c", FIRST_PROCESS], stdout=subprocess.PIPE) as process:
         assert process.stdout

@@ -77,7 +77,7 @@ def test_a_status_is_written_to_one_very_object_as_it_was_read() -> None:
     assert status_body(read_report(stored()), PolicyStatus())["kind"] == "MfaPolicy"
 
 
-def test_a_report_without_status_is_that_of_an_account_never_audited() -> None:
+def test_a_report_without_status_means_never_audited() -> None:
     assert read_report(stored()).status == ReportStatus(account_id="111122223333")
 
 

@@ -66,7 +66,7 @@ def test_every_account_of_spec_and_organization_is_there_once() -> None:
     assert [each.name for each in found] == sorted(each.name for each in found)
 
 
-def test_an_entry_of_the_spec_is_audited_whatever_the_organization_says() -> None:
+def test_a_spec_entry_is_audited_whatever_the_organization_says() -> None:
     found = covered(policy([{"id": OLD}, {"id": PLAY}], ORGANIZATION))
     assert rows(found)["old"] == ("spec", "/Production", None), "an entry without a name gets the discovered one"
     assert rows(found)["playground"] == ("spec", f"/{SANDBOX}", None)

@@ -85,9 +85,7 @@ def read(*users: Mapping[str, str], root: Mapping[str, str] = ROOT) -> Credentia
     ],
 )
 @pytest.mark.parametrize("column", ["password_enabled", "mfa_active"])
-def test_a_boolean_is_true_or_false_in_any_case_and_anything_else_is_not_understood(
-    column: str, token: str, meaning: bool | None
-) -> None:
+def test_booleans_ignore_case_and_other_values_are_unknown(column: str, token: str, meaning: bool | None) -> None:
     """Whatever else stands there is not known, never a pass."""
     row = read(USER | {column: token}).rows["alice"]
     assert {"password_enabled": row.password_enabled, "mfa_active": row.mfa_active}[column] is meaning
@@ -114,9 +112,9 @@ def test_root_is_told_by_its_name_and_never_by_a_value(token: str) -> None:
     ("first", "second", "keys"),
     [("true", "false", True), ("false", "TRUE", True), ("false", "false", False), ("N/A", "false", None)],
 )
-def test_root_has_keys_if_one_is_active_and_none_only_if_both_are_known_not_to_be(
-    first: str, second: str, keys: bool | None
-) -> None:
+def test_root_has_no_keys_only_if_both_are_known_inactive(first: str, second: str, keys: bool | None) -> None:
+    """It has keys if one is active, and nothing is known otherwise."""
+
     report = read(root=ROOT | {"access_key_1_active": first, "access_key_2_active": second, "mfa_active": "TRUE"})
     assert report.root is not None
     assert report.root.access_keys is keys
@@ -149,7 +147,7 @@ def test_a_time_without_an_offset_is_not_understood() -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
-def test_the_end_of_the_text_does_not_matter_and_root_may_be_alone(end: bytes) -> None:
+def test_a_final_newline_is_optional_and_root_may_be_alone(end: bytes) -> None:
     report = parse(text([ROOT]) + end, NOW)
     assert report.root is not None
     assert not report.rows
@@ -166,7 +164,7 @@ def test_the_end_of_the_text_does_not_matter_and_root_may_be_alone(end: bytes) -
         (("false", "true"), ("?", "true"), (None, True)),
     ],
 )
-def test_of_two_rows_of_one_name_the_more_dangerous_is_kept_and_marked(
+def test_of_two_rows_of_one_name_the_riskier_is_kept_and_marked(
     first: tuple[str, str], second: tuple[str, str], worse: tuple[bool | None, bool | None]
 ) -> None:
     """The mark has the user looked at live, and a third row changes nothing."""
@@ -212,7 +210,7 @@ FLAGS = st.sampled_from(["true", "false", "TRUE", "FALSE", "N/A", ""])
     st.lists(st.sampled_from(["additional_credentials_info", "mfa_active_2", "quotes, and commas"]), unique=True),
     st.booleans(),
 )
-def test_any_names_columns_in_any_order_and_columns_not_known_read_the_same(
+def test_column_order_and_unknown_columns_do_not_matter(
     users: Mapping[str, tuple[str, str]], order: list[str], extra: list[str], quoted: bool
 ) -> None:
     """Edge cases 12 and 14."""

@@ -209,7 +209,7 @@ def test_words_that_must_be_read_twice_are_avoided(page: Path) -> None:
     assert re.findall(r"(?i)\b(?:anew|mend(?:s|ed|ing)?|told|brakes?|troubles?|without fear)\b", text) == []
 
 
-def test_what_a_steady_pass_costs_is_one_number_with_its_condition() -> None:
+def test_the_cost_of_a_steady_pass_is_stated_alike_everywhere() -> None:
     """The one that bench/README.md has measured."""
     deploy = [ROOT / "deploy" / "examples" / "multi-account.yaml", ROOT / "deploy" / "crds" / "mfapolicies.yaml"]
     texts = [" ".join(path.read_text(encoding="utf-8").replace("#", "").split()) for path in (*PAGES, *deploy)]

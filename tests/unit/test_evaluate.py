@@ -113,7 +113,7 @@ def test_with_all_users_in_scope_a_password_does_not_matter(known: dict[str, Any
     assert (verdict.state, verdict.reason) == ruling
 
 
-def test_who_used_a_password_after_a_report_that_knows_none_is_not_believed_to_have_none() -> None:
+def test_a_sign_in_after_the_report_casts_doubt_on_no_password() -> None:
     """A false pass; an old sign-in proves nothing."""
     assert judge(facts(row=row(password=False, at=NOW - HOUR), used=NOW - 2 * HOUR)).state is UserState.NO_CONSOLE
     assert judge(facts(row=row(password=False, at=NOW - HOUR), used=NOW - MINUTE)).state is UserState.UNKNOWN
@@ -128,13 +128,13 @@ def test_any_one_device_of_an_accepted_type_suffices(kinds: frozenset[DeviceType
         assert (verdict.reason is FindingReason.DEVICE_TYPE_NOT_ALLOWED) is (accepted not in kinds)
 
 
-def test_a_virtual_device_counts_only_where_virtual_ones_are_accepted() -> None:
+def test_a_virtual_device_counts_only_if_accepted() -> None:
     subject = violator(has_virtual_device=virtual(True), devices=devices(DeviceType.VIRTUAL))
     assert judge(subject).state is UserState.COMPLIANT
     assert judge(subject, spec(requirement={"deviceTypes": ["SecurityKey"]})).state is UserState.VIOLATING
 
 
-def test_the_report_may_say_that_there_is_mfa_only_where_any_device_will_do() -> None:
+def test_the_reports_mfa_counts_only_if_any_device_is_accepted() -> None:
     subject = facts(row=row(mfa=True))
     assert judge(subject, spec(requirement={"deviceTypes": list(DeviceType)})).state is UserState.COMPLIANT
     assert judge(subject).state is UserState.UNKNOWN

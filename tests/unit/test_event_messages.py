@@ -140,7 +140,7 @@ def test_the_log_shows_no_secret_of_an_unreadable_message() -> None:
     assert parsed.problem.isprintable()
 
 
-def test_the_account_of_the_record_stands_in_where_the_envelope_has_none() -> None:
+def test_without_an_envelope_account_the_records_is_used() -> None:
     message = event("CreateUser", {"userName": "bob"})
     del message["account"]
     assert users_of(message) == {"bob"}

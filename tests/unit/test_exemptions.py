@@ -50,9 +50,7 @@ def covers(entry: dict[str, Any], name: str, path: str = "/", account: str = ID,
         ("/Service/*", "/service/", "robot", False),
     ],
 )
-def test_a_glob_matches_the_whole_name_or_path_and_name_as_written(
-    glob: str, path: str, name: str, matches: bool
-) -> None:
+def test_a_glob_matches_the_whole_name_or_path_and_name(glob: str, path: str, name: str, matches: bool) -> None:
     assert covers(exemption(glob), name, path) is matches
 
 
@@ -85,7 +83,7 @@ def test_an_exemption_ends_at_the_moment_it_expires(left: timedelta, counts: boo
         ({}, {}, True),
     ],
 )
-def test_all_tags_must_match_as_written_and_tags_not_read_match_nothing(
+def test_all_tags_must_match_and_unread_tags_match_nothing(
     wanted: dict[str, str], carried: dict[str, str] | None, covered: bool
 ) -> None:
     entry = exemption("*", **({"tags": wanted} if wanted else {}))
@@ -93,7 +91,7 @@ def test_all_tags_must_match_as_written_and_tags_not_read_match_nothing(
     assert (covering(found, carried) is not None) is covered
 
 
-def test_the_first_exemption_that_covers_is_the_one_whose_reason_is_told() -> None:
+def test_the_first_matching_exemption_gives_the_reason() -> None:
     entries = [
         exemption("*", tags={"a": "b"}, reason="tagged"),
         exemption("bob", reason="bob's"),

@@ -63,14 +63,14 @@ def test_cancelled_work_is_not_done_and_takes_no_place() -> None:
     assert second.cancelled()
 
 
-def test_what_the_work_raises_reaches_who_waits_and_frees_the_place() -> None:
+def test_an_exception_reaches_the_caller_and_frees_the_slot() -> None:
     pool = FairPool(1, name="test")
     with pytest.raises(ZeroDivisionError):
         pool.submit("a", lambda: 1 // 0).result(PATIENCE)
     assert pool.submit("a", lambda: 2).result(PATIENCE) == 2
 
 
-def test_a_shortage_of_threads_costs_the_calls_of_that_moment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_shortage_fails_only_the_calls_of_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No place is lost by it, and a call that failed does not run later, when nobody waits for it any more."""
     pool = FairPool(2, name="test")
     ran: list[str] = []
@@ -89,7 +89,7 @@ def test_a_shortage_of_threads_costs_the_calls_of_that_moment_alone(monkeypatch:
     assert ran == ["later"] * 5
 
 
-def test_a_policy_of_one_account_does_not_wait_behind_long_ones_of_its_namespace() -> None:
+def test_a_small_policy_does_not_wait_for_large_ones() -> None:
     """Ten policies have hundreds of calls waiting; the short one is served with the next place that gets free."""
     pool, order = FairPool(2, name="test"), list[str]()
     gates = {f"long-{number}": threading.Semaphore(0) for number in range(10)}

@@ -104,9 +104,7 @@ def test_every_answer_is_read_as_botocore_reads_it(answer: tuple[str, bytes]) ->
 
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(answers(), st.data())
-def test_of_a_garbled_answer_nothing_is_read_that_botocore_would_not(
-    answer: tuple[str, bytes], data: st.DataObject
-) -> None:
+def test_a_garbled_answer_is_read_as_botocore_reads_it(answer: tuple[str, bytes], data: st.DataObject) -> None:
     """Cut short, with bytes exchanged, parts repeated or left out."""
     name, body = answer
     begin = data.draw(st.integers(0, len(body)))
@@ -206,7 +204,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         client.close()
 
 
-def test_the_first_request_is_botocores_and_shows_how_the_next_are_written(made: Any) -> None:
+def test_the_first_request_is_made_by_botocore_as_a_template(made: Any) -> None:
     iam, wire, counted = made(OK, OK)
     first, second = iam.get_login_profile(UserName="a"), iam.get_login_profile(UserName="ä+b/c d")
     assert first["LoginProfile"] == second["LoginProfile"]

@@ -97,7 +97,7 @@ def test_a_look_that_saw_no_change_is_done_once_more(clock: Clock) -> None:
     assert clock.hints.due_at(REF) is None
 
 
-def test_the_second_look_is_at_those_of_whom_nothing_new_was_seen(clock: Clock) -> None:
+def test_the_second_check_reads_users_without_a_change(clock: Clock) -> None:
     clock.hint(ALICE | BOB)
     clock.wait_for_look()
     clock.look({ACCOUNT: BOB})
@@ -128,7 +128,7 @@ def test_a_hint_during_a_look_is_another_look(clock: Clock) -> None:
     assert clock.published == [True, True]
 
 
-def test_a_flood_that_changes_nothing_is_looked_at_ever_less_often(clock: Clock) -> None:
+def test_a_flood_that_changes_nothing_is_served_less_and_less(clock: Clock) -> None:
     """An hour of one message a second: a look a minute in the end."""
     targeted = 0
     for _ in range(3600):

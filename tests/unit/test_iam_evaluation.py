@@ -224,6 +224,6 @@ def test_conditions(condition: dict[str, Any], context: dict[str, str | tuple[st
         statement("Deny", NotResource="arn:aws:s3:::${aws:nothing}"),
     ],
 )
-def test_what_it_does_not_know_is_an_error_even_where_something_else_decides(unknown: dict[str, Any]) -> None:
+def test_an_unknown_construct_is_an_error_even_if_irrelevant(unknown: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedPolicy):
         decide(statement("Deny"), unknown, request=Request("s3:GetObject", "arn:aws:s3:::bucket"))

@@ -56,9 +56,7 @@ ALL = needs(scope=UserScope.ALL)
         ({"row": row(password=False), "used": NOW, "profile": profile(None)}, False),
     ],
 )
-def test_console_access_is_known_from_a_live_look_or_a_row_that_is_new_enough(
-    known: dict[str, Any], answer: bool | None
-) -> None:
+def test_console_access_comes_from_a_live_lookup_or_a_fresh_row(known: dict[str, Any], answer: bool | None) -> None:
     assert console_access(facts(**known), OLDEST) is answer
 
 
@@ -79,13 +77,11 @@ def test_console_access_is_known_from_a_live_look_or_a_row_that_is_new_enough(
         ({"devices": devices(KEY, at=LONG_AGO)}, None),
     ],
 )
-def test_an_accepted_device_is_known_from_the_virtual_list_a_live_look_or_the_row(
-    known: dict[str, Any], answer: bool | None
-) -> None:
+def test_a_device_comes_from_virtual_list_lookup_or_row(known: dict[str, Any], answer: bool | None) -> None:
     assert accepted_device(facts(**known), USUAL, OLDEST) is answer
 
 
-def test_the_rows_yes_is_enough_only_where_every_type_is_accepted() -> None:
+def test_the_rows_mfa_suffices_only_if_every_type_is_accepted() -> None:
     """The report says that there is a device, not which."""
     assert accepted_device(facts(row=row(mfa=True)), ANY, OLDEST) is True
     assert accepted_device(facts(row=row(mfa=True), lost_virtual_device=True), ANY, OLDEST) is None
@@ -93,7 +89,7 @@ def test_the_rows_yes_is_enough_only_where_every_type_is_accepted() -> None:
         assert accepted_device(facts(row=row(mfa=True)), ANY - {missing}, OLDEST) is None
 
 
-def test_a_virtual_device_says_nothing_where_only_others_are_accepted() -> None:
+def test_a_virtual_device_is_ignored_if_only_others_are_accepted() -> None:
     subject = facts(row=row(mfa=True), has_virtual_device=virtual(True))
     assert accepted_device(subject, frozenset({KEY}), OLDEST) is None
 
@@ -145,16 +141,18 @@ def many(count: int, **known: Any) -> list[UserFacts]:
 
 
 @pytest.mark.parametrize("hours", [4, 6, 24])
-def test_nobody_is_swept_where_the_report_is_new_enough_by_itself(hours: int) -> None:
+def test_nobody_is_swept_while_the_report_is_fresh_enough(hours: int) -> None:
     assert sweep(many(50, row=row(at=LONG_AGO)), needs(max_staleness=hours * HOUR), NOW) == set()
 
 
-def test_everybody_is_asked_at_every_pass_where_nothing_may_be_old() -> None:
+def test_with_zero_staleness_everybody_is_read_at_every_pass() -> None:
     users = [*many(5, row=row(at=NOW)), violator("just asked")]
     assert sweep(users, needs(max_staleness=0 * HOUR), NOW) == {one.user.user_id for one in users}
 
 
-def test_a_slice_is_swept_at_each_pass_and_those_who_cannot_wait_whatever_the_slice() -> None:
+def test_each_pass_sweeps_a_slice_and_all_that_cannot_wait() -> None:
+    """However large the slice is."""
+
     wanted = needs(max_staleness=HOUR)
     fresh = many(40, row=row(at=NOW - 5 * MINUTE))
     assert len(sweep(fresh, wanted, NOW)) == 14
@@ -182,14 +180,14 @@ def test_the_oldest_facts_go_first() -> None:
         ({"row": row(password=False, at=NOW - 50 * MINUTE)}, True),
     ],
 )
-def test_who_cannot_wait_is_told_by_the_oldest_fact_that_the_verdict_rests_on(known: dict[str, Any], due: bool) -> None:
+def test_the_oldest_fact_decides_who_cannot_wait(known: dict[str, Any], due: bool) -> None:
     # Among many whose facts are older still, so that the even share has no room for this one.
     others = many(400, row=row(at=NOW - 40 * MINUTE))
     subject = facts("subject", **({"row": row(at=NOW - 50 * MINUTE)} | known))
     assert (subject.user.user_id in sweep([*others, subject], needs(max_staleness=HOUR), NOW)) is due
 
 
-def test_a_virtual_device_spares_no_look_where_only_others_are_accepted() -> None:
+def test_a_virtual_device_saves_no_lookup_if_not_accepted() -> None:
     wanted = needs(max_staleness=HOUR, accepted=frozenset({KEY}))
     others = many(400, row=row(at=NOW - 40 * MINUTE))
     subject = facts(
@@ -203,9 +201,7 @@ def test_a_virtual_device_spares_no_look_where_only_others_are_accepted() -> Non
     st.sampled_from([1, 10, 15, 60, 240]),
     st.sampled_from([5, 30, 60, 150, 239]),
 )
-def test_who_is_not_swept_stays_fresh_until_the_next_pass_and_the_share_is_kept(
-    ages: list[int], interval: int, staleness: int
-) -> None:
+def test_users_not_swept_stay_fresh_until_the_next_pass(ages: list[int], interval: int, staleness: int) -> None:
     wanted = needs(max_staleness=staleness * MINUTE, interval=interval * MINUTE)
     users = [facts(f"u{rank}", row=row(at=NOW - age * MINUTE)) for rank, age in enumerate(ages)]
     swept = sweep(users, wanted, NOW)

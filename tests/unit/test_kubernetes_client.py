@@ -62,7 +62,7 @@ class TestKubeconfig:
         assert host_of(path) == "https://test.example.org"
         assert host_of(path, "prod") == "https://prod.example.org"
 
-    def test_from_the_environment_as_it_is_now_not_as_it_was_at_import(
+    def test_the_environment_is_read_when_called_not_at_import(
         self, write: WriteKubeconfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("prod", "test"):

@@ -37,7 +37,7 @@ PURE = [
 ]
 
 
-def test_the_source_root_is_no_package_and_the_standard_librarys_operator_stays() -> None:
+def test_the_source_root_does_not_shadow_the_operator_module() -> None:
     """`operator/` with an __init__.py would take the place of the standard library's `operator`."""
     assert SOURCE.parent.name == "operator"
     assert not (SOURCE.parent / "__init__.py").exists()
@@ -46,14 +46,14 @@ def test_the_source_root_is_no_package_and_the_standard_librarys_operator_stays(
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_module_is_short_says_what_it_is_and_has_a_telling_name(module: Path) -> None:
+def test_a_module_is_short_documented_and_well_named(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 350
     assert ast.get_docstring(ast.parse(text))
     assert module.stem not in {"utils", "util", "helpers", "common", "misc"}
 
 
-def test_every_room_is_a_layer_and_says_what_it_does_and_may_import() -> None:
+def test_every_package_is_a_layer_and_says_what_it_may_import() -> None:
     folders = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
     assert folders == set(ROOMS)
     for room in folders:

@@ -84,7 +84,7 @@ def test_who_was_never_looked_at_is_not_remembered() -> None:
         ({"user_id": "AIDASOMEBODYELSE"}, False),
     ],
 )
-def test_a_violators_facts_last_until_something_puts_them_in_doubt(change: dict[str, Any], kept: bool) -> None:
+def test_a_violators_facts_last_until_something_changes(change: dict[str, Any], kept: bool) -> None:
     """A recreated user (7) is another one; a violator's sign-in changes nothing about the violation."""
     assert known_live(recalled(facts(**({"row": row()} | change)), memory_of(violator()))) is kept
 
@@ -104,7 +104,7 @@ def test_a_sign_in_has_everybody_else_looked_at_again(live: dict[str, Any]) -> N
     assert not known_live(recalled(facts(row=row(), used=NEXT), memory))
 
 
-def test_who_is_not_in_the_report_yet_is_looked_at_at_every_pass_unless_known_to_violate() -> None:
+def test_a_user_not_yet_in_the_report_is_read_at_every_pass() -> None:
     """Nothing else would tell of a password that a new user is given."""
     without_console = memory_of(facts(profile=profile(None)))
     assert not known_live(recalled(facts(), without_console))
@@ -136,7 +136,7 @@ class TestVirtualDevices:
     had = facts(row=row(mfa=True), has_virtual_device=virtual(True))
     lost = facts(row=row(mfa=True))
 
-    def test_a_device_that_is_gone_is_noticed_although_the_report_still_has_it(self) -> None:
+    def test_a_lost_device_is_noticed_though_the_report_has_it(self) -> None:
         assert recalled(self.lost, memory_of(self.had)).lost_virtual_device
 
     def test_a_device_that_never_was_is_not_missed(self) -> None:
@@ -175,17 +175,17 @@ class TestDevicesSeenBeforeANewerReport:
         bulk = facts(row=row(mfa=mfa, at=NEWER))
         return recalled(bulk, memory_of(seen), accepted=accepted, report_time=NEWER)
 
-    def test_are_of_an_accepted_type_still_where_all_that_aws_offers_is_accepted(self) -> None:
+    def test_stay_accepted_where_every_type_of_aws_is_accepted(self) -> None:
         assert self.found([KEY], USUAL).devices == devices(KEY, at=NEWER)
         assert self.found([KEY], ANY).devices == devices(KEY, at=NEWER)
 
-    def test_get_no_younger_where_the_device_may_have_been_exchanged_for_another(self) -> None:
+    def test_keep_their_age_where_a_device_may_have_been_replaced(self) -> None:
         assert self.found([KEY], [KEY]).devices == devices(KEY)
         assert self.found([KEY, DeviceType.VIRTUAL], [KEY]).devices == devices(KEY, DeviceType.VIRTUAL)
         # AWS offers no SMS any more, but who has it may be left with it alone.
         assert self.found([KEY, SMS], USUAL).devices == devices(KEY, SMS)
 
-    def test_are_none_where_the_report_denies_it_or_they_were_none_to_begin_with(self) -> None:
+    def test_are_none_where_the_report_says_no_or_none_were_known(self) -> None:
         assert self.found([KEY], USUAL, mfa=False).devices is None
         assert self.found([SMS], USUAL).devices is None
         assert self.found([], USUAL).devices is None
@@ -194,7 +194,7 @@ class TestDevicesSeenBeforeANewerReport:
         assert self.found([KEY], USUAL).profile is None
 
 
-def test_a_person_who_asks_has_all_earlier_looks_forgotten_and_no_later_ones() -> None:
+def test_a_request_drops_earlier_lookups_and_no_later_ones() -> None:
     memory = memory_of(
         violator(profile=profile(at=NOW - MINUTE), devices=devices(at=NOW - MINUTE), tags=tags(NOW - MINUTE, a="b")),
         violator("bob"),

@@ -148,7 +148,7 @@ class TestContract:
         for sample in family.samples:
             assert sample.labels.keys() - ({"le"} if kind == "histogram" else set()) == labels
 
-    def test_no_label_collides_with_those_that_prometheus_sets_itself(self) -> None:
+    def test_no_label_collides_with_prometheus_own(self) -> None:
         labels = {label for family in families(full()).values() for sample in family.samples for label in sample.labels}
         assert not labels & {"namespace", "instance", "job", "pod", "container"}
 

@@ -81,7 +81,7 @@ def inhabited(people: dict[str, dict[str, Any]]) -> FakeIam:
 
 @settings(max_examples=150)
 @given(st.dictionaries(NAMES, PEOPLE, max_size=8), policies())
-def test_with_a_new_report_the_first_pass_is_exact_and_the_second_says_the_same(
+def test_with_a_new_report_two_passes_are_exact_and_agree(
     people: dict[str, dict[str, Any]], policy: PolicySpec
 ) -> None:
     iam = inhabited(people)
@@ -139,7 +139,7 @@ STORIES = st.lists(st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, 7
 
 @settings(max_examples=60)
 @given(st.dictionaries(NAMES, PEOPLE, max_size=6), STORIES, policies(maxStaleness="0s"), st.sampled_from([15, 300]))
-def test_where_nothing_may_be_old_every_pass_is_exact_whatever_happens(
+def test_with_zero_staleness_every_pass_is_exact(
     people: dict[str, dict[str, Any]], story: list[list[tuple[Change, int]]], policy: PolicySpec, minutes: int
 ) -> None:
     _every_pass_is_exact(people, story, policy, minutes, new_report=False)
@@ -152,7 +152,7 @@ def test_where_nothing_may_be_old_every_pass_is_exact_whatever_happens(
     policies(st.sampled_from([USUAL, ANY])),
     st.sampled_from([15, 300]),
 )
-def test_a_pass_over_a_report_made_after_all_that_happened_is_exact(
+def test_a_pass_with_a_report_newer_than_all_changes_is_exact(
     people: dict[str, dict[str, Any]], story: list[list[tuple[Change, int]]], policy: PolicySpec, minutes: int
 ) -> None:
     """But for one device exchanged for another of a type that is not accepted: that takes up to maxStaleness."""
@@ -186,7 +186,7 @@ def _every_pass_is_exact(
 @pytest.mark.parametrize("types", [list(DeviceType), sorted(USUAL)])
 @settings(max_examples=60)
 @given(people=st.dictionaries(NAMES, PEOPLE, min_size=1, max_size=6), story=STORIES)
-def test_what_the_lists_tell_is_right_at_the_next_pass_however_old_the_report(
+def test_what_the_lists_show_is_right_at_the_next_pass(
     types: list[str], people: dict[str, dict[str, Any]], story: list[list[tuple[Change, int]]]
 ) -> None:
     """New users, deleted ones, recreated ones, and whoever gets or loses a virtual device (edge cases 5 to 7)."""

@@ -199,7 +199,7 @@ class TestOrder:
     def test_who_failed_last_time_comes_after_everybody(self, failed: FindingRemediation) -> None:
         assert self.order(("old", DEADLINE - DAY, failed), ("new", DEADLINE, None)) == ["new", "old"]
 
-    def test_of_those_who_failed_the_one_tried_longest_ago_comes_first(self) -> None:
+    def test_among_the_failed_the_one_tried_longest_ago_comes_first(self) -> None:
         assert self.order(
             ("a", DEADLINE - DAY, tried(RemediationState.FAILED, NOW - MINUTE)),
             ("b", DEADLINE, tried(RemediationState.FAILED, NOW - HOUR)),
@@ -227,7 +227,9 @@ class TestRecord:
         assert refused is not None
         assert (refused.state, refused.reason, refused.time) == (RemediationState.SKIPPED, "NotPublishedYet", NOW)
 
-    def test_nothing_is_said_where_nothing_is_asked_or_nobody_is_overdue(self) -> None:
+    def test_no_plan_without_an_action_or_overdue_users(self) -> None:
+        """A finding says nothing about remediation then."""
+
         assert record(decide(action="None"), None, NOW) is None
         for state in (UserState.VIOLATING, UserState.EXEMPT, UserState.UNKNOWN):
             assert record(decide(verdict_of(state=state)), None, NOW) is None
@@ -301,9 +303,11 @@ def cases(draw: st.DrawFn) -> tuple[list[Verdict], dict[str, Finding], Terms, fr
 
 
 @given(cases())
-def test_nobody_is_acted_on_whom_a_rule_protects_and_never_more_than_the_limit(
+def test_protected_users_and_limits_are_respected(
     case: tuple[list[Verdict], dict[str, Finding], Terms, frozenset[str]],
 ) -> None:
+    """Nobody whom a rule protects is acted on, and never more users than the limit."""
+
     verdicts, published, held, in_force = case
     decisions = plan(verdicts, published, held, in_force=in_force)
     acting = [decision.verdict for decision in decisions if decision.acts]

@@ -46,7 +46,9 @@ DENIED = AccountStatus(id=THIRD, state=AccountState.DENIED, reason=AccountReason
 NOT_ALLOWED = AccountStatus(id=OTHER, state=AccountState.FAILED, reason=AccountReason.NOT_ALLOWED, message="rules")
 
 
-def test_totals_are_the_sums_and_a_failed_account_counts_with_what_was_last_known() -> None:
+def test_totals_are_sums_and_failed_accounts_keep_their_counts() -> None:
+    """A failed account adds the counts of its last successful audit."""
+
     results = [
         AccountResult(
             status=AUDITED,
@@ -164,7 +166,7 @@ def test_findings_name_their_account() -> None:
     assert (found.account_id, found.account_name) == (ID, "payments")
 
 
-def test_the_worst_findings_come_first_and_among_equals_the_oldest() -> None:
+def test_the_worst_findings_come_first_then_the_oldest() -> None:
     first = ReportStatus(
         account_id=OTHER,
         audited_at=NOW,
@@ -202,7 +204,7 @@ def pass_over(reports: Mapping[str, ReportStatus], before: PolicyStatus | None =
     return policy_status(spec(), results=results, before=before or PolicyStatus(), **(usual | fields))
 
 
-def test_the_status_holds_the_first_50_findings_and_the_number_of_all() -> None:
+def test_the_status_has_the_first_50_findings_and_the_total() -> None:
     findings = [finding(f"u{number:03}", first_seen=NOW - number * HOUR) for number in range(73)]
     random.Random(1).shuffle(findings)
     status = pass_over({ID: ReportStatus(account_id=ID, audited_at=NOW, findings=tuple(findings))})
@@ -211,7 +213,7 @@ def test_the_status_holds_the_first_50_findings_and_the_number_of_all() -> None:
     assert problems(status, "mfapolicies") == []
 
 
-def test_a_pass_leaves_its_times_its_accounts_and_both_conditions() -> None:
+def test_a_pass_sets_times_accounts_and_both_conditions() -> None:
     counts = Counts(users=2, compliant=1, violating=1)
     status = pass_over({ID: ReportStatus(account_id=ID, audited_at=NOW, summary=counts)})
     assert (status.observed_generation, status.last_pass_time, status.next_pass_time) == (3, NOW, NOW + HOUR)
@@ -222,7 +224,7 @@ def test_a_pass_leaves_its_times_its_accounts_and_both_conditions() -> None:
     assert problems(status, "mfapolicies") == []
 
 
-def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stays() -> None:
+def test_a_condition_keeps_its_transition_time_while_unchanged() -> None:
     quiet = {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, compliant=1))}
     first = pass_over(quiet, now=NOW - HOUR)
     second = pass_over(quiet, first)
@@ -246,7 +248,9 @@ def test_a_condition_keeps_the_time_of_its_last_transition_while_its_status_stay
 LONG = msgspec.structs.replace(FAILED, message="x" * 1024)
 
 
-def test_no_message_is_longer_than_the_schema_allows_though_every_account_has_one() -> None:
+def test_messages_of_every_account_fit_the_schema() -> None:
+    """Each account has a long message, and the joined ones are cut to the schema's limit."""
+
     status = pass_over({}, accounts=[msgspec.structs.replace(LONG, id=f"{number:012}") for number in range(1000)])
     assert problems(status, "mfapolicies") == []
     assert all(len(one.message) <= 1024 for one in status.conditions)
@@ -257,9 +261,11 @@ def conditions_of(status: PolicyStatus) -> dict[ConditionType, Condition]:
 
 
 @pytest.mark.parametrize("reason", [ConditionReason.INVALID_SPEC, ConditionReason.NOT_ALLOWED])
-def test_a_policy_that_makes_no_sense_is_not_ready_and_nobody_knows_whether_it_is_compliant(
+def test_an_invalid_policy_is_not_ready_and_compliance_unknown(
     reason: ConditionReason,
 ) -> None:
+    """Ready is False, Compliant is Unknown."""
+
     before = pass_over(
         {ID: ReportStatus(account_id=ID, audited_at=NOW, summary=Counts(users=1, compliant=1))}, now=NOW - HOUR
     )

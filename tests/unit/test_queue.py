@@ -27,7 +27,7 @@ class TestSelection:
         assert harness.queue.known() == {}
         assert harness.take() is None
 
-    def test_one_that_is_relabelled_is_given_up_and_not_taken_for_deleted(self, harness: QueueHarness) -> None:
+    def test_a_relabelled_one_is_given_up_not_deleted(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
         harness.do()
         harness.queue.notice("MODIFIED", body(version=2, shard="other"))
@@ -67,7 +67,7 @@ class TestSelection:
         harness.queue.ended(job, PassEnd(1, "", harness.time.wall + QUARTER, left=True))
         assert why(harness.take()) == (Cause.CREATED, True)
 
-    def test_one_that_was_only_seen_to_leave_by_a_pass_is_looked_at_again(self, harness: QueueHarness) -> None:
+    def test_one_that_only_a_pass_saw_leaving_is_checked_again(self, harness: QueueHarness) -> None:
         """The watch may have missed that its labels were away for a moment."""
         harness.queue.notice("ADDED", body())
         job = harness.start()
@@ -118,9 +118,9 @@ class TestEvents:
         harness.time.passes(QUARTER)
         assert why(harness.do()) == (Cause.INTERVAL, False)
 
-    def test_one_that_an_earlier_process_audited_is_restored_now_and_due_when_promised(
-        self, harness: QueueHarness
-    ) -> None:
+    def test_one_audited_earlier_is_restored_and_due_when_promised(self, harness: QueueHarness) -> None:
+        """Its metrics are restored at once; its pass is due at status.nextPassTime."""
+
         found = body(last_pass=harness.time.wall - timedelta(minutes=5))
         harness.queue.notice(None, found)
         job = harness.take()
@@ -157,7 +157,7 @@ class TestEvents:
         assert why(harness.do(generation=2)) == (Cause.SPEC_CHANGED, True)
         assert harness.take() is None
 
-    def test_an_edit_while_metrics_are_restored_is_served_right_after(self, harness: QueueHarness) -> None:
+    def test_an_edit_during_a_restore_is_served_right_after(self, harness: QueueHarness) -> None:
         harness.queue.notice(None, body(last_pass=harness.time.wall))
         job = harness.take()
         assert job is not None
@@ -166,9 +166,7 @@ class TestEvents:
         assert why(harness.take()) == (Cause.SPEC_CHANGED, True)
 
     @pytest.mark.parametrize("late", [False, True], ids=["during the pass", "after it"])
-    def test_an_edit_that_a_fresh_pass_already_read_is_not_served_twice(
-        self, harness: QueueHarness, late: bool
-    ) -> None:
+    def test_an_edit_that_a_fresh_pass_read_is_not_served_twice(self, harness: QueueHarness, late: bool) -> None:
         harness.queue.notice("ADDED", body())
         job = harness.start()
         edited = body(version=2, generation=2, asked="now")
@@ -179,7 +177,7 @@ class TestEvents:
             harness.queue.notice("MODIFIED", edited)
         assert harness.take() is None
 
-    def test_a_wish_that_only_a_pass_with_remembered_facts_read_is_still_served(self, harness: QueueHarness) -> None:
+    def test_a_request_read_by_a_pass_with_cached_facts_is_served(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
         harness.do()
         harness.time.passes(QUARTER)
@@ -187,7 +185,9 @@ class TestEvents:
         harness.queue.notice("MODIFIED", body(version=2, asked="now"))
         assert why(harness.take()) == (Cause.REQUESTED, True)
 
-    def test_taking_the_annotation_away_asks_for_nothing_and_the_same_again_does(self, harness: QueueHarness) -> None:
+    def test_removing_the_annotation_requests_nothing(self, harness: QueueHarness) -> None:
+        """Setting it to the same value again does."""
+
         harness.queue.notice("ADDED", body(asked="one"))
         harness.do(requested_at="one")
         harness.queue.notice("MODIFIED", body(version=2))
@@ -211,7 +211,7 @@ class TestEvents:
         harness.queue.notice("MODIFIED", body(version=2, generation=2))
         assert harness.take()
 
-    def test_an_object_that_is_not_understood_is_due_so_that_its_status_says_so(self, harness: QueueHarness) -> None:
+    def test_an_invalid_object_is_due_to_report_it_in_its_status(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body() | {"spec": {"accounts": []}})
         assert harness.take()
 
@@ -420,7 +420,7 @@ class TestFailures:
         harness.queue.notice("MODIFIED", body(version=2, generation=2))
         assert harness.take()
 
-    def test_what_a_person_did_during_a_pass_that_fails_is_served_at_once(self, harness: QueueHarness) -> None:
+    def test_an_edit_during_a_failing_pass_is_served_at_once(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
         harness.do()
         harness.time.passes(QUARTER)
@@ -436,7 +436,7 @@ class TestFailures:
         assert failures == 0
 
 
-def test_the_longest_overdue_comes_first_and_due_passes_before_restores(harness: QueueHarness) -> None:
+def test_due_passes_come_before_restores_longest_overdue_first(harness: QueueHarness) -> None:
     refs = [PolicyRef("security", name) for name in "abc"]
     for position, ref in enumerate(refs):
         harness.queue.notice("ADDED", body(ref=ref))

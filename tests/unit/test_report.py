@@ -53,7 +53,7 @@ def report_of_the_world() -> ReportStatus:
     return account_report(ACCOUNT, WORLD, evaluate(POLICY, WORLD, {}, NOW), NOW)
 
 
-def test_only_users_that_are_not_plainly_compliant_are_listed_and_all_are_counted() -> None:
+def test_only_non_compliant_users_are_listed_all_are_counted() -> None:
     report = report_of_the_world()
     assert [(one.user, one.state, one.reason) for one in report.findings] == [
         ("alice", FindingState.VIOLATING, FindingReason.NO_MFA),
@@ -90,7 +90,7 @@ def _checked(report: ReportStatus, at: datetime | None) -> ReportStatus:
     return msgspec.structs.replace(report, findings=tuple(known))
 
 
-def test_a_report_says_nothing_new_if_only_the_time_of_the_audit_differs() -> None:
+def test_a_report_that_differs_only_in_its_time_is_unchanged() -> None:
     stored = report_of_the_world()
     later = msgspec.structs.replace(stored, audited_at=NOW + HOUR)
     assert unchanged(later, stored)
@@ -102,7 +102,7 @@ def test_a_report_says_nothing_new_if_only_the_time_of_the_audit_differs() -> No
     assert not unchanged(msgspec.structs.replace(later, summary=Counts(users=5)), stored)
 
 
-def test_5001_findings_of_the_longest_names_fit_the_schema_and_into_an_object() -> None:
+def test_5001_findings_of_the_longest_names_fit_one_object() -> None:
     """IAM allows 5,000 users an account; etcd takes 1.5 MiB."""
     longest = "u" * 59
     users = [
@@ -115,7 +115,9 @@ def test_5001_findings_of_the_longest_names_fit_the_schema_and_into_an_object() 
     assert problems(report, "mfareports") == []
 
 
-def test_the_status_of_an_account_has_its_counts_and_what_was_worked_around() -> None:
+def test_the_account_status_has_counts_and_workarounds() -> None:
+    """Such as a credential report that could not be read."""
+
     report = report_of_the_world()
     plain = account_status(report, NOW)
     assert plain == AccountStatus(
@@ -166,7 +168,9 @@ def test_no_message_is_longer_than_the_schema_allows() -> None:
         assert account.message.endswith("…")
 
 
-def test_the_figures_are_the_last_known_and_name_nobody_unless_told_to() -> None:
+def test_figures_are_the_last_known_and_name_nobody_by_default() -> None:
+    """User names are only exported on request."""
+
     report = ReportStatus(
         account_id=ID,
         audited_at=NOW,

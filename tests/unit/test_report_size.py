@@ -46,7 +46,7 @@ def test_five_thousand_users_of_the_usual_kind_lose_nothing() -> None:
 
 
 @STATES
-def test_the_largest_report_fits_whatever_is_recorded_on_every_user(state: RemediationState) -> None:
+def test_the_largest_report_fits_with_everything_recorded(state: RemediationState) -> None:
     report = largest_report(state)
     assert encoded(report) > 2 * ETCD_LIMIT
     small = fitted(report)

@@ -51,7 +51,7 @@ def test_no_window_holds_more_than_the_rate_allows(steps: list[tuple[float, str]
 
 
 @given(STEPS)
-def test_first_come_is_first_served_and_waits_no_longer_than_the_row(steps: list[tuple[float, str]]) -> None:
+def test_requests_are_served_in_order_without_extra_waiting(steps: list[tuple[float, str]]) -> None:
     _, places, _ = played(steps)
     assert all(one[1] < other[1] for one, other in pairwise(places))
     for index, (asked, at, _) in enumerate(places):

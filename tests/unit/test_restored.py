@@ -110,7 +110,7 @@ def test_who_has_an_app_since_is_asked_where_apps_do_not_count(watch: Watch) -> 
     assert {one.reason for one in audit.report.findings if one.user == "user-03"} == {"DeviceTypeNotAllowed"}
 
 
-def test_what_was_restored_once_and_then_dropped_is_not_restored_again(watch: Watch) -> None:
+def test_a_restored_and_dropped_entry_is_not_restored_again(watch: Watch) -> None:
     again = watch.restarted()
     again.look()
     again.auditor.collector(again.iam.account).forget_user(again.iam.people["user-03"].user_id)

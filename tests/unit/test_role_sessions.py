@@ -44,7 +44,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("action", IN_ACCOUNTS)
-def test_what_the_roles_grant_is_split_between_reading_and_writing(action: str) -> None:
+def test_the_roles_rights_are_split_into_reading_and_writing(action: str) -> None:
     resource, context = TARGETS.get(action, (OURS, {}))
     request = Request(action, resource, context)
     writes = changes_something(action.removeprefix("iam:"))
@@ -83,7 +83,9 @@ def test_neither_session_can_do_anything_else(request_: Request) -> None:
     assert evaluate([WRITING], request_) is Decision.IMPLICIT_DENY
 
 
-def test_the_writing_policy_names_actions_and_resources_that_belong_together() -> None:
+def test_the_write_policy_pairs_actions_with_their_resources() -> None:
+    """No action is granted on a resource that it is not meant for."""
+
     assert [problem for problem in iam_lint.problems(WRITING) if not problem.startswith("Sid None")] == []
 
 

@@ -67,7 +67,7 @@ def test_root_is_judged_by_the_accounts_summary(facts: RootFacts, mfa: Ruling, h
         (root(password=True), NO_MFA),
     ],
 )
-def test_the_root_of_govcloud_cannot_sign_in_and_has_no_mfa_to_enable(facts: RootFacts, ruling: Ruling) -> None:
+def test_govcloud_root_cannot_sign_in_and_is_compliant(facts: RootFacts, ruling: Ruling) -> None:
     """The report says not_supported and mfa false there."""
     verdict = judge(facts, "Mfa", partition="aws-us-gov")
     assert (verdict.state, verdict.reason) == ruling
@@ -75,14 +75,16 @@ def test_the_root_of_govcloud_cannot_sign_in_and_has_no_mfa_to_enable(facts: Roo
     assert (elsewhere.state, elsewhere.reason) == NO_MFA
 
 
-def test_root_is_judged_only_where_the_policy_asks_and_stands_among_the_users() -> None:
+def test_root_is_judged_on_request_and_counted_as_a_user() -> None:
+    """It stands among the users and their counts, if the policy asks for it."""
+
     users = snapshot(violator("alice"), violator("+first"), root=root())
     assert [one.user for one in evaluate(spec(), users, {}, NOW)] == ["+first", "alice"]
     asked = evaluate(spec(requirement={"root": "Mfa"}), users, {}, NOW)
     assert [one.user for one in asked] == ["+first", ROOT_USER, "alice"]
 
 
-def test_root_may_be_exempt_by_name_but_not_by_tags_it_cannot_have() -> None:
+def test_root_may_be_exempt_by_name_but_not_by_tags() -> None:
     named = judge(root(), "Mfa", exemptions=[{"users": ["<root*"], "reason": "Sealed"}])
     assert (named.state, named.reason, named.exemption) == (UserState.EXEMPT, FindingReason.ROOT_NO_MFA, "Sealed")
     tagged = judge(root(), "Mfa", exemptions=[{"users": ["*"], "reason": "Tagged", "tags": {"a": "b"}}])

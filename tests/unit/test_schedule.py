@@ -46,7 +46,7 @@ class TestFirstDue:
     def test_a_restart_keeps_the_time_that_the_status_promised(self) -> None:
         assert first(status()) == Due(NOW + timedelta(minutes=10), Cause.INTERVAL)
 
-    def test_without_a_promised_time_the_interval_counts_from_the_last_pass(self) -> None:
+    def test_without_a_next_pass_time_the_last_pass_counts(self) -> None:
         assert first(status(due=None)) == Due(NOW + timedelta(minutes=10), Cause.INTERVAL)
 
     def test_a_policy_that_never_had_a_pass_is_due_now(self) -> None:
@@ -88,7 +88,7 @@ class TestFirstDue:
         assert first(served, requested_at=rfc3339(NOW - timedelta(days=9))).cause is Cause.REQUESTED
 
     @given(fractions, intervals, st.timedeltas(timedelta(0), timedelta(days=400)))
-    def test_overdue_policies_are_spread_over_a_tenth_of_the_interval_and_at_most_30_s(
+    def test_overdue_policies_are_spread_over_a_tenth_up_to_30_s(
         self, spread: float, interval: timedelta, late: timedelta
     ) -> None:
         overdue = status(last=-late - interval, due=-late)
@@ -96,7 +96,7 @@ class TestFirstDue:
         assert due.cause is Cause.RESTART
         assert timedelta(0) <= due.at - NOW <= min(interval / 10, timedelta(seconds=30))
 
-    def test_a_herd_of_overdue_policies_does_not_start_in_the_same_second(self) -> None:
+    def test_many_overdue_policies_do_not_start_in_the_same_second(self) -> None:
         starts = [first(status(due=timedelta(minutes=-1)), spread=index / 100).at for index in range(100)]
         busiest = max(sum(start <= other < start + timedelta(seconds=1) for other in starts) for start in starts)
         assert busiest <= 5
@@ -110,12 +110,12 @@ class TestFirstDue:
         ],
         ids=["both lie in the future", "the last pass does, by a little", "the next one is too far away"],
     )
-    def test_impossible_times_after_a_clock_was_set_back_delay_nothing(self, last: timedelta, due: timedelta) -> None:
+    def test_impossible_times_after_a_clock_change_delay_nothing(self, last: timedelta, due: timedelta) -> None:
         found = first(status(last=last, due=due))
         assert (found.cause, found.at - NOW <= MAX_SPREAD) == (Cause.RESTART, True)
 
     @given(moments, moments, moments, intervals, fractions)
-    def test_whatever_the_clocks_say_no_policy_waits_longer_than_its_interval(
+    def test_no_policy_waits_longer_than_its_interval(
         self, now: datetime, last: datetime, due: datetime, interval: timedelta, spread: float
     ) -> None:
         written = PolicyStatus(observed_generation=3, last_pass_time=last, next_pass_time=due)
@@ -127,9 +127,7 @@ class TestFirstDue:
         [("a/ours", Cause.INTERVAL), ("a/theirs", Cause.RESTART), (None, Cause.RESTART)],
         ids=["ours", "another operator's", "nobody's"],
     )
-    def test_what_another_operator_served_last_does_not_wait_for_its_interval(
-        self, lease: str | None, cause: Cause
-    ) -> None:
+    def test_a_policy_served_by_another_operator_is_due_at_once(self, lease: str | None, cause: Cause) -> None:
         served_by = ServedBy(lease=lease, holder="x") if lease else None
         found = first_due(
             msgspec.structs.replace(status(), served_by=served_by), spec(), 3, "", NOW, 0.99, lease="a/ours"
@@ -137,7 +135,7 @@ class TestFirstDue:
         assert found.cause is cause
         assert cause is Cause.INTERVAL or found.at - NOW <= MAX_SPREAD
 
-    def test_an_override_holds_for_what_was_planned_by_the_longer_interval(self) -> None:
+    def test_an_override_also_holds_for_passes_planned_before(self) -> None:
         found = first_due(status(), spec(), 3, "", NOW, 0.99, timedelta(seconds=2))
         assert found.at - NOW <= timedelta(seconds=2)
 

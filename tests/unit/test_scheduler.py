@@ -24,7 +24,9 @@ from tests.unit.in_memory import (
 
 
 class TestPasses:
-    def test_run_at_once_for_a_new_policy_and_again_by_its_interval_in_threads_of_their_own(self) -> None:
+    def test_run_at_once_for_a_new_policy_and_then_by_its_interval(self) -> None:
+        """Each pass in a thread of its own."""
+
         async def story() -> None:
             namespace = Namespace(interval=timedelta(milliseconds=20))
             async with running(namespace) as scheduler:
@@ -41,7 +43,7 @@ class TestPasses:
         [({"generation": 2}, "SpecChanged"), ({"annotations": {REQUESTED_AT_ANNOTATION: "now"}}, "Requested")],
         ids=["spec edit", "requestedAt"],
     )
-    def test_a_change_acts_within_2_s_though_nothing_is_due_for_hours(self, change: dict[str, Any], cause: str) -> None:
+    def test_a_change_acts_within_2_s_while_nothing_is_due(self, change: dict[str, Any], cause: str) -> None:
         async def story() -> None:
             namespace = Namespace()
             async with running(namespace) as scheduler:
@@ -68,7 +70,7 @@ class TestPasses:
 
         in_loop(story())
 
-    def test_an_edit_during_a_pass_waits_for_its_end_and_then_runs_at_once(self) -> None:
+    def test_an_edit_during_a_pass_runs_right_after_it(self) -> None:
         async def story() -> None:
             namespace = Namespace()
             gate = namespace.close_gate("console-mfa")

@@ -30,7 +30,7 @@ from tests.unit.in_memory import (
 
 
 class TestFailures:
-    def test_an_unexpected_exception_is_logged_whole_and_ends_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_unexpected_exception_is_logged_and_ends_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         async def story() -> None:
             namespace = Namespace(interval=timedelta(milliseconds=20))
             broken = policy_ref(namespace.apply("broken"))
@@ -142,7 +142,7 @@ class TestDeletion:
 
         in_loop(story())
 
-    def test_one_made_anew_during_the_pass_of_its_predecessor_gets_its_own(self) -> None:
+    def test_one_recreated_during_a_pass_gets_its_own_pass(self) -> None:
         async def story() -> None:
             namespace = Namespace()
             gate = namespace.close_gate("console-mfa")
@@ -234,7 +234,7 @@ class TestStopping:
 
 
 class TestProbes:
-    def test_is_ready_once_the_policies_are_listed_even_if_there_are_none(self) -> None:
+    def test_is_ready_once_the_policies_are_listed_even_if_none(self) -> None:
         async def story() -> None:
             async with running(Namespace()) as scheduler:
                 scheduler.notice("ADDED", Namespace().apply("early"))
@@ -244,7 +244,7 @@ class TestProbes:
 
         in_loop(story())
 
-    def test_a_loop_that_does_not_turn_is_unhealthy_and_one_that_idles_is_not(self) -> None:
+    def test_a_stuck_loop_is_unhealthy_an_idle_one_is_not(self) -> None:
         async def story() -> None:
             seconds = [0.0]
             options = {"monotonic": lambda: seconds[0]}
@@ -257,5 +257,5 @@ class TestProbes:
 
         in_loop(story())
 
-    def test_by_default_the_loop_turns_six_times_before_it_counts_as_stuck(self) -> None:
+    def test_by_default_six_missed_turns_count_as_stuck(self) -> None:
         assert SchedulerSettings().turn.total_seconds() * 6 <= HEARTBEAT_LIMIT

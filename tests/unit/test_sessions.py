@@ -129,7 +129,7 @@ def test_an_identity_tells_its_partition_and_the_iam_user_it_is(
     assert (identity.partition, identity.user_name) == (partition, user)
 
 
-def test_a_client_serves_every_account_and_partitions_have_their_own(sessions: Any) -> None:
+def test_one_client_per_partition_serves_every_account(sessions: Any) -> None:
     clients = sessions().clients
     assert clients.of_accounts("iam", "us-east-1") is clients.of_accounts("iam", "us-east-1")
     others = [clients.of_accounts("iam", "cn-north-1"), clients.of_accounts("sts", "us-east-1")]
@@ -137,7 +137,7 @@ def test_a_client_serves_every_account_and_partitions_have_their_own(sessions: A
     assert clients.of_accounts("iam", "us-east-1") not in others
 
 
-def test_a_call_without_an_accounts_credentials_is_signed_as_nobody(sessions: Any) -> None:
+def test_a_call_without_account_credentials_is_not_signed(sessions: Any) -> None:
     """Never with the operator's own: they would show it another account."""
     iam = sessions().clients.of_accounts("iam", "us-east-1")
     signed: list[str] = []

@@ -181,7 +181,7 @@ class TestFailsClosed:
         return access
 
     @pytest.mark.parametrize("text", [BROKEN, "", "access: [", "access: {}"])
-    def test_while_the_file_is_broken_audits_go_on_and_nothing_is_remediated(
+    def test_a_broken_file_stops_remediation_not_audits(
         self, access: AccessFile, write: Callable[[str], None], text: str
     ) -> None:
         write(text)
@@ -248,7 +248,7 @@ class TestFailsClosed:
         errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
         assert ["remediation" in errors[0], "not YAML" in errors[1], len(errors)] == [True, True, 2]
 
-    def test_the_switch_of_the_command_line_stays_off_through_changes(
+    def test_the_command_line_switch_stays_off_through_changes(
         self, path: Path, clock: Clock, write: Callable[[str], None]
     ) -> None:
         write(REMOVE)

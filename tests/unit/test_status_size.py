@@ -47,7 +47,7 @@ def test_a_thousand_failing_accounts_fit(differ: bool) -> None:
 
 
 @pytest.mark.parametrize("differ", [True, False], ids=["all differ", "a proxy's page, again and again"])
-def test_ten_thousand_accounts_with_the_longest_of_everything_fit(differ: bool) -> None:
+def test_ten_thousand_accounts_of_maximum_length_fit(differ: bool) -> None:
     worst = tuple(
         PolicyFinding(
             account_id=f"1{n:011}",

@@ -96,7 +96,7 @@ def test_where_no_table_fits_each_fact_stands_in_a_line(width: int) -> None:
         assert line in lines
 
 
-def test_an_account_has_a_row_with_its_counts_and_dashes_where_it_was_never_audited() -> None:
+def test_an_account_row_has_counts_or_dashes_if_never_audited() -> None:
     text = shown(
         accounts_table(
             [
@@ -140,7 +140,7 @@ def test_a_message_of_many_accounts_stands_once(width: int) -> None:
     assert all(account.id in text for account in accounts)
 
 
-def test_a_finding_has_a_row_with_what_is_wrong_since_when_and_until_when() -> None:
+def test_a_finding_row_has_reason_first_seen_and_deadline() -> None:
     report = ReportStatus(
         account_id=ID,
         findings=(
@@ -242,7 +242,7 @@ NARROW: Mapping[str, tuple[RenderableType, Sequence[str]]] = {
 
 @pytest.mark.parametrize("width", [80, 100, 139])
 @pytest.mark.parametrize("name", NARROW)
-def test_on_a_narrow_terminal_nothing_is_cut_off_and_words_stay_whole(name: str, width: int) -> None:
+def test_a_narrow_terminal_cuts_nothing_and_splits_no_word(name: str, width: int) -> None:
     table, expected = NARROW[name]
     text = shown(table, width=width)
     assert "…" not in text
@@ -252,7 +252,7 @@ def test_on_a_narrow_terminal_nothing_is_cut_off_and_words_stay_whole(name: str,
         assert words in unwrapped
 
 
-def test_on_a_narrow_terminal_an_account_stands_once_above_its_users() -> None:
+def test_a_narrow_terminal_shows_the_account_once() -> None:
     """Whose names need not differ."""
     reports = [
         ReportStatus(account_id=account_id, account_name="payments", findings=(ALICE, LONG))
@@ -262,7 +262,9 @@ def test_on_a_narrow_terminal_an_account_stands_once_above_its_users() -> None:
     assert [line for line in lines if "payments" in line] == [f"account payments ({one})" for one in (ID, ID[::-1])]
 
 
-def test_the_ways_out_are_spelled_out_for_the_first_violations_and_no_other_findings() -> None:
+def test_fixes_are_shown_for_the_first_violations_only() -> None:
+    """Other findings get no commands."""
+
     many = tuple(finding(f"user-{number}") for number in range(MAX_ADVICE + 3))
     report = ReportStatus(account_id=ID, account_name="payments", findings=(finding("x", FindingState.EXEMPT), *many))
     text = shown(*advice([report], {}), width=1000)

@@ -42,7 +42,7 @@ def run(directory: Path, workers: int, **environment: str) -> tuple[int, str]:
 
 
 @WORKERS
-def test_a_skipped_test_fails_the_run_of_ci_and_is_said_at_the_end(tmp_path: Path, workers: int) -> None:
+def test_a_skipped_test_fails_the_run_in_ci(tmp_path: Path, workers: int) -> None:
     status, output = run(tmp_path, workers, SKIP="1", CI="true")
     assert status == pytest.ExitCode.TESTS_FAILED
     said = output.rpartition("NOT RUN ON THIS MACHINE")[2]
@@ -63,7 +63,7 @@ def test_a_warning_is_an_error_for_a_worker_too(tmp_path: Path) -> None:
     assert "1 failed, 2 passed" in output
 
 
-def test_files_that_share_a_cluster_go_to_one_worker_the_others_each_to_any() -> None:
+def test_files_that_share_a_cluster_go_to_one_worker() -> None:
     assert all((REPOSITORY / file).is_file() for file in BARE_CLUSTER)
     assert len({unit_of(f"{file}::test_something[case::1]") for file in BARE_CLUSTER}) == 1
     assert unit_of("tests/unit/test_a.py::TestA::test_b[1]") == unit_of("tests/unit/test_a.py::test_c")

@@ -45,9 +45,11 @@ REMOVED = FindingState.REMEDIATED
         (NOT_ALLOWED, NOT_ALLOWED, []),
     ],
 )
-def test_an_account_is_told_of_when_it_fails_recovers_or_fails_in_another_way(
+def test_an_account_event_on_failure_recovery_or_new_reason(
     before: AccountStatus | None, after: AccountStatus, reasons: list[EventReason]
 ) -> None:
+    """And none while an account keeps failing for the same reason."""
+
     assert [event.reason for event in account_events(before, after)] == reasons
 
 
@@ -114,7 +116,7 @@ LATER = NOW + HOUR
         (report(seen(state=REMOVED)), report(), []),
     ],
 )
-def test_violations_are_told_of_once_when_they_begin_and_once_when_they_end(
+def test_one_event_when_violations_begin_and_one_when_they_end(
     before: ReportStatus | None, after: ReportStatus, events: list[tuple[EventReason, str]]
 ) -> None:
     assert told(before, after) == events
@@ -136,7 +138,7 @@ def test_a_user_that_flickers_out_of_sight_is_told_of_once() -> None:
     assert [event.reason for event in events] == [NEW, RESOLVED]
 
 
-def test_the_note_counts_all_names_the_first_and_tells_the_ways_out() -> None:
+def test_the_note_counts_all_names_the_first_and_says_what_to_do() -> None:
     [event] = finding_events(report(), report(*(seen(f"user-{number}") for number in range(7))))
     assert event.reason.is_warning
     assert event.note.startswith(

@@ -49,7 +49,7 @@ def test_a_new_violation_is_first_seen_now_and_has_its_grace() -> None:
     assert (verdict.state, verdict.first_seen, verdict.deadline) == (UserState.VIOLATING, NOW, NOW + GRACE)
 
 
-def test_one_that_goes_on_keeps_its_date_and_the_deadline_follows_the_policy() -> None:
+def test_a_lasting_one_keeps_first_seen_and_updates_its_deadline() -> None:
     assert judge(violator()).first_seen == SEEN
     assert judge(violator()).deadline == SEEN + GRACE
     shorter = judge(violator(), policy=spec(gracePeriod="24h"))
@@ -86,20 +86,22 @@ def test_without_grace_a_violation_is_overdue_at_once() -> None:
         (violator(devices=devices()), True),
     ],
 )
-def test_a_recreated_user_or_a_new_login_profile_is_a_new_violation(subject: UserFacts, goes_on: bool) -> None:
+def test_a_new_user_or_login_profile_is_a_new_violation(subject: UserFacts, goes_on: bool) -> None:
     verdict = judge(subject)
     assert (verdict.first_seen == SEEN) is goes_on
     assert verdict.first_seen is not None
     assert verdict.deadline == verdict.first_seen + GRACE
 
 
-def test_with_all_users_in_scope_a_new_login_profile_changes_nothing() -> None:
+def test_with_users_all_a_new_login_profile_changes_nothing() -> None:
     everybody = spec(requirement={"users": "All"})
     assert judge(violator(profile=profile(NOW - HOUR)), policy=everybody).first_seen == SEEN
     assert judge(violator(created=NOW - HOUR), policy=everybody).first_seen == NOW
 
 
-def test_who_cannot_be_looked_at_carries_the_date_of_the_violation_before() -> None:
+def test_an_unreadable_user_keeps_the_earlier_first_seen() -> None:
+    """The violation from before counts again once the user can be read."""
+
     verdict = judge(UNREACHABLE)
     assert (verdict.state, verdict.first_seen, verdict.deadline) == (UserState.UNKNOWN, SEEN, SEEN + GRACE)
     # And hands it on when somebody can look again.
@@ -123,7 +125,7 @@ def test_who_is_compliant_or_without_console_has_no_dates(subject: UserFacts) ->
     assert (judge(subject).first_seen, judge(subject).deadline) == (None, None)
 
 
-def test_an_exemption_that_ends_begins_a_new_violation_with_a_new_grace_period() -> None:
+def test_an_expired_exemption_starts_a_new_grace_period() -> None:
     exempt = finding(state=FindingState.EXEMPT, first_seen=SEEN, exemption="Because")
     during = judge(violator(), exempt, spec(exemptions=EXEMPT_UNTIL), NOW - timedelta(seconds=1))
     assert (during.state, during.first_seen, during.deadline) == (UserState.EXEMPT, SEEN, None)
@@ -140,19 +142,19 @@ def test_an_exemption_that_begins_ends_the_violation() -> None:
     assert lost_tags.first_seen == SEEN
 
 
-def test_a_removed_login_profile_that_comes_back_is_a_new_violation() -> None:
+def test_a_login_profile_made_after_removal_is_a_new_violation() -> None:
     removed = finding(state=FindingState.REMEDIATED, reason=FindingReason.CONSOLE_ACCESS_REMOVED, first_seen=SEEN)
     assert judge(violator(), removed).first_seen == NOW
 
 
 @pytest.mark.parametrize("ahead", [MINUTE, CLOCK_SKEW, HOUR, 400 * DAY])
-def test_a_date_in_the_future_is_taken_back_to_now_unless_clocks_differ_by_a_little(ahead: timedelta) -> None:
+def test_a_future_first_seen_is_reset_beyond_small_clock_skew(ahead: timedelta) -> None:
     """A clock that was ahead must not hold the deadline off for a year."""
     verdict = judge(violator(), finding(first_seen=NOW + ahead))
     assert verdict.first_seen == (NOW + ahead if ahead <= CLOCK_SKEW else NOW)
 
 
-def test_a_violation_does_not_begin_before_its_login_profile_though_awss_clock_is_ahead() -> None:
+def test_a_violation_starts_no_earlier_than_its_login_profile() -> None:
     """Or the next pass would take the profile for a new one, and begin again at each pass."""
     subject = violator(created=NOW + MINUTE, profile=profile(NOW + 2 * MINUTE))
     first = judge(subject, None)
@@ -161,7 +163,7 @@ def test_a_violation_does_not_begin_before_its_login_profile_though_awss_clock_i
     assert later.first_seen == first.first_seen
 
 
-def test_fractions_of_a_second_of_the_profile_do_not_begin_it_anew() -> None:
+def test_fractions_of_a_second_do_not_restart_it() -> None:
     """Kubernetes keeps whole seconds."""
     created = NOW - HOUR + timedelta(microseconds=900_000)
     subject = violator(profile=profile(created))
