@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
 
+from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.policy import Account as PolicyAccount
 from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import AccountSession, Sessions
@@ -67,6 +70,29 @@ def test_no_write_leaves_a_process_that_does_not_lead(
     with pytest.raises(PassAbandoned):
         write(opened)
     assert {call.operation for call in aws.calls} <= {"AssumeRole", "GetUser"}
+
+
+def test_a_write_does_not_wait_for_the_credentials_of_a_read(session: OpenSession) -> None:
+    """What was checked right before it would be old by then: another policy's audit may wait long for STS."""
+    reading = session(lambda: True)
+    writing = reading.on_behalf_of(PolicyRef("security", "p"))
+    writing.prepare_to_write()
+    waits, answered = threading.Event(), threading.Event()
+
+    def hold_back(**_: object) -> None:
+        waits.set()
+        answered.wait(60)
+
+    sts = reading.sessions.clients.own("sts", reading.sessions.region("aws"))
+    sts.meta.events.register("before-call.sts.AssumeRole", hold_back)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            read = pool.submit(reading.ask, "GetUser", lambda iam: iam.get_user(UserName="alice"))
+            assert waits.wait(10)
+            pool.submit(remove, writing).result(10)
+            assert not read.done()
+        finally:
+            answered.set()
 
 
 @pytest.mark.parametrize(

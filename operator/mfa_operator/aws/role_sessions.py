@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -102,7 +103,10 @@ class RoleCredentials:
 
 
 class RoleSession:
-    """A role assumed in one way, again whenever its credentials are about to expire. Not for two threads at once."""
+    """A role assumed in one way, again whenever its credentials are about to expire.
+
+    Safe to use from several threads. They wait for each other, and for no thread that uses the role in another way.
+    """
 
     def __init__(
         self,
@@ -123,18 +127,21 @@ class RoleSession:
         if seconds:
             self._wanted["DurationSeconds"] = seconds
         self._credentials: RoleCredentials | None = None
+        self._lock = threading.Lock()
 
     def credentials(self, lasting: timedelta) -> RoleCredentials:
         """Credentials that do not expire for so long. Raises AwsFailure."""
-        if self._credentials is None or utc_moment() >= self._credentials.expires - lasting:
-            answer = self._assume(self._wanted)
-            given = answer["Credentials"]
-            signing = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-            arn = answer.get("AssumedRoleUser", {}).get("Arn")
-            self._credentials = RoleCredentials(signing, given["Expiration"], arn)
-        return self._credentials
+        with self._lock:
+            if self._credentials is None or utc_moment() >= self._credentials.expires - lasting:
+                answer = self._assume(self._wanted)
+                given = answer["Credentials"]
+                signing = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+                arn = answer.get("AssumedRoleUser", {}).get("Arn")
+                self._credentials = RoleCredentials(signing, given["Expiration"], arn)
+            return self._credentials
 
     def discard(self, used: RoleCredentials | None) -> None:
         """AWS says that these have expired; another thread may have renewed them already."""
-        if self._credentials is used:
-            self._credentials = None
+        with self._lock:
+            if self._credentials is used:
+                self._credentials = None

@@ -170,7 +170,7 @@ class AccountSession:
         self._writing_as = OPERATOR
         self._reading: RoleSession | None = None
         self._writing: dict[str, RoleSession] = {}
-        """By the session's name."""
+        """By the session's name. Apart from the reads, so that no write waits for their credentials."""
         if account.role_arn:
             policy = reading_policy if sessions.limit_sessions else None
             self._reading = RoleSession(account, OPERATOR, self._assume, policy=policy)
@@ -187,8 +187,7 @@ class AccountSession:
 
         Raises AwsFailure.
         """
-        with self._lock:
-            self._current(writes=True, lasting=REFRESH_BEFORE)
+        self._current(writes=True, lasting=REFRESH_BEFORE)
 
     def open(self) -> Identity:
         """Make sure the session works and belongs to the account; to be called at the start of a pass.
@@ -197,11 +196,10 @@ class AccountSession:
         operator's own credentials are asked about every time, for they may have been exchanged. Raises AwsFailure,
         WrongAccount among others.
         """
-        with self._lock:
-            used = self._current(writes=False, lasting=REFRESH_BEFORE)
-            if used is None or self._identity is None or self._identity[0] is not used:
-                self._identity = used, self._identify(used)
-            identity = self._identity[1]
+        used, known = self._current(writes=False, lasting=REFRESH_BEFORE), self._identity
+        if used is None or known is None or known[0] is not used:
+            known = self._identity = used, self._identify(used)
+        identity = known[1]
         if identity.account_id != self.account.id:
             raise WrongAccount(
                 "AssumeRole" if used else "GetCallerIdentity",
@@ -241,20 +239,17 @@ class AccountSession:
 
         def attempt() -> T:
             nonlocal used
-            with self._lock:
-                used = self._current(writes=writes, lasting=ENOUGH_TO_WRITE if writes else REFRESH_BEFORE)
+            used = self._current(writes=writes, lasting=ENOUGH_TO_WRITE if writes else REFRESH_BEFORE)
             with self._client(service, used, writes=writes, region=region) as client:
                 return question(client)
 
         try:
             return call(operation, attempt, self.sessions.stopping, wrap=False, once=once)
         except CALL_ERRORS as error:
-            with self._lock:
-                role = self._role(writes=writes)
-                renewable = expired(error) and role is not None
-                if role and renewable:
-                    role.discard(used)
-            if once or not renewable:
+            role = self._role(writes=writes) if expired(error) else None
+            if role:
+                role.discard(used)
+            if once or role is None:
                 raise failure(operation, error) from error
         return call(operation, attempt, self.sessions.stopping)
 
@@ -285,12 +280,13 @@ class AccountSession:
         """The way the role is assumed for reading or writing; None without a role."""
         if not writes or self._reading is None or not self.sessions.limit_sessions:
             return self._reading
-        if self._writing_as not in self._writing:
-            policy = writing_policy(self.partition, self.account.id)
-            self._writing[self._writing_as] = RoleSession(
-                self.account, self._writing_as, self._assume, policy=policy, seconds=WRITING_SECONDS
-            )
-        return self._writing[self._writing_as]
+        with self._lock:
+            if self._writing_as not in self._writing:
+                policy = writing_policy(self.partition, self.account.id)
+                self._writing[self._writing_as] = RoleSession(
+                    self.account, self._writing_as, self._assume, policy=policy, seconds=WRITING_SECONDS
+                )
+            return self._writing[self._writing_as]
 
     def _current(self, *, writes: bool, lasting: timedelta) -> RoleCredentials | None:
         role = self._role(writes=writes)
