@@ -117,6 +117,32 @@ class TestComingAndGoing:
         assert stage.covered == {PAYMENTS, SHOP}
         assert stage.harness.cluster.reports["security", f"p-{SHOP}"].status.findings[0].first_seen == seen
 
+    def test_who_is_suspended_is_not_asked_after_a_restart(self, stage: OrganizationStage) -> None:
+        stage.run()
+        stage.organization.suspend(SHOP)
+        stage.settle()
+        stage.restart()
+        stage.aws.calls.clear()
+        stage.run()
+        stage.run_pass(Cause.INTERVAL)
+        assert stage.aws.calls.count(account=SHOP) == 0
+        assert stage.aws.calls.count(account=PAYMENTS) > 0
+        assert stage.reported == {PAYMENTS, SHOP}
+        assert stage.status.summary
+        assert stage.status.summary.accounts_skipped == 1
+
+    def test_who_joined_in_a_pass_that_was_cut_off_is_asked_after_a_restart(self, stage: OrganizationStage) -> None:
+        """Its report is there, and the status does not know it yet."""
+        stage.run()
+        before = stage.harness.cluster.policies[stage.ref]["status"]
+        stage.join(DEV)
+        stage.settle()
+        stage.harness.cluster.policies[stage.ref]["status"] = before
+        stage.restart()
+        stage.aws.calls.clear()
+        stage.run_pass(Cause.INTERVAL)
+        assert stage.aws.calls.count(account=DEV) > 0
+
     def test_who_moves_out_of_the_included_unit_is_excluded(self, stage: OrganizationStage) -> None:
         prod, dev = stage.organization.unit("Prod"), stage.organization.unit("Dev")
         stage.organization.move(PAYMENTS, stage.organization.unit("Payments", prod))

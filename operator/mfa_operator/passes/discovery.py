@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
@@ -22,13 +21,15 @@ from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.organization import Lister, OrganizationLister
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.organization.discovery import Discovery
-from mfa_operator.organization.listing import Listing, Member
+from mfa_operator.organization.listing import Listing
 from mfa_operator.organization.selection import NotAsked, UnknownUnits
 from mfa_operator.organization.standing import OtherOrganization, Standing
 from mfa_operator.passes import discovery_words as words
 from mfa_operator.passes.organization_source import OrganizationSource
+from mfa_operator.passes.restored_standing import restored_standing
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import PassAbandoned
 from mfa_operator.scheduling.fair_pool import FairPool
@@ -74,30 +75,13 @@ class Discoverer:
         with self._lock:
             return self._standings.get(policy.ref, ("", None))[0] == policy.uid
 
-    def restore(self, policy: Policy, names: Iterable[tuple[str, str]], organizations: Iterable[str] = ()) -> None:
-        """Take up the accounts, (id, name), that an earlier process left reports of.
-
-        `organizations`: ids of the organizations that these say they were discovered in; "" from those that do not.
-        """
+    def restore(self, policy: Policy, reports: Iterable[ListedReport]) -> None:
+        """Take up the accounts that an earlier process left reports of."""
         organization = policy.spec.organization
         if organization is None:
             return
-        summary = policy.status.summary
         partition = organization.role_arn.split(":")[1] if organization.role_arn else self._own_partition()
-        members = tuple(Member(id=account_id, name=name) for account_id, name in names)
-        known = Counter(filter(None, organizations)).most_common(1)
-        typed = {account.id for account in policy.spec.accounts}
-        standing = Standing(
-            members=members,
-            organization_id=known[0][0] if known else "",
-            unidentified=frozenset() if known else frozenset(member.id for member in members) - typed,
-            partition=partition,
-            # Edited while nobody watched: which accounts it means now, only a listing tells.
-            spec=organization if policy.status.observed_generation == policy.generation else None,
-            skipped=summary.accounts_skipped if summary else 0,
-            excluded=summary.accounts_excluded if summary else 0,
-            in_force=policy.status.last_pass_time is not None,
-        )
+        standing = restored_standing(policy, reports, partition)
         with self._lock:
             if self._standings.get(policy.ref, ("", None))[0] != policy.uid:
                 self._standings[policy.ref] = policy.uid, standing

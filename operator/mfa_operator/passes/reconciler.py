@@ -27,7 +27,7 @@ from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.claiming import Claiming
 from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
-from mfa_operator.passes.memory import PolicyMemory, Reports, readable
+from mfa_operator.passes.memory import PolicyMemory
 from mfa_operator.passes.policy_pass import PolicyPass, Remediator
 from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher
 from mfa_operator.passes.targeted import news
@@ -283,7 +283,7 @@ class Reconciler:
             # Two operators would show the same series.
             return
         reports = self._memory.own_reports(policy)
-        self._restore_list(policy, reports)
+        self._discoverer.restore(policy, reports.values())
         accounts = self._discoverer.accounts(policy, self._access())
         with self._lock:
             self._lists.setdefault(policy.ref, accounts)
@@ -295,13 +295,8 @@ class Reconciler:
         if policy.spec.organization and not self._discoverer.knows(policy):
             # Without the accounts of an earlier process, those would be taken for gone.
             reports = self._memory.own_reports(policy)
-            self._restore_list(policy, reports)
+            self._discoverer.restore(policy, reports.values())
         return self._discoverer.accounts(policy, self._access(), refresh=refresh), reports
-
-    def _restore_list(self, policy: Policy, reports: Reports) -> None:
-        if policy.spec.organization:
-            names = [(status.account_id, status.account_name) for status in readable(reports.values())]
-            self._discoverer.restore(policy, names, [report.organization_id for report in reports.values()])
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
