@@ -46,7 +46,7 @@ def finding_events(
 ) -> list[EventNote]:
     """Events about violations that are new, and about those that are no more; `runbooks`: where those are published."""
     known = {} if before is None else _violations(before.findings, with_unknown=True)
-    still = _violations(after.findings, with_unknown=True)
+    still = {finding.user for finding in _violations(after.findings, with_unknown=True).values()}
     removed = {
         finding.user
         for finding in after.findings
@@ -57,7 +57,7 @@ def finding_events(
     gone = [
         finding.user
         for finding in known.values()
-        if finding.first_seen and not _in(finding.user, still) and finding.user not in removed
+        if finding.first_seen and finding.user not in still and finding.user not in removed
     ]
     label = account_label(after.account_id, after.account_name)
     events = []
@@ -92,7 +92,3 @@ def _violations(findings: Iterable[Finding], *, with_unknown: bool = False) -> d
         for finding in findings
         if finding.state in OPEN_STATES or (with_unknown and finding.state is FindingState.UNKNOWN)
     }
-
-
-def _in(user: str, violations: Iterable[Key]) -> bool:
-    return any(user == name for name, _ in violations)
