@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from mfa_operator.scheduling.fair_pool import FairPool, next_namespace
+from mfa_operator.scheduling.fair_pool import FairPool
+from mfa_operator.scheduling.turns import next_namespace
 
 PATIENCE = 20.0
 

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from mfa_operator.scheduling.turns import EXTRA, next_namespace
+
 T = TypeVar("T")
-
-EXTRA = 1
-"""Places beyond the usual ones, for a namespace that has none."""
-
-
-def may_start(running: int, free: int) -> bool:
-    """Whether a namespace that has `running` places may take one more where `free` of the usual ones are left."""
-    return free > 0 or (running == 0 and free > -EXTRA)
-
-
-def next_namespace(waiting: Iterable[str], running: Counter[str], free: int) -> str | None:
-    """Who is next: of those that may start the one with the fewest places, the first of them; None where none may."""
-    able = [namespace for namespace in waiting if may_start(running[namespace], free)]
-    return min(able, key=running.__getitem__, default=None)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task(Generic[T]):

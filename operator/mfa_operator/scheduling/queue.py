@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -14,8 +14,8 @@ from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, r
 from mfa_operator.api.policy import MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
 from mfa_operator.scheduling.entries import Entry, Job, asked_interval, integer, is_free
-from mfa_operator.scheduling.fair_pool import may_start, next_namespace
 from mfa_operator.scheduling.hints import Done, Hints, Ticket
+from mfa_operator.scheduling.turns import in_turns, may_start
 
 logger = logging.getLogger(__name__)
 
@@ -185,16 +185,8 @@ class PolicyQueue:
         idle = [entry for entry in self._entries.values() if not entry.running]
         due = sorted(filter(self._is_due, idle), key=lambda entry: entry.due_monotonic)
         restorable = [entry for entry in idle if entry.restore and not self._is_due(entry)]
-        waiting: dict[str, deque[Entry]] = {}
-        for entry in due + restorable:
-            waiting.setdefault(entry.ref.namespace, deque()).append(entry)
-        running = self._running()
         jobs: list[Job] = []
-        while (namespace := next_namespace(waiting, running, free - len(jobs))) is not None:
-            entry = waiting[namespace].popleft()
-            if not waiting[namespace]:
-                del waiting[namespace]
-            running[namespace] += 1
+        for entry in in_turns(due + restorable, self._running(), free):
             jobs.append(Job(entry.ref, entry.restore, entry.due if self._is_due(entry) else None))
             entry.restore, entry.running = None, True
         return jobs

@@ -22,9 +22,9 @@ from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
 from mfa_operator.scheduling.entries import Job
-from mfa_operator.scheduling.fair_pool import EXTRA
 from mfa_operator.scheduling.hints import Done, Doubt, TargetedPassFailed
 from mfa_operator.scheduling.queue import PolicyQueue
+from mfa_operator.scheduling.turns import EXTRA
 
 logger = logging.getLogger(__name__)
 
