@@ -196,7 +196,7 @@ def test_a_policy_that_is_gone_has_nothing_to_serve(clock: Clock) -> None:
     clock.hint()
     clock.hints.forget(REF)
     assert clock.published == [True]
-    assert clock.hints.refs() == []
+    assert clock.hints.waiting(lambda _: True) == []
 
 
 def test_what_is_remembered_of_an_account_goes(clock: Clock) -> None:

@@ -13,6 +13,7 @@ from mfa_operator.scheduling.turns import EXTRA, next_namespace
 
 T = TypeVar("T")
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task(Generic[T]):
     namespace: str

@@ -125,15 +125,18 @@ class Hints:
             return
         account.users, account.since, account.last = merged, at, False
         account.tickets.append(ticket)
-        account.due = min(self._earliest(account, now + COALESCE), account.due or now + LAST_GAP)
+        earliest = self._earliest(account, now + COALESCE)
+        account.due = earliest if account.due is None else min(earliest, account.due)
 
     def due_at(self, ref: PolicyRef) -> float | None:
         """When the policy's next targeted pass is due; None where none is waiting."""
         accounts = self._policies.get(ref, {}).values()
         return min((account.due for account in accounts if account.due is not None), default=None)
 
-    def refs(self) -> list[PolicyRef]:
-        return list(self._policies)
+    def waiting(self, able: Callable[[PolicyRef], bool]) -> list[tuple[float, PolicyRef]]:
+        """When the next targeted pass is due of each policy that is `able` to have one, the longest overdue first."""
+        due = ((self.due_at(ref), ref) for ref in self._policies if able(ref))
+        return sorted((moment, ref) for moment, ref in due if moment is not None)
 
     def take(self, ref: PolicyRef, *, at: datetime, now: float) -> TargetedPass:
         """The accounts that are due, the longest overdue first. `at` is the same moment on the wall clock."""

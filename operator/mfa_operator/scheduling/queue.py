@@ -125,28 +125,18 @@ class PolicyQueue:
         Where the policy's own pass runs or is due, that comes first: two never run at once.
         """
         now = self._monotonic()
-        able = [
-            (due, entry)
-            for ref in self._hints.refs()
-            if (entry := self._entries.get(ref)) and self._may_target(entry)
-            if (due := self._hints.due_at(ref)) is not None and due <= now
-        ]
+        due = [ref for moment, ref in self._hints.waiting(self._may_target) if moment <= now]
         jobs: list[Job] = []
-        for _, entry in sorted(able, key=lambda each: each[0])[: max(free, 0)]:
-            targeted = self._hints.take(entry.ref, at=self._clock(), now=now)
+        for ref in due[: max(free, 0)]:
+            entry = self._entries[ref]
             entry.running = entry.running_targeted = True
-            jobs.append(Job(entry.ref, None, None, targeted))
+            jobs.append(Job(ref, None, None, self._hints.take(ref, at=self._clock(), now=now)))
         return jobs
 
     def seconds_until_targeted(self) -> float | None:
         """Seconds until the next targeted pass can begin; None where none can before a hint or the end of a job."""
-        due = [
-            moment
-            for ref in self._hints.refs()
-            if (entry := self._entries.get(ref)) and self._may_target(entry)
-            if (moment := self._hints.due_at(ref)) is not None
-        ]
-        return max(min(due) - self._monotonic(), 0.0) if due else None
+        waiting = self._hints.waiting(self._may_target)
+        return max(waiting[0][0] - self._monotonic(), 0.0) if waiting else None
 
     def targeted_ended(
         self, job: Job, unseen: Mapping[str, frozenset[str] | None] | None, *, failed: Collection[str] = ()
@@ -162,8 +152,11 @@ class PolicyQueue:
         if entry is not None and pending is not None:
             self._plan(entry, pending)
 
-    def _may_target(self, entry: Entry) -> bool:
-        return not entry.running and not entry.gone and entry.restore is None and not self._is_due(entry)
+    def _may_target(self, ref: PolicyRef) -> bool:
+        entry = self._entries.get(ref)
+        if entry is None or entry.running or entry.gone or entry.restore is not None:
+            return False
+        return not self._is_due(entry)
 
     def hurry(self, ref: PolicyRef, cause: Cause) -> None:
         """Have the policy's next pass begin now; nothing where it rests, is gone, or a person asked for one already."""
