@@ -158,16 +158,19 @@ class PolicyQueue:
             return False
         return not self._is_due(entry)
 
-    def hurry(self, ref: PolicyRef, cause: Cause) -> None:
-        """Have the policy's next pass begin now; nothing where it rests, is gone, or a person asked for one already."""
+    def accounts_discovered(self, ref: PolicyRef) -> None:
+        """The accounts are known that the policy waited for: its next pass begins now.
+
+        Nothing where it rests, is gone, or a person asked for a pass already.
+        """
         entry = self._entries.get(ref)
-        if entry is None or entry.gone or (entry.resting is not None and entry.resting == entry.generation):
+        if entry is None or entry.gone or entry.resting == entry.generation:
             return
         now = self._clock()
         if entry.running:
-            entry.pending = entry.pending or Due(now, cause)
+            entry.pending = entry.pending or Due(now, Cause.DISCOVERED)
         elif entry.due is None or entry.due.at > now:
-            self._plan(entry, Due(now, cause, fresh=entry.due is not None and entry.due.fresh))
+            self._plan(entry, Due(now, Cause.DISCOVERED, fresh=entry.due is not None and entry.due.fresh))
 
     def take(self, free: int) -> list[Job]:
         """What is to be started now where `free` slots are left: the longest overdue first, then metrics to restore.
@@ -209,31 +212,33 @@ class PolicyQueue:
         entry, pending = self._stop(job)
         if entry is None:
             return
-        if end is not None and job.due is not None:
-            if end.generation < entry.generation and pending is None:
-                # A cache on the way answered with what the policy was before an edit that the watch has shown already.
-                logger.warning("the pass over %s read an old version of it; again soon", job.ref)
-                self._retry(entry, job, None)
-                return
-            if end.left and entry.leaving:
-                self._hints.forget(entry.ref)
-                del self._entries[entry.ref]
-                return
-            entry.failures, entry.elsewhere = 0, end.elsewhere
-            entry.resting = end.generation if end.next_due is None else None
-            if job.due.fresh:
-                entry.served = end.generation, end.requested_at
-            idle = end.left or end.elsewhere
-            if idle:
-                # Nothing was audited: what was asked for is still to be done, once the policy is ours.
-                entry.served = 0, ""
-            answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
-            if pending is None or (answered and pending.fresh):
-                fresh = idle and job.due.fresh
-                pending = Due(end.next_due, Cause.INTERVAL, fresh) if end.next_due else None
-            self._plan(entry, pending)
-        elif pending is not None:
-            self._plan(entry, pending)
+        if end is None or job.due is None:
+            if pending is not None:
+                self._plan(entry, pending)
+        elif end.generation < entry.generation and pending is None:
+            # A cache on the way answered with what the policy was before an edit that the watch has shown already.
+            logger.warning("the pass over %s read an old version of it; again soon", job.ref)
+            self._retry(entry, job, None)
+        elif end.left and entry.leaving:
+            self._hints.forget(entry.ref)
+            del self._entries[entry.ref]
+        else:
+            self._plan_after(entry, job.due, end, pending)
+
+    def _plan_after(self, entry: Entry, due: Due, end: PassEnd, pending: Due | None) -> None:
+        """Plan what follows the pass that was `due`: what was asked for meanwhile, else the next by the interval."""
+        entry.failures, entry.elsewhere = 0, end.elsewhere
+        entry.resting = end.generation if end.next_due is None else None
+        if due.fresh:
+            entry.served = end.generation, end.requested_at
+        idle = end.left or end.elsewhere
+        if idle:
+            # Nothing was audited: what was asked for is still to be done, once the policy is ours.
+            entry.served = 0, ""
+        answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
+        if pending is None or (answered and pending.fresh):
+            pending = Due(end.next_due, Cause.INTERVAL, idle and due.fresh) if end.next_due else None
+        self._plan(entry, pending)
 
     def failed(self, job: Job, error: BaseException) -> tuple[int, timedelta]:
         """Take in that a pass raised; returns the failures in a row and the time until it is tried again."""

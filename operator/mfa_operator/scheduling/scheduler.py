@@ -20,7 +20,7 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.objects import Body, PolicyRef
 from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
-from mfa_operator.scheduling.due import Cause, PassAbandoned, PassEnd
+from mfa_operator.scheduling.due import PassAbandoned, PassEnd
 from mfa_operator.scheduling.entries import Job
 from mfa_operator.scheduling.hints import Done, Doubt, TargetedPassFailed
 from mfa_operator.scheduling.queue import PolicyQueue
@@ -182,10 +182,10 @@ class Scheduler:
     def list_changed(self, ref: PolicyRef) -> None:
         """The accounts of a policy are known that it waited for: its next pass begins now. From any thread."""
         if self._loop and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._hurry, ref)
+            self._loop.call_soon_threadsafe(self._accounts_discovered, ref)
 
-    def _hurry(self, ref: PolicyRef) -> None:
-        self._queue.hurry(ref, Cause.DISCOVERED)
+    def _accounts_discovered(self, ref: PolicyRef) -> None:
+        self._queue.accounts_discovered(ref)
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
