@@ -253,6 +253,17 @@ class TestDeletion:
         harness.queue.ended(job, PassEnd(1, "", harness.time.wall + QUARTER))
         assert why(harness.take()) == (Cause.SPEC_CHANGED, True)
 
+    def test_a_recreated_one_is_not_taken_up_by_the_pass_before(self, harness: QueueHarness) -> None:
+        """That pass said what its predecessor covers; events wait until a pass has said it of this one."""
+        harness.queue.notice("ADDED", body())
+        before = harness.start()
+        harness.queue.notice("DELETED", body())
+        harness.queue.notice("ADDED", body(uid="two", version=2))
+        harness.queue.ended(before, PassEnd(1, "", harness.time.wall + QUARTER))
+        assert not harness.queue.taken_up
+        harness.do()
+        assert harness.queue.taken_up
+
     def test_one_made_anew_does_not_inherit_the_back_off(self, harness: QueueHarness) -> None:
         harness.queue.notice("ADDED", body())
         for _ in range(5):

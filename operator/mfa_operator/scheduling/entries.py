@@ -6,10 +6,31 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mfa_operator.api.duration import Duration
-from mfa_operator.api.objects import Body, PolicyRef
+from mfa_operator.api.objects import Body, PolicyRef, requested_at
 from mfa_operator.api.policy import DEFAULT_INTERVAL, MIN_INTERVAL
 from mfa_operator.scheduling.due import Due
 from mfa_operator.scheduling.hints import TargetedPass
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the queue reads of an object's metadata; the API server sends that alone where a list suffices."""
+
+    uid: str
+    version: int
+    """Resource versions can be compared since Kubernetes 1.35; 0 where they are no numbers."""
+    generation: int
+    requested_at: str
+
+    @classmethod
+    def of(cls, body: Body) -> Seen:
+        metadata = body.get("metadata") or {}
+        return cls(
+            uid=str(metadata.get("uid") or ""),
+            version=_integer(metadata.get("resourceVersion")),
+            generation=_integer(metadata.get("generation")),
+            requested_at=requested_at(body),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +81,13 @@ class Entry:
     """What the running job is about is gone: to be forgotten once the job ends, or that would bring it back."""
     gone: bool = False
 
-
-def integer(value: object) -> int:
-    """A number of the metadata; 0 where it is none. Resource versions can be compared since Kubernetes 1.35."""
-    try:
-        return int(str(value))
-    except ValueError:
-        return 0
+    def start_over(self, seen: Seen, interval: timedelta) -> None:
+        """It is about another object now, which was seen for the first time. What runs, and is due, stays."""
+        self.uid, self.version = seen.uid, seen.version
+        self.generation, self.requested_at = seen.generation, seen.requested_at
+        self.interval = interval
+        self.served, self.failures, self.resting = (0, ""), 0, None
+        self.leaving = self.elsewhere = self.gone = self.taken_up = False
 
 
 def is_free(body: Body) -> bool:
@@ -82,3 +103,10 @@ def asked_interval(body: Body, known: timedelta) -> timedelta:
         return Duration.parse(str((body["spec"] or {}).get("interval") or DEFAULT_INTERVAL)).delta
     except (ValueError, AttributeError):
         return MIN_INTERVAL.delta
+
+
+def _integer(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from mfa_operator.api.conversion import InvalidObject
-from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy, requested_at
+from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy
 from mfa_operator.api.policy import MIN_INTERVAL
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
-from mfa_operator.scheduling.entries import Entry, Job, asked_interval, integer, is_free
+from mfa_operator.scheduling.entries import Entry, Job, Seen, asked_interval, is_free
 from mfa_operator.scheduling.hints import Done, Hints, Ticket
 from mfa_operator.scheduling.turns import in_turns, may_start
 
@@ -79,35 +79,34 @@ class PolicyQueue:
 
     def notice(self, event_type: str | None, body: Body) -> None:
         """Take in a watch event or a listed object (None); our own status writes change nothing."""
-        ref, metadata = policy_ref(body), body.get("metadata") or {}
-        uid, version = str(metadata.get("uid") or ""), integer(metadata.get("resourceVersion"))
+        ref, seen = policy_ref(body), Seen.of(body)
         entry = self._entries.get(ref)
         # The events of a deleted policy and of its successor with the same name may come interleaved.
-        if entry and 0 < version < entry.version:
+        if entry and 0 < seen.version < entry.version:
             return
         if event_type == "DELETED":
-            if entry and entry.uid == uid and not entry.gone:
+            if entry and entry.uid == seen.uid and not entry.gone:
                 self._remove(entry)
         elif not self._selects(body):
-            if entry and entry.uid != uid and not entry.gone:
+            if entry and entry.uid != seen.uid and not entry.gone:
                 # Another object has taken the name: the one that we knew was deleted.
                 self._remove(entry)
             elif entry and not entry.gone and not entry.leaving:
-                entry.version, entry.leaving = max(entry.version, version), True
+                entry.version, entry.leaving = max(entry.version, seen.version), True
                 self._ask(entry, Due(self._clock(), Cause.DESELECTED))
         elif entry is None:
             self._entries[ref] = entry = Entry(ref)
-            self._begin(entry, body)
-        elif entry.uid != uid or entry.gone:
+            self._begin(entry, seen, body)
+        elif entry.uid != seen.uid or entry.gone:
             self._forget(entry)
-            self._begin(entry, body)
+            self._begin(entry, seen, body)
         else:
-            entry.version = max(entry.version, version)
+            entry.version = max(entry.version, seen.version)
             entry.interval = self._interval(body, entry.interval)
             if entry.leaving or (entry.elsewhere and is_free(body)):
                 entry.leaving = entry.elsewhere = False
                 self._ask(entry, Due(self._clock(), Cause.CREATED, fresh=True))
-            self._notice_change(entry, integer(metadata.get("generation")), requested_at(body))
+            self._notice_change(entry, seen)
 
     def hint(self, refs: Iterable[PolicyRef], account_id: str, users: Iterable[str], done: Done) -> None:
         """Have the account audited soon for each of these policies. `done` is called once, with whether it was."""
@@ -266,9 +265,9 @@ class PolicyQueue:
         """The entry whose job ended, and what was asked for meanwhile; None where the outcome means nothing now."""
         entry = self._entries[job.ref]
         entry.running = entry.running_targeted = False
-        entry.taken_up = True
         pending, entry.pending = entry.pending, None
         if not entry.forget:
+            entry.taken_up = True
             return entry, pending
         # The job was about an object that is gone, even if another one has taken its name.
         entry.forget = False
@@ -279,14 +278,8 @@ class PolicyQueue:
             self._plan(entry, pending)
         return None, None
 
-    def _begin(self, entry: Entry, body: Body) -> None:
-        """Start over with an object seen for the first time."""
-        metadata = body.get("metadata") or {}
-        entry.uid, entry.version = str(metadata.get("uid") or ""), integer(metadata.get("resourceVersion"))
-        entry.generation, entry.requested_at = integer(metadata.get("generation")), requested_at(body)
-        entry.served, entry.failures, entry.gone, entry.resting = (0, ""), 0, False, None
-        entry.leaving = entry.elsewhere = False
-        entry.interval = self._interval(body, MIN_INTERVAL.delta)
+    def _begin(self, entry: Entry, seen: Seen, body: Body) -> None:
+        entry.start_over(seen, self._interval(body, MIN_INTERVAL.delta))
         entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
         self._ask(entry, self._first_due(body))
 
@@ -303,11 +296,11 @@ class PolicyQueue:
     def _interval(self, body: Body, known: timedelta) -> timedelta:
         return self._interval_override or asked_interval(body, known)
 
-    def _notice_change(self, entry: Entry, generation: int, requested: str) -> None:
-        edited, asked = generation > entry.generation, requested != entry.requested_at
-        entry.generation, entry.requested_at = max(generation, entry.generation), requested
+    def _notice_change(self, entry: Entry, seen: Seen) -> None:
         served_generation, served_request = entry.served
-        edited, asked = edited and generation > served_generation, asked and requested not in ("", served_request)
+        edited = seen.generation > max(entry.generation, served_generation)
+        asked = seen.requested_at not in ("", entry.requested_at, served_request)
+        entry.generation, entry.requested_at = max(seen.generation, entry.generation), seen.requested_at
         if edited or asked:
             self._ask(entry, Due(self._clock(), Cause.SPEC_CHANGED if edited else Cause.REQUESTED, fresh=True))
 
