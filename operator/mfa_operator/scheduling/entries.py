@@ -100,9 +100,11 @@ def asked_interval(body: Body, known: timedelta) -> timedelta:
     if "spec" not in body:
         return known
     try:
-        return Duration.parse(str((body["spec"] or {}).get("interval") or DEFAULT_INTERVAL)).delta
+        asked = Duration.parse(str((body["spec"] or {}).get("interval") or DEFAULT_INTERVAL))
     except (ValueError, AttributeError):
-        return MIN_INTERVAL.delta
+        asked = MIN_INTERVAL
+    # The API server refuses less; where a CRD is older than that rule, 0s would be retries without a pause.
+    return max(asked, MIN_INTERVAL).delta
 
 
 def _integer(value: object) -> int:
