@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -197,6 +199,35 @@ def test_the_table_is_for_people(accounts: Accounts, company: Company, columns: 
 def test_yaml_says_the_same_as_json(accounts: Accounts, company: Company) -> None:
     in_yaml = accounts({"organization": {}}, args=("-o", "yaml"))
     assert yaml.safe_load(in_yaml.out) == json.loads(accounts({"organization": {}}).out)
+
+
+def test_csv_has_a_row_for_each_account(accounts: Accounts, company: Company) -> None:
+    done = accounts({"organization": {}, "accounts": [{"id": TYPED, "name": "=typed"}]}, args=("-o", "csv"))
+    rows = {row["account_id"]: row for row in csv.DictReader(io.StringIO(done.out))}
+    assert rows[PAY] == {
+        "namespace": "security",
+        "policy": "p0",
+        "account_id": PAY,
+        "account_name": "payments-prod",
+        "path": "/Production/Payments",
+        "role_arn": f"arn:aws:iam::{PAY}:role/mfa-operator",
+        "source": "organization",
+        "skipped": "",
+    }
+    assert (rows[OLD]["skipped"], rows[TYPED]["source"], rows[TYPED]["account_name"]) == (
+        "Suspended",
+        "spec",
+        "'=typed",
+    )
+
+
+def test_without_a_list_there_is_no_empty_table(accounts: Accounts) -> None:
+    done = accounts({"organization": {}}, args=())
+    assert done.status == 2
+    assert "belongs to no organization" in done.err
+    assert "name a role there in spec.organization.roleArn" in done.err
+    assert "could not be listed" in done.out
+    assert "0 accounts" not in done.out
 
 
 def test_a_policy_comes_from_stdin(accounts: Accounts, company: Company) -> None:

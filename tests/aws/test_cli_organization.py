@@ -71,7 +71,7 @@ class TestAudit:
         reported = {report["accountName"]: report["account"]["state"] for report in found["reports"]}
         assert reported == {"management": "Audited", "payments-prod": "Audited", "data-lake": "Pending"}
         assert problems(from_dict(PolicyStatus, status), "mfapolicies") == []
-        assert "account data-lake (222233334444): joined the organization at " in done.stderr
+        assert "security/p: data-lake (222233334444): joined the organization at " in done.stderr
 
     @pytest.mark.usefixtures("organization")
     def test_exit_statuses(self, aws: EmbeddedAws, run: Run, policy: Callable[..., Path]) -> None:

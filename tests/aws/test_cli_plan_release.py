@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 from pathlib import Path
@@ -95,6 +97,21 @@ class TestPlan:
         assert "action RemoveConsoleAccess: 1 of 3 findings would be acted on now" in table.stdout
         assert "LimitReached" in table.stdout
 
+    def test_yaml_and_csv_say_the_same_as_json(self, account: Account, run: Run, policy: Path, rules: Path) -> None:
+        for name in ("alice", "sealed"):
+            account.user(name, password=True)
+        plan = ("plan", "-f", policy, "--config", rules, "-o")
+        content = json.loads(run(*plan, "json").stdout)
+        assert yaml.safe_load(run(*plan, "yaml").stdout) == content
+        rows = list(csv.DictReader(io.StringIO(run(*plan, "csv").stdout)))
+        (of_policy,) = content["policies"]
+        assert [(row["user"], row["acts"] == "true", row["reason"], row["deadline"]) for row in rows] == [
+            (user["user"], user["acts"], user.get("reason", ""), user.get("deadline", "")) for user in of_policy["plan"]
+        ]
+        assert {(row["namespace"], row["policy"], row["action"]) for row in rows} == {
+            (of_policy["namespace"], of_policy["name"], of_policy["plan"][0]["action"])
+        }
+
     def test_without_access_rules_nothing_would_be_done(
         self, account: Account, run: Run, policy: Path, tmp_path: Path
     ) -> None:
@@ -149,7 +166,7 @@ class TestPlan:
             (["--previous", "no-such-file"], "no-such-file"),
             (["--previous", "POLICY"], "not JSON"),
             (["-f", "no-such-policy"], "no-such-policy"),
-            (["-o", "csv"], "csv"),
+            (["-o", "xml"], "xml"),
             (["--previous", "x", "--from-cluster"], "--previous and --from-cluster"),
             (["--from-cluster", "--kubeconfig", "no-such-kubeconfig"], "no-such-kubeconfig"),
         ],

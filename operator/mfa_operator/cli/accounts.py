@@ -14,6 +14,7 @@ from mfa_operator.api.objects import Policy
 from mfa_operator.api.text import error_text
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import steps
+from mfa_operator.cli.forms import print_csv, print_document
 from mfa_operator.cli.policies import chosen_policies
 from mfa_operator.config.access_file import AccessFile
 
@@ -39,7 +40,7 @@ Exit status:
 @options.policies_of_cluster("Take this MfaPolicy from the cluster; may be given several times.")
 @options.cluster("--policy")
 @options.access_rules("none, and every account is allowed")
-@options.output_form("yaml")
+@options.output_form("yaml", "csv")
 def command(
     *,
     files: Sequence[Path],
@@ -66,15 +67,19 @@ def command(
     with steps("Listing the organization") as say:
         listed = list_accounts(policies, Sessions(), access, say)
         shown = [(policy, covered(policy, each, access, say)) for policy, each in zip(policies, listed, strict=True)]
-    problems = [(policy.ref, each.problem) for policy, each in zip(policies, listed, strict=True) if each.problem]
-    for ref, problem in problems:
-        click.echo(error_text(f"mfa-operator: MfaPolicy {ref}: {problem}"), err=True)
+    for policy, each in zip(policies, listed, strict=True):
+        if each.problem:
+            click.echo(error_text(f"mfa-operator: MfaPolicy {policy.ref}: {each.problem}"), err=True)
+            click.echo(f"  {each.advice}", err=True)
+    missing = [bool(each.problem) for each in listed]
     if output == "table":
-        _print_tables(shown)
+        _print_tables(shown, missing)
+    elif output == "csv":
+        _print_csv(shown)
     else:
-        _print(_content(shown), output)
+        print_document(_content(shown), output)
     refused = any(account.skipped == NOT_ALLOWED for _, accounts in shown for account in accounts)
-    return NOT_LISTED if refused or problems else 0
+    return NOT_LISTED if refused or any(missing) else 0
 
 
 def _content(shown: Shown) -> dict[str, Any]:
@@ -90,20 +95,37 @@ def _content(shown: Shown) -> dict[str, Any]:
     }
 
 
-def _print(content: dict[str, Any], output: str) -> None:
-    if output == "json":
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
-        return
-    import yaml
-
-    yaml.safe_dump(content, sys.stdout, sort_keys=False, allow_unicode=True)
+_COLUMNS = ("namespace", "policy", "account_id", "account_name", "path", "role_arn", "source", "skipped")
 
 
-def _print_tables(shown: Shown) -> None:
+def _print_csv(shown: Shown) -> None:
+    """One row an account; `skipped` is empty where it is audited."""
+    rows = (
+        (
+            policy.ref.namespace,
+            policy.ref.name,
+            account.id,
+            account.name,
+            account.path,
+            account.role_arn or "",
+            str(account.source),
+            account.skipped or "",
+        )
+        for policy, accounts in shown
+        for account in accounts
+    )
+    print_csv(_COLUMNS, rows)
+
+
+def _print_tables(shown: Shown, missing: Sequence[bool]) -> None:
+    """`missing`: whether the accounts of the policy's organization are, as it could not be listed."""
     from mfa_operator.offline.covered_table import covered_table
     from mfa_operator.offline.layout import console
 
     out = console(sys.stdout)
-    for policy, accounts in shown:
+    for (policy, accounts), unlisted in zip(shown, missing, strict=True):
         out.rule(f"MfaPolicy {policy.ref}", align="left")
-        out.print(covered_table(accounts))
+        if accounts:
+            out.print(covered_table(accounts))
+        if unlisted:
+            out.print("The organization could not be listed: its accounts are missing here.")

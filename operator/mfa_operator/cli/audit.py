@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from mfa_operator.api.conversion import rfc3339, to_dict
-from mfa_operator.api.text import cell, one_line
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, audit_all, make_auditor, print_failures
+from mfa_operator.cli.forms import print_csv, print_document
 from mfa_operator.clock import utc_now
 from mfa_operator.offline.policy_files import load_policy, load_previous
 
 if TYPE_CHECKING:
     from mfa_operator.offline.audit import PolicyResult
-
-MAX_CELL = 1_024
-"""Characters of a CSV cell: as many as a message in status has."""
 
 EXIT_STATUSES = """\b
 Exit status:
@@ -57,11 +53,11 @@ def command(files: Sequence[Path], output: str, previous: Path | None, max_concu
     results = audit_all(policies, auditor, earlier, utc_now(), max_concurrent_accounts=max_concurrent_accounts)
     if output != "table":
         print_failures(results)
-    {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results, sys.stdout)
+    {"table": _print_tables, "json": _print_json, "csv": _print_csv}[output](results)
     return exit_status(results)
 
 
-def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
+def _print_json(results: Iterable[PolicyResult]) -> None:
     content = {
         "policies": [
             {
@@ -73,69 +69,49 @@ def _print_json(results: Iterable[PolicyResult], out: TextIO) -> None:
             for result in results
         ]
     }
-    out.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+    print_document(content, "json")
 
 
-def _print_csv(results: Iterable[PolicyResult], out: TextIO) -> None:
+_COLUMNS = (
+    *("namespace", "policy", "account_id", "account_name", "user", "path"),
+    *("state", "reason", "first_seen", "deadline", "exemption", "message"),
+)
+
+
+def _print_csv(results: Iterable[PolicyResult]) -> None:
     """One row a finding, and one without a user for each account that was not audited."""
+    print_csv(_COLUMNS, chain.from_iterable(map(_rows, results)))
+
+
+def _rows(result: PolicyResult) -> Iterator[Sequence[str]]:
     from mfa_operator.offline.audit import failed_accounts
 
-    writer = csv.writer(out, lineterminator="\n")
-    write = _cells(writer.writerow)
-    write(
-        [
-            "namespace",
-            "policy",
-            "account_id",
-            "account_name",
-            "user",
-            "path",
-            "state",
-            "reason",
-            "first_seen",
-            "deadline",
-            "exemption",
-            "message",
-        ]
-    )
-    for result in results:
-        ref = result.policy.ref
-        for report in result.reports:
-            for finding in report.findings:
-                write(
-                    [
-                        ref.namespace,
-                        ref.name,
-                        report.account_id,
-                        report.account_name,
-                        finding.user,
-                        finding.path,
-                        finding.state,
-                        finding.reason,
-                        rfc3339(finding.first_seen) if finding.first_seen else "",
-                        rfc3339(finding.deadline) if finding.deadline else "",
-                        finding.exemption,
-                        "",
-                    ]
-                )
-        for account in failed_accounts(result):
-            row = [ref.namespace, ref.name, account.id, account.name, "", "", account.state, account.reason]
-            write([*row, "", "", "", account.message])
+    ref = result.policy.ref
+    for report in result.reports:
+        for finding in report.findings:
+            yield (
+                ref.namespace,
+                ref.name,
+                report.account_id,
+                report.account_name,
+                finding.user,
+                finding.path,
+                finding.state,
+                finding.reason,
+                rfc3339(finding.first_seen) if finding.first_seen else "",
+                rfc3339(finding.deadline) if finding.deadline else "",
+                finding.exemption,
+                "",
+            )
+    for account in failed_accounts(result):
+        row = (ref.namespace, ref.name, account.id, account.name, "", "", account.state, account.reason)
+        yield (*row, "", "", "", account.message)
 
 
-def _cells(write: Callable[[Iterable[str]], object]) -> Callable[[Iterable[str]], None]:
-    """Writes a row whose cells are text, to spreadsheets too: user names may begin with an equals sign."""
-
-    def write_row(row: Iterable[str]) -> None:
-        write([cell(one_line(value, MAX_CELL)) for value in row])
-
-    return write_row
-
-
-def _print_tables(results: Iterable[PolicyResult], out: TextIO) -> None:
+def _print_tables(results: Iterable[PolicyResult]) -> None:
     from mfa_operator.offline import layout, tables
 
-    console = layout.console(out)
+    console = layout.console(sys.stdout)
     now = utc_now()
     for result in results:
         console.rule(f"MfaPolicy {result.policy.ref}", align="left")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
-import msgspec
 
-from mfa_operator.api.conversion import to_dict
+from mfa_operator.api.conversion import rfc3339, to_dict
 from mfa_operator.api.objects import Policy
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import audit_all, make_auditor, print_failures
+from mfa_operator.cli.forms import print_csv, print_document
 from mfa_operator.cli.policies import chosen_policies
 from mfa_operator.clock import utc_now
 from mfa_operator.config.access_file import AccessFile
@@ -52,7 +52,7 @@ WITHOUT_RULES = (
 @options.previous("what was published, with firstSeen and deadlines")
 @click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
 @options.cluster("--policy and --from-cluster")
-@options.output_form()
+@options.output_form("yaml", "csv")
 def command(
     *,
     files: Sequence[Path],
@@ -90,15 +90,17 @@ def command(
     results = audit_all(policies, auditor, earlier, now, access=access)
     print_failures(results)
     planned = [(result.policy, plan_policy(result, auditor, access, earlier, now)) for result in results]
-    if output == "json":
-        _print_json(planned)
-    else:
+    if output == "table":
         _print_tables(planned)
+    elif output == "csv":
+        _print_csv(planned)
+    else:
+        print_document(_content(planned), output)
     return exit_status(results)
 
 
-def _print_json(planned: Planned) -> None:
-    content = {
+def _content(planned: Planned) -> dict[str, Any]:
+    return {
         "policies": [
             {
                 "namespace": policy.ref.namespace,
@@ -108,7 +110,34 @@ def _print_json(planned: Planned) -> None:
             for policy, users in planned
         ]
     }
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+
+
+_COLUMNS = (
+    *("namespace", "policy", "account_id", "account_name", "user"),
+    *("state", "deadline", "action", "acts", "reason", "message"),
+)
+
+
+def _print_csv(planned: Planned) -> None:
+    """One row a finding."""
+    rows = (
+        (
+            policy.ref.namespace,
+            policy.ref.name,
+            user.account_id,
+            user.account_name,
+            user.user,
+            str(user.state),
+            rfc3339(user.deadline) if user.deadline else "",
+            str(user.action),
+            "true" if user.acts else "false",
+            user.reason,
+            user.message,
+        )
+        for policy, users in planned
+        for user in users
+    )
+    print_csv(_COLUMNS, rows)
 
 
 def _print_tables(planned: Planned) -> None:

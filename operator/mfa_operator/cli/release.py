@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from mfa_operator.api.policy import Account
 from mfa_operator.api.text import error_text, one_line
 from mfa_operator.cli import options
 from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS, progress
+from mfa_operator.cli.forms import print_document
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.offline.policy_files import load_policy
 from mfa_operator.reporting.wording import account_label
@@ -94,7 +94,7 @@ def command(
     released = release(sessions.account(account), None if everybody else users)
     _print_errors(account_id, released)
     if output == "json":
-        _print_json({"account": account_id, "users": _users(released)})
+        print_document({"account": account_id, "users": _users(released)}, "json")
     else:
         for user in released:
             if user.user:
@@ -132,7 +132,7 @@ def _release_policies(names: Sequence[str], kubeconfig: Path | None, context: st
         listed = [{"account": account.account_id, "users": _users(account.users)} for account in accounts]
         content.append({"namespace": policy.ref.namespace, "name": policy.ref.name, "accounts": listed})
     if output == "json":
-        _print_json({"policies": content})
+        print_document({"policies": content}, "json")
     return NOT_RELEASED if failed else 0
 
 
@@ -144,10 +144,6 @@ def _print_errors(where: str, released: Iterable[Released]) -> None:
 
 def _users(released: Iterable[Released]) -> list[object]:
     return [msgspec.to_builtins(user) for user in released if user.user]
-
-
-def _print_json(content: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
 
 
 _OPTIONS = {"roleArn": "--role-arn", "externalId": "--external-id"}

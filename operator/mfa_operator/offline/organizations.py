@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mfa_operator.api.enums import ConditionReason
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.organization import Organization
 from mfa_operator.aws.errors import AwsFailure
@@ -37,6 +38,28 @@ class Listed:
         """Why the organization was not listed; empty where it was, or where there is none."""
         discovery = self.accounts.discovery
         return discovery.message if discovery and not discovery.succeeded else ""
+
+    @property
+    def advice(self) -> str:
+        """What to do about the problem."""
+        discovery = self.accounts.discovery
+        return _ADVICE.get(discovery.reason, "") if discovery else ""
+
+
+_ADVICE: Mapping[ConditionReason, str] = {
+    ConditionReason.DISCOVERY_DENIED: (
+        "Grant the permissions of docs/aws-setup.md, step 2, to whoever lists, or run this command where the operator's"
+        " credentials are: kubectl -n mfa-operator exec -i deploy/mfa-operator -- mfa-operator accounts -f -"
+        " < policy.yaml"
+    ),
+    ConditionReason.NOT_IN_USE: (
+        "Use credentials of the organization's management account or of a delegated administrator, or name a role there"
+        " in spec.organization.roleArn."
+    ),
+    ConditionReason.NOT_ALLOWED: "Set organization: true on the first rule of --config that matches the namespace.",
+    ConditionReason.DISCOVERY_FAILED: "Try again; AWS's limit is shared by everybody who lists the organization.",
+}
+"""What to do, by what is wrong."""
 
 
 def list_accounts(
