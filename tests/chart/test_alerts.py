@@ -26,7 +26,7 @@ from tests.chart.alert_cases import (
     remediations,
 )
 from tests.chart.helm import CHART
-from tests.chart.promtool_cases import RULES, Scenario, expect, run
+from tests.chart.promtool_cases import RULES, Scenario, all_groups, expect, run
 
 REPOSITORY = Path(__file__).parents[2]
 BY_NAME = {alert.name: alert for alert in ALERTS}
@@ -39,7 +39,7 @@ COUNTED = {
 }
 SEVERITY = {"MfaRemediationFailing": "warning", "MfaRemediationRefused": "warning", "MfaRemediationHappened": "info"}
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
-ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+ALL_RULES = [rule for group in all_groups() for rule in group["rules"]]
 ALERT_RULES = [rule for rule in ALL_RULES if "alert" in rule]
 
 
@@ -112,7 +112,7 @@ class TestStates:
         case["alert_rule_test"] = [
             {"eval_time": f"{alert.fires_after + 1}m", "alertname": alert.name, "exp_alerts": [{"exp_labels": {}}]}
         ]
-        done = run(promtool, tmp_path, case)
+        done = run(promtool, tmp_path, [case], [alert.name])
         said = " ".join((done.stdout + done.stderr).replace("\\n", " ").split())
         for text in alert.text:
             assert text in said
@@ -200,7 +200,8 @@ def test_summaries_name_the_account(promtool: Path, tmp_path: Path) -> None:
                 "alertname": alert.name,
                 "exp_alerts": [{"exp_labels": {}}],
             }
-            done = run(promtool, tmp_path, {**case.to_dict(), "promql_expr_test": [], "alert_rule_test": [asked]})
+            texts = {**case.to_dict(), "promql_expr_test": [], "alert_rule_test": [asked]}
+            done = run(promtool, tmp_path, [texts], [alert.name])
             summary = re.search(r'summary="([^"]*)"', " ".join((done.stdout + done.stderr).replace("\\n", " ").split()))
             if summary is None or not summary[1].endswith(": payments-prod"):
                 missing[alert.name] = summary
@@ -286,6 +287,10 @@ class TestRules:
         assert yaml.safe_load((CHART / "values.yaml").read_text())["runbookBaseUrl"] == RUNBOOK_BASE_URL
         pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"console-user-without-mfa"}
         assert pages == {rule["alert"] for rule in ALERT_RULES}
+
+    def test_no_rule_goes_by_another_alert(self) -> None:
+        """Here each alert is tried without the others."""
+        assert not [rule for rule in ALL_RULES if "ALERTS" in rule["expr"]]
 
     def test_no_aggregation_drops_a_label_of_the_cluster(self) -> None:
         """`by` keeps only what it names, and an external label is a name that nobody here knows."""

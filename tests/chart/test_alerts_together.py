@@ -80,11 +80,13 @@ class TestOneCauseIsOneAlert:
     def test_a_failing_account(self, promtool: Path, tmp_path: Path) -> None:
         """However long it lasts, and however many policies of the namespace name the account."""
         one = World("one", 700).policy("a", ids(10), failing=ids(1)).policy("b", ids(5), failing=ids(1))
-        expect(promtool, tmp_path, one.scenario.only([29]).only([45, 120, 690], unreachable(ids(1)[0])))
+        expect(
+            promtool, tmp_path, one.scenario.only([29]).only([45, 120, 690], unreachable(ids(1)[0])), every_minutes=5
+        )
 
     def test_the_only_account_of_a_policy(self, promtool: Path, tmp_path: Path) -> None:
         one = World("one", 700).policy("a", ids(1), failing=ids(1)).policy("b", ids(5, 1))
-        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")))
+        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")), every_minutes=5)
 
     def test_a_broken_role_of_the_operator(self, promtool: Path, tmp_path: Path) -> None:
         """300 accounts of 30 policies: one alert, from the first minute on."""
@@ -92,7 +94,7 @@ class TestOneCauseIsOneAlert:
         for number in range(30):
             accounts = ids(10, number * 10)
             storm.policy(f"p{number}", accounts, failing=accounts)
-        expect(promtool, tmp_path, storm.scenario.only([9]).only([12, 45, 199], many()))
+        expect(promtool, tmp_path, storm.scenario.only([9]).only([12, 45, 199], many()), every_minutes=5)
 
     def test_many_of_many_and_few_of_few(self, promtool: Path, tmp_path: Path) -> None:
         """Two failing accounts of four are two alerts; twenty of three hundred are one."""
@@ -120,14 +122,14 @@ class TestOneCauseIsOneAlert:
     def test_a_policy_that_is_invalid_now(self, promtool: Path, tmp_path: Path) -> None:
         """What its last good pass showed gets older; one alert says why."""
         one = World("invalid", 700).policy("a", ids(3), ready=False).policy("b", ids(4, 3))
-        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")))
+        expect(promtool, tmp_path, one.scenario.only([14]).only([20, 120, 690], not_served("a")), every_minutes=5)
 
     def test_suspending_a_policy_pages_nobody(self, promtool: Path, tmp_path: Path) -> None:
         """Neither for its accounts that failed before, nor for what gets old; after a day an info says so."""
         asleep = World("asleep", 1500).policy("a", ids(3), failing=ids(3), suspended=True).policy("b", ids(4, 3))
         names = {"alertname": "MfaPolicySuspended", "severity": "info", "policy_namespace": "security", "policy": "a"}
         asleep.scenario.only(range(0, 1440, 45)).only([1445], {**CLUSTER, **names})
-        expect(promtool, tmp_path, asleep.scenario)
+        expect(promtool, tmp_path, asleep.scenario, every_minutes=5)
 
 
 class TestTotals:
@@ -135,13 +137,13 @@ class TestTotals:
 
     def test_no_alert_where_all_is_well(self, promtool: Path, tmp_path: Path) -> None:
         well = World("well", 700).policy("a", ids(500), totals=True).policy("b", ids(4))
-        expect(promtool, tmp_path, well.scenario.only(range(0, 700, 60)))
+        expect(promtool, tmp_path, well.scenario.only(range(0, 700, 60)), every_minutes=5)
 
     def test_few_of_many_that_fail_are_one_alert_of_the_policy(self, promtool: Path, tmp_path: Path) -> None:
         """And they hide neither the others' audits nor anything of other policies."""
         few = World("few", 700).policy("a", ids(500), failing=ids(19), totals=True).policy("b", ids(4), failing=["x"])
         few.scenario.only([29]).only([45, 690], unreachable("security/a"))
-        expect(promtool, tmp_path, few.scenario)
+        expect(promtool, tmp_path, few.scenario, every_minutes=5)
 
     def test_many_of_many_that_fail_are_one_alert_of_all(self, promtool: Path, tmp_path: Path) -> None:
         storm = World("storm", 60).policy("a", ids(500), failing=ids(18), totals=True)
