@@ -97,10 +97,12 @@ class TestPlan:
         assert "action RemoveConsoleAccess: 1 of 3 findings would be acted on now" in table.stdout
         assert "LimitReached" in table.stdout
 
-    def test_yaml_and_csv_say_the_same_as_json(self, account: Account, run: Run, policy: Path, rules: Path) -> None:
+    def test_yaml_and_csv_say_the_same_as_json(
+        self, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path
+    ) -> None:
         for name in ("alice", "sealed"):
             account.user(name, password=True)
-        plan = ("plan", "-f", policy, "--config", rules, "-o")
+        plan = ("plan", "-f", policy, "--config", rules, "--previous", audited(run, policy, tmp_path), "-o")
         content = json.loads(run(*plan, "json").stdout)
         assert yaml.safe_load(run(*plan, "yaml").stdout) == content
         rows = list(csv.DictReader(io.StringIO(run(*plan, "csv").stdout)))
