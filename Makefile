@@ -12,6 +12,8 @@ WORKERS ?= auto
 # Where the environment forbids byte code, every process compiles what it imports, and starts two to three times as slowly.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/pytest -n $(WORKERS) --durations=10
+# Without bytecode every process of a run would compile every test and every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-fast lint fmt bench bench-peers docs chaos cluster chart-files dashboard-picture image images image-test release-check terraform lock clean
 

@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.fixtures.aws",
     "tests.fixtures.control_plane",
     "tests.fixtures.operator",
+    "tests.fixtures.ready_command",
     "tests.fixtures.remediation_harness",
     "tests.fixtures.organization_harness",
     "tests.fixtures.quarantined",

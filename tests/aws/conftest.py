@@ -9,7 +9,7 @@ import pytest
 from mfa_sandbox.aws import EmbeddedAws
 from tests.aws.audit_world import Auditing, auditing
 from tests.aws.commands import Run
-from tests.fixtures.operator import COMMAND
+from tests.fixtures.ready_command import ReadyCommand
 
 
 @pytest.fixture
@@ -19,10 +19,8 @@ def op(aws: EmbeddedAws) -> Iterator[Auditing]:
 
 
 @pytest.fixture
-def run(aws: EmbeddedAws) -> Run:
+def run(aws: EmbeddedAws, ready_command: ReadyCommand) -> Run:
     def run(*args: object) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMAND), *map(str, args)]
-        environment = os.environ | aws.environment()
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return ready_command.run(*args, env=os.environ | aws.environment())
 
     return run

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from mfa_sandbox.aws import EmbeddedAws, Organization, Unit
-from tests.fixtures.operator import COMMAND
+from tests.fixtures.ready_command import COMMAND, ReadyCommand
 
 PAY, PLAY, OLD, TYPED = "111122223333", "222233334444", "333344445555", "444455556666"
 
@@ -48,6 +48,7 @@ class Accounts:
 
     aws: EmbeddedAws
     folder: Path
+    ready: ReadyCommand
 
     def command(self, *policies: dict[str, Any]) -> list[str]:
         arguments = [str(COMMAND), "accounts"]
@@ -64,8 +65,8 @@ class Accounts:
         return os.environ | self.aws.environment()
 
     def __call__(self, *policies: dict[str, Any], args: tuple[str, ...] = ("-o", "json")) -> Ended:
-        command = [*self.command(*policies), *args]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+        _, *arguments = self.command(*policies)
+        done = self.ready.run(*arguments, *args, env=self.environment)
         return Ended(done.returncode, done.stdout, done.stderr)
 
 
@@ -83,8 +84,8 @@ class Ended:
 
 
 @pytest.fixture
-def accounts(aws: EmbeddedAws, tmp_path: Path) -> Accounts:
-    return Accounts(aws, tmp_path)
+def accounts(aws: EmbeddedAws, tmp_path: Path, ready_command: ReadyCommand) -> Accounts:
+    return Accounts(aws, tmp_path, ready_command)
 
 
 def test_the_json_is_of_the_promised_shape(accounts: Accounts, company: Company) -> None:
@@ -136,16 +137,8 @@ def test_policies_of_one_name_are_not_mixed_up(accounts: Accounts, company: Comp
     command = accounts.command({"organization": {}}, {"organization": {"exclude": {"accounts": [PLAY]}}})
     second = accounts.folder / "p1.yaml"
     second.write_text(second.read_text().replace("p1", "p0"))
-    environment = accounts.environment
     for name in ("accounts", "audit"):
-        done = subprocess.run(
-            [command[0], name, *command[2:], "-o", "json"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = accounts.ready.run(name, *command[2:], "-o", "json", env=accounts.environment)
         policies = json.loads(done.stdout)["policies"]
         if name == "accounts":
             skipped = [[each["skipped"] for each in policy["accounts"]] for policy in policies]
@@ -172,10 +165,10 @@ def test_a_role_lists_it_and_its_partition_goes_into_the_roles(accounts: Account
     assert found["999900001111"]["roleArn"] == "arn:aws:iam::999900001111:role/sec/audit"
 
 
-def test_in_china_organizations_is_in_another_region_than_iam(tmp_path: Path) -> None:
+def test_in_china_organizations_is_in_another_region_than_iam(tmp_path: Path, ready_command: ReadyCommand) -> None:
     with EmbeddedAws(partition="aws-cn") as aws:
         aws.world.create_organization().join(PAY, "payments-prod")
-        done = Accounts(aws, tmp_path)({"organization": {}})
+        done = Accounts(aws, tmp_path, ready_command)({"organization": {}})
         assert {call.account_id for call in aws.calls} == {aws.world.home_id}
     assert done.status == 0, done.err
     assert done.accounts()[PAY]["roleArn"] == f"arn:aws-cn:iam::{PAY}:role/mfa-operator"
@@ -184,9 +177,8 @@ def test_in_china_organizations_is_in_another_region_than_iam(tmp_path: Path) ->
 @pytest.mark.parametrize("columns", [60, 170])
 def test_the_table_is_for_people(accounts: Accounts, company: Company, columns: int) -> None:
     spec = {"organization": {"exclude": {"accounts": [PLAY]}}}
-    command = accounts.command(spec)
-    environment = accounts.environment | {"COLUMNS": str(columns)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    _, *arguments = accounts.command(spec)
+    done = accounts.ready.run(*arguments, env=accounts.environment | {"COLUMNS": str(columns)})
     assert done.returncode == 0
     assert max(map(len, done.stdout.splitlines())) <= columns
     for words in ("MfaPolicy security/p0", "payments-prod", PAY, "/Production/Payments", "Suspended"):

@@ -21,6 +21,7 @@ from mfa_operator.api.conversion import from_dict, rfc3339
 from mfa_operator.api.status import PolicyStatus, ReportStatus
 from mfa_sandbox.aws import EmbeddedAws
 from tests.aws.audit_world import READING
+from tests.fixtures.ready_command import ReadyCommand
 from tests.unit.crd_schema import problems
 
 PROGRAM = str(Path(sys.executable).with_name("mfa-operator"))
@@ -63,8 +64,8 @@ def policy(account: str, *, name: str = "console-mfa", **spec: Any) -> dict[str,
 class Cli:
     """Runs the command on policies written to files (JSON is YAML)."""
 
-    def __init__(self, aws: EmbeddedAws, folder: Path) -> None:
-        self.aws, self.folder = aws, folder
+    def __init__(self, aws: EmbeddedAws, folder: Path, ready: ReadyCommand) -> None:
+        self.aws, self.folder, self.ready = aws, folder, ready
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
             **aws.environment(),
@@ -80,15 +81,8 @@ class Cli:
             arguments += ["-f", str(path)]
         return arguments
 
-    def run(self, *arguments: str, program: Sequence[str] = (PROGRAM,), **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*program, "audit", *arguments],
-            env=self.environment | env,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.ready.run("audit", *arguments, env=self.environment | env)
 
     def audit(self, *policies: Mapping[str, Any], arguments: Sequence[str] = ("-o", "json")) -> Result:
         return Result(self.run(*self.files(policies), *arguments))
@@ -111,8 +105,8 @@ class Result:
 
 
 @pytest.fixture
-def cli(world: EmbeddedAws, tmp_path: Path) -> Cli:
-    return Cli(world, tmp_path)
+def cli(world: EmbeddedAws, tmp_path: Path, ready_command: ReadyCommand) -> Cli:
+    return Cli(world, tmp_path, ready_command)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +359,10 @@ def test_aws_settings_that_do_not_work_are_told(cli: Cli, env: dict[str, str], s
 def test_runs_as_a_module_and_skips_a_suspended_policy(cli: Cli, world: EmbeddedAws) -> None:
     before = len(world.calls)
     files = cli.files([policy(DIRTY, suspend=True)])
-    result = Result(cli.run(*files, "-o", "json", program=(sys.executable, "-m", "mfa_operator")))
+    command = [sys.executable, "-m", "mfa_operator", "audit", *files, "-o", "json"]
+    result = Result(
+        subprocess.run(command, env=cli.environment, capture_output=True, text=True, timeout=60, check=False)
+    )
     assert result.status == 2
     [one] = result.policies
     assert [condition["reason"] for condition in one["status"]["conditions"]] == ["Suspended", "NotAudited"]

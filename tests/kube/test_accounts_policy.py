@@ -9,12 +9,14 @@ from pathlib import Path
 
 from mfa_sandbox.aws import EmbeddedAws
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
-from tests.fixtures.operator import COMMAND
+from tests.fixtures.ready_command import ReadyCommand
 
 PAY = "111122223333"
 
 
-def test_a_policy_of_the_cluster(aws: EmbeddedAws, kube: EmbeddedKubernetes, tmp_path: Path) -> None:
+def test_a_policy_of_the_cluster(
+    aws: EmbeddedAws, kube: EmbeddedKubernetes, tmp_path: Path, ready_command: ReadyCommand
+) -> None:
     aws.world.create_organization().join(PAY, "payments-prod")
     metadata = {"name": "p", "namespace": "default"}
     policy = {"apiVersion": "mfa-operator.io/v1alpha1", "kind": "MfaPolicy", "metadata": metadata}
@@ -22,9 +24,8 @@ def test_a_policy_of_the_cluster(aws: EmbeddedAws, kube: EmbeddedKubernetes, tmp
     kubeconfig = kube.write_kubeconfig(tmp_path / "kubeconfig")
 
     def accounts(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMAND), "accounts", *args, f"--kubeconfig={kubeconfig}", "-o", "json"]
-        environment = os.environ | aws.environment()
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        arguments = ["accounts", *args, f"--kubeconfig={kubeconfig}", "-o", "json"]
+        return ready_command.run(*arguments, env=os.environ | aws.environment(), cluster=True)
 
     done = accounts("--policy", "default/p")
     [found] = json.loads(done.stdout)["policies"]

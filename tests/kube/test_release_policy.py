@@ -14,20 +14,19 @@ import pytest
 from mfa_operator.aws.quarantine_document import Variant, document_json, policy_arn, tag_list
 from mfa_sandbox.aws import EmbeddedAws
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
-from tests.fixtures.operator import COMMAND
+from tests.fixtures.ready_command import ReadyCommand
 
 FIRST, OTHER = "111122223333", "222233334444"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(aws: EmbeddedAws, kube: EmbeddedKubernetes, tmp_path: Path) -> Run:
+def run(aws: EmbeddedAws, kube: EmbeddedKubernetes, tmp_path: Path, ready_command: ReadyCommand) -> Run:
     kubeconfig = kube.write_kubeconfig(tmp_path / "kubeconfig")
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMAND), "release", *args, f"--kubeconfig={kubeconfig}"]
         environment = os.environ | aws.environment()
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return ready_command.run("release", *args, f"--kubeconfig={kubeconfig}", env=environment, cluster=True)
 
     return run
 

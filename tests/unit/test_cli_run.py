@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,17 +22,20 @@ from mfa_operator import __version__
 from mfa_operator.cli.auditing import MAX_CONCURRENT_ACCOUNTS
 from mfa_operator.cli.program import BAD_INPUT, COMMANDS, cli
 from mfa_operator.cli.run import command
+from tests.fixtures.ready_command import COMMAND, ReadyCommand
 
 REPOSITORY = Path(__file__).parents[2]
-COMMAND = Path(sys.executable).parent / "mfa-operator"
 PATIENCE = 60.0
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def mfa_operator(*args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "80"}
-    return subprocess.run(
-        [COMMAND, *args], env=clean | environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+@pytest.fixture
+def mfa_operator(ready_command: ReadyCommand) -> Run:
+    def run(*args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        clean = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "80"}
+        return ready_command.run(*args, env=clean | environment, cluster="run" in args)
+
+    return run
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
@@ -75,7 +78,7 @@ def free_port() -> int:
 
 
 class TestHelp:
-    def test_lists_every_command_with_its_own_summary(self) -> None:
+    def test_lists_every_command_with_its_own_summary(self, mfa_operator: Run) -> None:
         done = mfa_operator("--help")
         assert (done.returncode, done.stderr) == (0, "")
         listed = " ".join(done.stdout.split())
@@ -87,7 +90,7 @@ class TestHelp:
                 assert f"{name} {summary}" in listed
                 assert loaded.get_short_help_str(200) == summary
 
-    def test_of_run_tells_every_option_and_its_default(self) -> None:
+    def test_of_run_tells_every_option_and_its_default(self, mfa_operator: Run) -> None:
         done = mfa_operator("run", "--help")
         assert done.returncode == 0
         text = " ".join(done.stdout.split())
@@ -100,11 +103,11 @@ class TestHelp:
         for option in command.params:
             assert option.envvar == "MFA_OPERATOR_" + option.opts[0].removeprefix("--").replace("-", "_").upper()
 
-    def test_without_a_command_it_shows_help_and_ends_with_3(self) -> None:
+    def test_without_a_command_it_shows_help_and_ends_with_3(self, mfa_operator: Run) -> None:
         done = mfa_operator()
         assert (done.returncode, "Commands:" in done.stderr) == (BAD_INPUT, True)
 
-    def test_version(self) -> None:
+    def test_version(self, mfa_operator: Run) -> None:
         assert mfa_operator("version").stdout == f"{__version__}\n"
 
     @pytest.mark.parametrize("args", [["--help"], ["version"], ["run", "--help"], ["audit", "--help"]])
@@ -151,7 +154,7 @@ class TestBadInput:
             (["run", "--config", "/nonexistent/settings.yaml"], "/nonexistent/settings.yaml: cannot be read"),
         ],
     )
-    def test_is_one_message_and_status_3(self, args: list[str], words: str) -> None:
+    def test_is_one_message_and_status_3(self, mfa_operator: Run, args: list[str], words: str) -> None:
         assert words in refusal(mfa_operator(*args))
 
     @pytest.mark.parametrize(
@@ -162,21 +165,27 @@ class TestBadInput:
             ("MFA_OPERATOR_USER_VIOLATION_INFO", "perhaps", "--user-violation-info"),
         ],
     )
-    def test_from_the_environment_is_named_by_its_option(self, variable: str, value: str, option: str) -> None:
+    def test_from_the_environment_is_named_by_its_option(
+        self, mfa_operator: Run, variable: str, value: str, option: str
+    ) -> None:
         assert option in refusal(mfa_operator("run", **{variable: value}))
 
-    def test_an_unknown_context_is_named_with_the_known_ones(self, kubeconfig: Path) -> None:
+    def test_an_unknown_context_is_named_with_the_known_ones(self, mfa_operator: Run, kubeconfig: Path) -> None:
         message = refusal(mfa_operator("run", "--kubeconfig", kubeconfig, "--context", "prod"))
         assert "has no context 'prod'; it has nowhere" in message
 
-    def test_a_wrong_settings_file_is_named_with_line_and_field(self, kubeconfig: Path, tmp_path: Path) -> None:
+    def test_a_wrong_settings_file_is_named_with_line_and_field(
+        self, mfa_operator: Run, kubeconfig: Path, tmp_path: Path
+    ) -> None:
         config = tmp_path / "settings.yaml"
         config.write_text("access:\n- namespaces: [security]\n  remediation: Delete\n", encoding="utf-8")
         message = refusal(mfa_operator("run", "--kubeconfig", kubeconfig, "--config", config))
         assert f"{config}:3: access[0].remediation" in message
 
     @pytest.mark.parametrize("option", ["--metrics-address", "--health-address"])
-    def test_an_address_in_use_is_named(self, kubeconfig: Path, taken_port: int, option: str) -> None:
+    def test_an_address_in_use_is_named(
+        self, mfa_operator: Run, kubeconfig: Path, taken_port: int, option: str
+    ) -> None:
         addresses = [
             "--metrics-address=127.0.0.1:0",
             "--health-address=127.0.0.1:0",
@@ -186,7 +195,7 @@ class TestBadInput:
         name = option.removeprefix("--").removesuffix("-address")
         assert message == f"mfa-operator: cannot listen on 127.0.0.1:{taken_port} for {name}: address already in use"
 
-    def test_an_address_of_another_machine_is_refused_too(self, kubeconfig: Path) -> None:
+    def test_an_address_of_another_machine_is_refused_too(self, mfa_operator: Run, kubeconfig: Path) -> None:
         message = refusal(mfa_operator("run", "--kubeconfig", kubeconfig, "--metrics-address=192.0.2.1:9090"))
         assert "cannot listen on 192.0.2.1:9090 for metrics" in message
 
@@ -313,11 +322,11 @@ class TestWaiting:
 
 
 class TestEventsQueue:
-    def test_a_url_of_no_queue_is_one_message(self, kubeconfig: Path) -> None:
+    def test_a_url_of_no_queue_is_one_message(self, mfa_operator: Run, kubeconfig: Path) -> None:
         message = refusal(mfa_operator("run", f"--kubeconfig={kubeconfig}", "--events-queue=nonsense"))
         assert "invalid queue URL 'nonsense'" in message
 
-    def test_a_queue_without_a_region_is_one_message(self, kubeconfig: Path) -> None:
+    def test_a_queue_without_a_region_is_one_message(self, mfa_operator: Run, kubeconfig: Path) -> None:
         url = "https://queue.example.com/111122223333/mfa-operator-events"
         done = mfa_operator("run", f"--kubeconfig={kubeconfig}", MFA_OPERATOR_EVENTS_QUEUE=url)
         assert done.returncode == BAD_INPUT
