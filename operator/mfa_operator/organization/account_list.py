@@ -54,6 +54,9 @@ class AccountList:
     def __iter__(self) -> Iterator[Account]:
         return iter(self.accounts)
 
+    def covers(self, account_id: str) -> bool:
+        return account_id in self.typed or account_id in self.members
+
     def by_id(self) -> dict[str, Account]:
         return {account.id: account for account in self.accounts}
 

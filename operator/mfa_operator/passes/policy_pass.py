@@ -104,6 +104,7 @@ class PolicyPass:
         backoff: AccountBackoff,
         remediator: Remediator | None,
         now: datetime,
+        acted_since: datetime | None,
         fresh: bool,
         interval_override: timedelta | None,
         events: EventSettings,
@@ -114,7 +115,8 @@ class PolicyPass:
 
         `reports` are the policy's by account id, as the pass read them at its beginning; each is taken out as its
         account's turn comes. None: each is to be read by itself. `known` is what was last known of each account.
-        `with_users`: results keep the names of all violators, for the info gauge.
+        `acted_since`: what was done since counts against the limits of remediation, too; None: only what this pass
+        does. `with_users`: results keep the names of all violators, for the info gauge.
 
         `doubts`: by account, what events say may have changed. Then it is a targeted pass, and moves
         no back-off.
@@ -128,6 +130,7 @@ class PolicyPass:
         self._backoff = backoff
         self._remediator = remediator
         self._now = now
+        self._acted_since = acted_since
         self._fresh = fresh
         self._events = events
         self._interval_override = interval_override
@@ -242,9 +245,9 @@ class PolicyPass:
         before = stored.status if stored else None
         report = audit.report
         if self._remediator:
-            acted_since = self.policy.status.last_pass_time if self._doubts is not None else None
             policy = self.policy if self._accounts.may_remediate(account.id) else only_planned(self.policy)
-            report, stored = self._remediator.act(policy, account, audit, stored, self._now, acted_since=acted_since)
+            since = self._acted_since
+            report, stored = self._remediator.act(policy, account, audit, stored, self._now, acted_since=since)
         if not unchanged(report, stored.status if stored else None):
             self._write(account, report, stored)
         for note in finding_events(before, report, self._events.runbook_base_url):

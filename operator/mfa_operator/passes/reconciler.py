@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.claiming import Claiming
+from mfa_operator.passes.coverage import Coverage
 from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.memory import PolicyMemory
@@ -35,7 +35,7 @@ from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
 from mfa_operator.reporting.policy_status import not_audited_status
-from mfa_operator.scheduling.due import Cause, PassEnd, next_due
+from mfa_operator.scheduling.due import Cause, PassEnd, limits_since, next_due
 from mfa_operator.scheduling.fair_pool import FairPool
 from mfa_operator.scheduling.hints import Doubt, TargetedPassFailed
 
@@ -86,15 +86,12 @@ class Reconciler:
         self._chance = chance or random.SystemRandom()
         self._pace = pace or Pace()
         self._accounts = FairPool(max_concurrent_accounts, name="mfa-account", held_back=auditor.held_back)
-        self._lock = threading.Lock()
-        self._lists: dict[PolicyRef, AccountList] = {}
-        """The accounts of each policy, as its last pass took them."""
-        self._ids: dict[PolicyRef, tuple[AccountList, frozenset[str]]] = {}
-        """The ids in each of these lists, made when somebody asks."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
+        """Of the policies that had a pass in this process. Each entry is its policy's passes' alone."""
         self._memory = PolicyMemory(cluster, metrics, self._clock, with_users=user_violation_info)
         self._departures = Departures(cluster, command_prefix=self._events.command_prefix)
         self._discoverer = discoverer
+        self._coverage = Coverage(discoverer, self._memory, auditor, access)
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
@@ -126,12 +123,10 @@ class Reconciler:
             if policy.status.last_pass_time:
                 self._memory.recall(policy)
             return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
-        accounts, reports = self._account_list(policy, refresh=cause == Cause.REQUESTED)
-        with self._lock:
-            accounts_before = self._lists.get(ref, AccountList())
-            self._lists[ref] = accounts
-            backoff = self._backoffs.setdefault(ref, AccountBackoff())
-        self._prune()
+        accounts, reports = self._coverage.now(policy, refresh=cause == Cause.REQUESTED)
+        accounts_before = self._coverage.take(ref, accounts)
+        first = ref not in self._backoffs
+        backoff = self._backoffs.setdefault(ref, AccountBackoff())
         # After the accounts are known to be this policy's: another one's pass keeps for it what it fetches of them.
         reports = self._memory.own_reports(policy) if reports is None else reports
         known = self._memory.recall(policy, reports)
@@ -139,13 +134,22 @@ class Reconciler:
         publisher.begin()
         # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
         listed = {account.id: reports.pop(account.id) for account in accounts if account.id in reports}
-        one_pass = self._pass(policy, accounts, listed, known, backoff, now, fresh=fresh and cause != Cause.CREATED)
+        one_pass = self._pass(
+            policy,
+            accounts,
+            listed,
+            known,
+            backoff,
+            now,
+            fresh=fresh and cause != Cause.CREATED,
+            acted_since=limits_since(cause, now, self._interval(policy), first=first),
+        )
         try:
             one_pass.run(self._accounts, self._width, publisher)
         finally:
             # Also of a pass that was cut short: what it wrote into reports is no news to the next one.
             self._memory.remember(policy, publisher.results)
-        due = next_due(begun, self._interval_override or policy.spec.interval.delta, self._chance.random())
+        due = next_due(begun, self._interval(policy), self._chance.random())
         due = due.replace(microsecond=0) if self._interval_override is None else due
         if not accounts.accounts and accounts.discovery and accounts.discovery.succeeded is None:
             # Somebody may be waiting: the next pass says how far the listing is.
@@ -156,8 +160,11 @@ class Reconciler:
         self._departures.drop_reports(policy, accounts, accounts_before, reports.values())
         publisher.write(status)
         self._metrics.observe_pass(ref, time.monotonic() - started)
-        self._prune()
+        self._coverage.prune()
         return PassEnd(policy.generation, policy.requested_at, due)
+
+    def _interval(self, policy: Policy) -> timedelta:
+        return self._interval_override or policy.spec.interval.delta
 
     def _publisher(
         self,
@@ -188,6 +195,7 @@ class Reconciler:
         backoff: AccountBackoff,
         now: datetime,
         *,
+        acted_since: datetime | None,
         fresh: bool = False,
         doubts: Mapping[str, Doubt] | None = None,
     ) -> PolicyPass:
@@ -203,6 +211,7 @@ class Reconciler:
             backoff=backoff,
             remediator=self._remediator,
             now=now,
+            acted_since=acted_since,
             fresh=fresh,
             interval_override=self._interval_override,
             events=self._events,
@@ -228,17 +237,25 @@ class Reconciler:
         if claimed is not body:
             policy = read_policy(claimed)
         known = self._memory.recall(policy)
-        current, _ = self._account_list(policy, refresh=False)
-        with self._lock:
-            # Those of the last pass: of an account that has joined since, nothing is known that a sum could be made of.
-            accounts = self._lists.get(ref, AccountList())
-            backoff = self._backoffs.setdefault(ref, AccountBackoff())
-        accounts = replace(accounts, discovery=current.discovery, settled=current.settled)
+        current, _ = self._coverage.now(policy)
+        backoff = self._backoffs.get(ref) or AccountBackoff()
+        # Those of the last pass: of an account that has joined since, nothing is known that a sum could be made of.
+        accounts = replace(self._coverage.last(ref), discovery=current.discovery, settled=current.settled)
         publisher = self._publisher(policy, accounts, known, now, asked_for=False)
         # A listing since may have left an account out: then it is audited no more, let alone remediated.
-        covered = doubts.keys() & current.by_id().keys()
-        chosen = replace(accounts, accounts=tuple(account for account in accounts if account.id in covered))
-        targeted = self._pass(policy, chosen, None, known, backoff, now, doubts=doubts)
+        chosen = tuple(account for account in accounts if account.id in doubts and current.covers(account.id))
+        # Also what passes did that came sooner than the interval says.
+        acted_since = min(policy.status.last_pass_time or now, now - self._interval(policy))
+        targeted = self._pass(
+            policy,
+            replace(accounts, accounts=chosen),
+            None,
+            known,
+            backoff,
+            now,
+            acted_since=acted_since,
+            doubts=doubts,
+        )
         outcomes = targeted.run(self._accounts, max(self._width // 2, 1), publisher)
         for outcome in outcomes:
             publisher.ended(news(outcome.result, known.get(outcome.result.status.id)))
@@ -262,13 +279,7 @@ class Reconciler:
 
     def covering(self, account_id: str) -> list[PolicyRef]:
         """The policies that cover the account, as far as passes and statuses have shown."""
-        with self._lock:
-            for ref in self._ids.keys() - self._lists.keys():
-                del self._ids[ref]
-            for ref, accounts in self._lists.items():
-                if ref not in self._ids or self._ids[ref][0] is not accounts:
-                    self._ids[ref] = accounts, frozenset(account.id for account in accounts)
-            return [ref for ref, (_, ids) in self._ids.items() if account_id in ids]
+        return self._coverage.covering(account_id)
 
     def refresh_organizations(self, account_id: str) -> None:
         """An account joined or left its organization: the organizations are listed again, soon."""
@@ -283,20 +294,8 @@ class Reconciler:
             # Two operators would show the same series.
             return
         reports = self._memory.own_reports(policy)
-        self._discoverer.restore(policy, reports.values())
-        accounts = self._discoverer.accounts(policy, self._access())
-        with self._lock:
-            self._lists.setdefault(policy.ref, accounts)
+        self._coverage.restore(policy, reports)
         self._memory.restore(policy, reports)
-
-    def _account_list(self, policy: Policy, *, refresh: bool) -> tuple[AccountList, dict[str, ListedReport] | None]:
-        """The policy's accounts as they are known now, and its reports if that needed them. Raises ClusterError."""
-        reports: dict[str, ListedReport] | None = None
-        if policy.spec.organization and not self._discoverer.knows(policy):
-            # Without the accounts of an earlier process, those would be taken for gone.
-            reports = self._memory.own_reports(policy)
-            self._discoverer.restore(policy, reports.values())
-        return self._discoverer.accounts(policy, self._access(), refresh=refresh), reports
 
     def forget(self, ref: PolicyRef) -> None:
         """The policy is gone: its series vanish, and so does what is remembered of accounts that nobody else names."""
@@ -311,17 +310,8 @@ class Reconciler:
 
     def _drop(self, ref: PolicyRef) -> tuple[AccountList, KnownPolicy | None]:
         """Forget what is known of the policy; returns its accounts and what was known."""
-        self._discoverer.forget(ref)
-        with self._lock:
-            accounts = self._lists.pop(ref, AccountList())
-            self._backoffs.pop(ref, None)
-        known = self._memory.forget(ref)
-        self._prune()
-        return accounts, known
-
-    def _prune(self) -> None:
-        with self._lock:
-            self._auditor.keep_only(account for accounts in self._lists.values() for account in accounts)
+        self._backoffs.pop(ref, None)
+        return self._coverage.drop(ref), self._memory.forget(ref)
 
     def _refuse(self, body: Body, reason: ConditionReason, message: str, now: datetime) -> PassEnd:
         """Say in status why the policy is not audited. What was known stays, and nothing is due until an edit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mfa_operator.passes.auditor import Audit, Auditor
 
 
-_TRIED = (RemediationState.INTENDED, RemediationState.DONE, RemediationState.FAILED)
+_TRIED = (RemediationState.DONE, RemediationState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class AccountPass:
     """The report as it stood before this pass, by user."""
     now: datetime
     acted_since: datetime | None = None
-    """When the policy's last pass began, for a targeted pass: what was done since counts against the limits."""
+    """What was done since counts against the limits, too; None: nothing from before this pass does."""
 
     @classmethod
     def of(
@@ -83,14 +83,20 @@ class AccountPass:
         """What the policy asks for."""
         return self.policy.spec.remediation.action
 
-    @property
-    def taken(self) -> int:
-        """Actions since `acted_since` by the published report; those that failed count, too. 0 where it is None."""
+    def taken(self, planned: Collection[str]) -> int:
+        """Actions since `acted_since` by the published report; those that failed count, too. 0 where it is None.
+
+        `planned`: users who are planned for. An intent of theirs was compared with AWS, and was not carried out.
+        """
         if self.acted_since is None:
             return 0
-        records = [finding.remediation for finding in self.published.values() if finding.remediation]
-        tried = [record for record in records if record.state in _TRIED]
-        return sum(record.time is not None and record.time >= self.acted_since for record in tried)
+        since = self.acted_since
+        records = {user: finding.remediation for user, finding in self.published.items() if finding.remediation}
+        return sum(
+            record.state in _TRIED or (record.state is RemediationState.INTENDED and user not in planned)
+            for user, record in records.items()
+            if record.time is not None and record.time >= since
+        )
 
     def record_before(self, user: str) -> FindingRemediation | None:
         """What was published about the user's remediation before this pass."""

@@ -40,6 +40,6 @@ def make_plan(
         own_users=own_users(session, inputs.snapshot.own_user, verdicts),
         console_users=inputs.console_users,
         now=inputs.now,
-        taken=inputs.taken,
+        taken=inputs.taken({verdict.user for verdict in verdicts}),
     )
     return Plan(tuple(plan(verdicts, inputs.published, terms, in_force=in_force)), in_force)

@@ -109,8 +109,7 @@ class OperatorRemediator:
     ) -> tuple[ReportStatus, StoredReport | None]:
         """Act on one account's Overdue users, and lift the quarantines that are not needed any more.
 
-        `acted_since`: for a targeted pass, when the last pass began; what was done since counts against the
-        limits of a pass.
+        `acted_since`: what was done since counts against the limits of this pass; None: only what it does itself.
         Returns the report to publish, and the report as it was stored last. Raises ClusterError, PassAbandoned.
         """
         published = stored.status if stored else None

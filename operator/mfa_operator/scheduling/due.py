@@ -37,6 +37,10 @@ class Cause(StrEnum):
     """A resync found the policy without a scheduled pass."""
 
 
+ASKED_FOR = frozenset({Cause.CREATED, Cause.SPEC_CHANGED, Cause.REQUESTED})
+"""Causes that are a person's doing."""
+
+
 @dataclass(frozen=True, slots=True)
 class PassEnd:
     """How a pass ended that ran to its end, whatever it found."""
@@ -73,6 +77,18 @@ def next_due(start: datetime, interval: timedelta, fraction: float) -> datetime:
     `fraction` is chance in [0, 1).
     """
     return start + interval * (1 - JITTER + 2 * JITTER * fraction)
+
+
+def limits_since(cause: str, now: datetime, interval: timedelta, *, first: bool) -> datetime | None:
+    """From when on actions count against the limits of the pass that begins at `now`; None: only its own do.
+
+    A pass whose interval is over, or that a person asked for, may do all that the policy allows. Any other one shares
+    its limits with what was done within the last interval: retries and new listings may follow each other closely. So
+    does the `first` pass of a process, whatever its cause: the one before may have crashed in the middle of it.
+    """
+    if cause == Cause.INTERVAL or (cause in ASKED_FOR and not first):
+        return None
+    return now - interval
 
 
 def first_due(
