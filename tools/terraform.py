@@ -33,7 +33,8 @@ CASES: tuple[tuple[str, dict[str, str]], ...] = (
     ),
     ("operator-role", {"ClusterName": "prod", **EVERYTHING, **BOUNDED}),
     ("operator-role", {"Identity": "Irsa", "OidcProvider": "oidc.example/id/A"}),
-    ("organization-role", {**WITH_ID, **BOUNDED}),
+    ("organization-role", PLAIN),
+    ("organization-role", {**WITH_ID, **BOUNDED, "AdditionalPrincipalArn": OPERATOR}),
     ("organization-delegation", PLAIN),
     ("events-queue", {"OrganizationId": "o-a1b2c3d4e5"}),
     (

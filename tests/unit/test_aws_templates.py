@@ -201,12 +201,19 @@ def test_the_operator_alone_is_trusted(external_id: str) -> None:
 
 
 @EXTERNAL_IDS
-def test_one_more_principal_can_be_trusted(external_id: str) -> None:
+@pytest.mark.parametrize("template", ["member-role", "organization-role"])
+def test_one_more_principal_can_be_trusted(template: str, external_id: str) -> None:
     on_call = "arn:aws-cn:iam::999988887777:role/on-call"
-    stack = Stack(MEMBER_ROLE, OperatorPrincipalArn=OPERATOR, ExternalId=external_id, AdditionalPrincipalArn=on_call)
-    (role,) = stack.resources("AWS::IAM::Role").values()
-    *_, added = role["AssumeRolePolicyDocument"]["Statement"]
+    asked = {"OperatorPrincipalArn": OPERATOR, "ExternalId": external_id}
 
+    def trust(**more: str) -> list[dict[str, Any]]:
+        (role,) = Stack(load(AWS / f"{template}.yaml"), **asked, **more).resources("AWS::IAM::Role").values()
+        statements: list[dict[str, Any]] = role["AssumeRolePolicyDocument"]["Statement"]
+        return statements
+
+    alone = trust()
+    *others, added = trust(AdditionalPrincipalArn=on_call)
+    assert alone == others
     assert (added["Principal"], added["Action"]) == ({"AWS": on_call}, "sts:AssumeRole")
     assert added.get("Condition") == ({"StringEquals": {"sts:ExternalId": external_id}} if external_id else None)
 

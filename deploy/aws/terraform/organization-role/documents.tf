@@ -1,7 +1,7 @@
 locals {
   trust = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       merge(
         {
           Sid       = "OperatorAssumes"
@@ -18,6 +18,16 @@ locals {
         Principal = { AWS = var.operator_principal_arn }
         Action    = "sts:TagSession"
       },
-    ]
+      ], var.additional_principal_arn == "" ? [] : [
+      merge(
+        {
+          Sid       = "AdditionalPrincipalAssumes"
+          Effect    = "Allow"
+          Principal = { AWS = var.additional_principal_arn }
+          Action    = "sts:AssumeRole"
+        },
+        var.external_id == "" ? {} : { Condition = { StringEquals = { "sts:ExternalId" = var.external_id } } }
+      ),
+    ])
   })
 }

@@ -19,6 +19,17 @@ variable "external_id" {
   }
 }
 
+variable "additional_principal_arn" {
+  description = "ARN of one more role or user that may assume the role, with the same external id: whoever wants to see from a laptop which accounts a policy covers (mfa-operator accounts). Empty trusts the operator alone; its pod can be used instead (kubectl exec)."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[!-~]+)?$", var.additional_principal_arn))
+    error_message = "An ARN such as arn:aws:iam::111122223333:role/on-call, or nothing."
+  }
+}
+
 variable "role_name" {
   description = "The role's name."
   type        = string
