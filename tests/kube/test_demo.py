@@ -42,7 +42,7 @@ def test_once_prints_every_state_and_leaves_nothing_behind(environment: dict[str
         assert re.search(rf"\b{state}\b", done.stdout), f"no {state} in\n{done.stdout}"
     assert "alice" in done.stdout
     assert "payments-prod" in done.stdout
-    assert "7 accounts: 5 to audit (5 from the organization); 2 skipped: 1 Excluded, 1 Suspended" in done.stdout
+    assert "7 accounts: 5 to audit (5 from the organization), 1 skipped (1 Suspended), 1 excluded" in done.stdout
     assert "AccountsDiscovered=True Discovered" in done.stdout
     assert not list(tmp_path.iterdir())
 

@@ -95,7 +95,7 @@ def test_access_rules_refuse_typed_and_discovered_accounts_alike() -> None:
 
 def test_totals() -> None:
     assert totals(covered(policy([{"id": TYPED}], ORGANIZATION))) == (
-        "5 accounts: 3 to audit (1 from spec.accounts, 2 from the organization); 2 skipped: 1 Excluded, 1 Suspended"
+        "5 accounts: 3 to audit (1 from spec.accounts, 2 from the organization), 1 skipped (1 Suspended), 1 excluded"
     )
     assert totals(covered(policy([{"id": TYPED}]))) == "1 account: 1 to audit (1 from spec.accounts)"
     assert totals([]) == "0 accounts: 0 to audit"

@@ -14,7 +14,7 @@ from mfa_operator.api.policy import Account
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.organization.account_list import merged
 from mfa_operator.organization.listing import Listing, Member
-from mfa_operator.organization.selection import select
+from mfa_operator.organization.selection import Skipped, select
 from mfa_operator.reporting.wording import many
 
 NOT_ALLOWED = "NotAllowed"
@@ -75,18 +75,19 @@ def covered_accounts(
 
 
 def totals(accounts: Iterable[CoveredAccount]) -> str:
-    """`7 accounts: 4 to audit (1 from spec.accounts, 3 from the organization); 3 skipped: 2 Excluded, 1 Suspended`."""
+    """`7 accounts: 4 to audit (1 from spec.accounts, 3 from the organization), 1 skipped (1 Suspended), 2 excluded`."""
     accounts = tuple(accounts)
     sources = Counter(each.source for each in accounts if each.skipped is None)
     reasons = Counter(each.skipped for each in accounts if each.skipped is not None)
     words = {Source.SPEC: "spec.accounts", Source.ORGANIZATION: "the organization"}
     parts = ", ".join(f"{sources[source]} from {words[source]}" for source in Source if sources[source])
     text = f"{many(len(accounts), 'account')}: {sources.total()} to audit" + (f" ({parts})" if parts else "")
+    excluded = reasons.pop(Skipped.EXCLUDED, 0)
     if reasons:
         by_count = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
         listed = ", ".join(f"{count} {reason}" for reason, count in by_count)
-        text += f"; {reasons.total()} skipped: {listed}"
-    return text
+        text += f", {reasons.total()} skipped ({listed})"
+    return text + (f", {excluded} excluded" if excluded else "")
 
 
 def _path(member: Member | None, unit_names: Mapping[str, str]) -> str:
