@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.objects import Body, PolicyRef, policy_ref, read_policy
 from mfa_operator.api.policy import MIN_INTERVAL
+from mfa_operator.scheduling.agenda import Agenda
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
 from mfa_operator.scheduling.entries import Entry, Job, Seen, asked_interval, is_free
 from mfa_operator.scheduling.hints import Done, Hints, Ticket
-from mfa_operator.scheduling.turns import in_turns, may_start
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +47,7 @@ class PolicyQueue:
         self._chance = chance or random.SystemRandom()
         self._monotonic = monotonic
         self._entries: dict[PolicyRef, Entry] = {}
+        self._agenda = Agenda(self._entries, clock, monotonic)
         self._hints = Hints()
 
     @property
@@ -93,7 +93,7 @@ class PolicyQueue:
                 self._remove(entry)
             elif entry and not entry.gone and not entry.leaving:
                 entry.version, entry.leaving = max(entry.version, seen.version), True
-                self._ask(entry, Due(self._clock(), Cause.DESELECTED))
+                self._agenda.ask(entry, Due(self._clock(), Cause.DESELECTED))
         elif entry is None:
             self._entries[ref] = entry = Entry(ref)
             self._begin(entry, seen, body)
@@ -105,7 +105,7 @@ class PolicyQueue:
             entry.interval = self._interval(body, entry.interval)
             if entry.leaving or (entry.elsewhere and is_free(body)):
                 entry.leaving = entry.elsewhere = False
-                self._ask(entry, Due(self._clock(), Cause.CREATED, fresh=True))
+                self._agenda.ask(entry, Due(self._clock(), Cause.CREATED, fresh=True))
             self._notice_change(entry, seen)
 
     def hint(self, refs: Iterable[PolicyRef], account_id: str, users: Iterable[str], done: Done) -> None:
@@ -149,13 +149,13 @@ class PolicyQueue:
         else:
             self._hints.ended(job.ref, job.targeted, unseen, now, failed=failed)
         if entry is not None and pending is not None:
-            self._plan(entry, pending)
+            self._agenda.plan(entry, pending)
 
     def _may_target(self, ref: PolicyRef) -> bool:
         entry = self._entries.get(ref)
         if entry is None or entry.running or entry.gone or entry.restore is not None:
             return False
-        return not self._is_due(entry)
+        return not self._agenda.is_due(entry)
 
     def accounts_discovered(self, ref: PolicyRef) -> None:
         """The accounts are known that the policy waited for: its next pass begins now.
@@ -169,42 +169,19 @@ class PolicyQueue:
         if entry.running:
             entry.pending = entry.pending or Due(now, Cause.DISCOVERED)
         elif entry.due is None or entry.due.at > now:
-            self._plan(entry, Due(now, Cause.DISCOVERED, fresh=entry.due is not None and entry.due.fresh))
+            self._agenda.plan(entry, Due(now, Cause.DISCOVERED, fresh=entry.due is not None and entry.due.fresh))
 
     def take(self, free: int) -> list[Job]:
-        """What is to be started now where `free` slots are left: the longest overdue first, then metrics to restore.
-
-        Namespaces take turns: the one with the fewest jobs under way is first, and one more than `free` may be started
-        for a namespace that has none. So no namespace holds all slots while another waits.
-        """
-        idle = [entry for entry in self._entries.values() if not entry.running]
-        due = sorted(filter(self._is_due, idle), key=lambda entry: entry.due_monotonic)
-        restorable = [entry for entry in idle if entry.restore and not self._is_due(entry)]
-        jobs: list[Job] = []
-        for entry in in_turns(due + restorable, self._running(), free):
-            jobs.append(Job(entry.ref, entry.restore, entry.due if self._is_due(entry) else None))
-            entry.restore, entry.running = None, True
-        return jobs
+        """What is to be started now where `free` slots are left; see Agenda."""
+        return self._agenda.take(free)
 
     def seconds_until_next(self, free: int = 1) -> float | None:
         """Seconds until the next pass can begin; None where none can, save after an event or the end of a job."""
-        running = self._running()
-        able = [
-            entry.due_monotonic
-            for entry in self._entries.values()
-            if entry.due and not entry.running and may_start(running[entry.ref.namespace], free)
-        ]
-        return max(min(able) - self._monotonic(), 0.0) if able else None
+        return self._agenda.seconds_until_next(free)
 
     def oldest_due(self) -> datetime | None:
         """When the pass was due that has waited longest to begin; None where none waits."""
-        waiting = [entry.due.at for entry in self._entries.values() if entry.due and not entry.running]
-        return min((at for at in waiting if at <= self._clock()), default=None)
-
-    def _running(self) -> Counter[str]:
-        """Jobs under way by namespace."""
-        running = (entry for entry in self._entries.values() if entry.running and not entry.running_targeted)
-        return Counter(entry.ref.namespace for entry in running)
+        return self._agenda.oldest_due()
 
     def ended(self, job: Job, end: PassEnd | None) -> None:
         """Take in that a job ended; None: it had no pass to run."""
@@ -213,7 +190,7 @@ class PolicyQueue:
             return
         if end is None or job.due is None:
             if pending is not None:
-                self._plan(entry, pending)
+                self._agenda.plan(entry, pending)
         elif end.generation < entry.generation and pending is None:
             # A cache on the way answered with what the policy was before an edit that the watch has shown already.
             logger.warning("the pass over %s read an old version of it; again soon", job.ref)
@@ -237,7 +214,7 @@ class PolicyQueue:
         answered = entry.served[0] >= entry.generation and entry.served[1] == entry.requested_at
         if pending is None or (answered and pending.fresh):
             pending = Due(end.next_due, Cause.INTERVAL, idle and due.fresh) if end.next_due else None
-        self._plan(entry, pending)
+        self._agenda.plan(entry, pending)
 
     def failed(self, job: Job, error: BaseException) -> tuple[int, timedelta]:
         """Take in that a pass raised; returns the failures in a row and the time until it is tried again."""
@@ -252,14 +229,14 @@ class PolicyQueue:
         delay = retry_delay(entry.failures, self._chance.random(), entry.interval)
         fresh = job.due is not None and job.due.fresh
         due = pending or Due(self._clock() + delay, Cause.RETRY, fresh)
-        self._plan(entry, due)
+        self._agenda.plan(entry, due)
         return due
 
     def _check_planned(self, entry: Entry) -> None:
         if entry.due is None and not entry.running and entry.resting != entry.generation:
             self.overlooked += 1
             logger.error("policy %s had no pass scheduled; one begins now", entry.ref)
-            self._plan(entry, Due(self._clock(), Cause.OVERLOOKED))
+            self._agenda.plan(entry, Due(self._clock(), Cause.OVERLOOKED))
 
     def _stop(self, job: Job) -> tuple[Entry | None, Due | None]:
         """The entry whose job ended, and what was asked for meanwhile; None where the outcome means nothing now."""
@@ -275,13 +252,13 @@ class PolicyQueue:
         if entry.gone:
             del self._entries[entry.ref]
         else:
-            self._plan(entry, pending)
+            self._agenda.plan(entry, pending)
         return None, None
 
     def _begin(self, entry: Entry, seen: Seen, body: Body) -> None:
         entry.start_over(seen, self._interval(body, MIN_INTERVAL.delta))
         entry.restore = body if (body.get("status") or {}).get("lastPassTime") else None
-        self._ask(entry, self._first_due(body))
+        self._agenda.ask(entry, self._first_due(body))
 
     def _first_due(self, body: Body) -> Due:
         now = self._clock()
@@ -302,22 +279,7 @@ class PolicyQueue:
         asked = seen.requested_at not in ("", entry.requested_at, served_request)
         entry.generation, entry.requested_at = max(seen.generation, entry.generation), seen.requested_at
         if edited or asked:
-            self._ask(entry, Due(self._clock(), Cause.SPEC_CHANGED if edited else Cause.REQUESTED, fresh=True))
-
-    def _ask(self, entry: Entry, due: Due) -> None:
-        if entry.running:
-            entry.pending = due
-        else:
-            self._plan(entry, due)
-
-    def _plan(self, entry: Entry, due: Due | None) -> None:
-        entry.due = due
-        if due:
-            entry.due_monotonic = self._monotonic() + max((due.at - self._clock()).total_seconds(), 0.0)
-
-    def _is_due(self, entry: Entry) -> bool:
-        # By either clock: the machine may have slept, which the monotonic one does not count.
-        return entry.due is not None and (entry.due_monotonic <= self._monotonic() or entry.due.at <= self._clock())
+            self._agenda.ask(entry, Due(self._clock(), Cause.SPEC_CHANGED if edited else Cause.REQUESTED, fresh=True))
 
     def _remove(self, entry: Entry) -> None:
         entry.gone = True
