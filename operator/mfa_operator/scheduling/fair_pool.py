@@ -70,10 +70,10 @@ class FairPool:
         """Take their places from the calls that mostly wait, and give them back to those that wait no more."""
         for task in [task for task in self._aside if not self._held_back(task.account)]:
             self._aside.discard(task)
-            self._count(task, 1)
+            self._occupy(task)
         for task in [task for task in self._tasks if task.account and self._held_back(task.account)]:
             if len(self._aside) < self._width:
-                self._count(task, -1)
+                self._vacate(task)
                 self._aside.add(task)
 
     def _start(self) -> None:
@@ -87,7 +87,7 @@ class FairPool:
                 task = self._take(namespace)
                 # A task that was cancelled while it waited takes no place.
                 if task.future.set_running_or_notify_cancel():
-                    self._count(task, 1)
+                    self._occupy(task)
                     self._hand_over(task)
 
     def _take(self, namespace: str) -> _Task[Any]:
@@ -102,20 +102,22 @@ class FairPool:
             del self._waiting[namespace]
         return task
 
-    def _count(self, task: _Task[Any], change: int) -> None:
-        if change > 0:
-            self._tasks.add(task)
-        elif task in self._aside:
+    def _occupy(self, task: _Task[Any]) -> None:
+        self._tasks.add(task)
+        self._running[task.namespace] += 1
+        self._running_by_policy[task.namespace, task.policy] += 1
+
+    def _vacate(self, task: _Task[Any]) -> None:
+        self._tasks.discard(task)
+        # This drops those that are left with none.
+        self._running -= Counter([task.namespace])
+        self._running_by_policy -= Counter([(task.namespace, task.policy)])
+
+    def _end(self, task: _Task[Any]) -> None:
+        if task in self._aside:
             self._aside.discard(task)
-            return
         else:
-            self._tasks.discard(task)
-        self._running[task.namespace] += change
-        self._running_by_policy[task.namespace, task.policy] += change
-        if change < 0:
-            # Drops those that have none.
-            self._running += Counter()
-            self._running_by_policy += Counter()
+            self._vacate(task)
 
     def _hand_over(self, task: _Task[Any]) -> None:
         try:
@@ -124,7 +126,7 @@ class FairPool:
             # The interpreter ends, or the system has no thread left. The call stands in the executor's queue all the
             # same, and a thread may be at it already; where none is, it never begins, and its place is free again.
             if task.begin():
-                self._count(task, -1)
+                self._end(task)
                 task.future.set_exception(error)
 
     def _run(self, task: _Task[Any]) -> None:
@@ -136,5 +138,5 @@ class FairPool:
             task.future.set_exception(error)
         finally:
             with self._lock:
-                self._count(task, -1)
+                self._end(task)
             self._start()
