@@ -146,6 +146,16 @@ def test_what_happens_in_iam_is_a_hint_and_its_message_goes(read: Reading) -> No
     assert read.metric("mfa_event_queue_up") == 1
 
 
+def test_no_time_that_an_event_says_spoils_the_sum_of_delays(read: Reading) -> None:
+    """Whoever may send a message writes its time; SQS keeps none for longer than 14 days."""
+    for time in ("0001-01-02T00:00:00Z", "9999-12-31T00:00:00Z"):
+        message = event("CreateUser")
+        message["detail"]["eventTime"] = time
+        read.send(message)
+    read.wait_until(lambda: read.metric("mfa_event_delay_seconds_count") == 2)
+    assert read.metric("mfa_event_delay_seconds_sum") == 14 * 86_400
+
+
 def test_what_means_nothing_is_counted_and_deleted(read: Reading) -> None:
     read.send("no event at all")
     read.send(event("CreateUser", account="999988887777"))

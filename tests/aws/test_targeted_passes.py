@@ -175,6 +175,19 @@ class TestActing:
         # Two by targeted passes before the second pass; then each pass takes its own two and leaves none to them.
         assert counts == [2, 4, 4, 6, 6, 8]
 
+    def test_the_limit_holds_where_the_clock_was_ahead_at_the_last_pass(
+        self, harness: RemediationHarness, account: Account
+    ) -> None:
+        """An hour ahead, and set back since: nothing that was done since came after the time of that pass."""
+        harness.policy(account, gracePeriod="0s", remediation={**REMOVE, "maxPerPass": 2})
+        harness.run()
+        harness.clock.advance(-HOUR)
+        for number in range(9):
+            account.user(f"user-{number}", password=True)
+        for _ in range(5):
+            look(harness, account, "user-0")
+        assert self.removed(harness) == 2
+
     def test_failed_tries_count_against_the_limit(self, harness: RemediationHarness, account: Account) -> None:
         self.overdue(harness, account, 5, maxPerPass=1)
         harness.aws.faults.add("DeleteLoginProfile", "access_denied", times=None)

@@ -16,7 +16,7 @@ from mfa_operator.api.conversion import InvalidObject, to_dict
 from mfa_operator.api.duration import Duration
 from mfa_operator.api.enums import DeviceType, RemediationAction, RootRequirement, UserScope
 from mfa_operator.api.objects import PolicyRef, known_status, policy_ref, read_policy, report_name, requested_at
-from mfa_operator.api.status import PolicyStatus
+from mfa_operator.api.status import PolicyStatus, ServedBy
 from tests.unit.facts import ID, spec
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "examples").glob("*.yaml"))
@@ -263,6 +263,14 @@ def test_names_and_requested_at_come_from_the_metadata() -> None:
 def test_an_invalid_status_is_an_empty_one_and_is_logged(status: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert known_status(body(status=status)) == PolicyStatus()
     assert "security/console-mfa is invalid" in caplog.text
+
+
+def test_an_invalid_status_still_says_who_serves_the_policy() -> None:
+    """A newer version wrote it, perhaps: the policy was taken from an operator that lives."""
+    claim = {"lease": "mfa-operator/other", "holder": "other_1"}
+    read = known_status(body(status={"accounts": [{"id": ID, "state": "Gone"}], "servedBy": claim}))
+    assert read == PolicyStatus(served_by=ServedBy(lease="mfa-operator/other", holder="other_1"))
+    assert known_status(body(status={"accounts": 5, "servedBy": {"lease": 5}})) == PolicyStatus()
 
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=365)))

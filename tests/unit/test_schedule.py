@@ -22,6 +22,8 @@ fractions = st.floats(0, 1, exclude_max=True)
 intervals = st.timedeltas(timedelta(minutes=1), timedelta(hours=24))
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
 
+END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 
 def spec(interval: timedelta = timedelta(minutes=15)) -> PolicySpec:
     return PolicySpec(accounts=ACCOUNTS, interval=Duration(interval))
@@ -113,6 +115,12 @@ class TestFirstDue:
     def test_impossible_times_after_a_clock_change_delay_nothing(self, last: timedelta, due: timedelta) -> None:
         found = first(status(last=last, due=due))
         assert (found.cause, found.at - NOW <= MAX_SPREAD) == (Cause.RESTART, True)
+
+    @pytest.mark.parametrize("due", [None, END_OF_TIME], ids=["no next pass", "the next pass, too"])
+    def test_a_status_of_the_end_of_time_is_no_error(self, due: datetime | None) -> None:
+        """It ended the process, and with it the passes of every policy."""
+        written = PolicyStatus(observed_generation=3, last_pass_time=END_OF_TIME, next_pass_time=due)
+        assert first_due(written, spec(), 3, "", NOW, 0.5).cause is Cause.RESTART
 
     @given(moments, moments, moments, intervals, fractions)
     def test_no_policy_waits_longer_than_its_interval(

@@ -12,7 +12,7 @@ import msgspec
 from mfa_operator.api.conversion import InvalidObject, from_dict, prepare, shown
 from mfa_operator.api.enums import API_VERSION, REQUESTED_AT_ANNOTATION
 from mfa_operator.api.policy import PolicySpec
-from mfa_operator.api.status import PolicyStatus
+from mfa_operator.api.status import PolicyStatus, ServedBy
 
 logger = logging.getLogger(__name__)
 
@@ -95,12 +95,17 @@ def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: 
 def known_status(body: Mapping[str, Any]) -> PolicyStatus:
     """The status of an MfaPolicy; an empty one where it is invalid, which the next pass replaces.
 
-    firstSeen is not lost with it: that stands in the MfaReports.
+    firstSeen is not lost with it: that stands in the MfaReports. Nor is who serves the policy: a newer version, perhaps,
+    in whose status only something else is not understood.
     """
+    status = body.get("status") or {}
     try:
-        return from_dict(PolicyStatus, body.get("status") or {}, at="status")
+        return from_dict(PolicyStatus, status, at="status")
     except InvalidObject as error:
         logger.warning("the status of %s is invalid and will be replaced: %s", policy_ref(body), error)
+    try:
+        return PolicyStatus(served_by=from_dict(ServedBy, status["servedBy"], at="status.servedBy"))
+    except (InvalidObject, TypeError, KeyError):
         return PolicyStatus()
 
 

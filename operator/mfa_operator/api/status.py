@@ -226,4 +226,4 @@ class PolicyStatus(_Optional, frozen=True, kw_only=True):
         return next((condition for condition in self.conditions if condition.type is kind), None)
 
 
-prepare(PolicyStatus, ReportStatus, Counts)
+prepare(PolicyStatus, ReportStatus, Counts, ServedBy)

@@ -11,6 +11,9 @@ from prometheus_client.registry import Collector
 DELAY_BUCKETS = (1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 900, 3600)
 """Seconds: from what the operator itself takes to a queue that was stuck for an hour."""
 
+LONGEST_DELAY = 14 * 86_400.0
+"""Seconds that a queue keeps a message at most."""
+
 
 class EventMetrics(Collector):
     """What became of the messages. Safe to call from any thread; exports nothing before the first `set_up`."""
@@ -44,7 +47,8 @@ class EventMetrics(Collector):
             self._received.labels(kind, result)
 
     def observe_delay(self, seconds: float) -> None:
-        self._delay.observe(max(seconds, 0.0))
+        """Whatever time an event says that it happened at: a forged one must not spoil the sum for ever."""
+        self._delay.observe(min(max(seconds, 0.0), LONGEST_DELAY))
 
     def collect(self) -> Iterator[Metric]:
         """Every metric as it is now."""

@@ -115,11 +115,13 @@ def first_due(
     if _asks_for_pass(requested_at, status):
         return Due(now, Cause.REQUESTED, fresh=True)
     every = interval or spec.interval.delta
-    due = status.next_pass_time or status.last_pass_time + every
     # An override shorter than what the status was written with must hold at once too.
     ours = not lease or (status.served_by is not None and status.served_by.lease == lease)
-    if ours and now < due <= now + every * (1 + JITTER) and status.last_pass_time <= now:
-        return Due(due, Cause.INTERVAL)
+    # Whoever wrote the status: of a time beyond now nothing is computed, it may be the last that there is.
+    if ours and status.last_pass_time <= now:
+        due = status.next_pass_time or status.last_pass_time + every
+        if now < due <= now + every * (1 + JITTER):
+            return Due(due, Cause.INTERVAL)
     return Due(now + min(every / 10, MAX_SPREAD) * spread, Cause.RESTART)
 
 
