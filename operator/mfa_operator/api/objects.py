@@ -95,8 +95,8 @@ def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: 
 def known_status(body: Mapping[str, Any]) -> PolicyStatus:
     """The status of an MfaPolicy; an empty one where it is invalid, which the next pass replaces.
 
-    firstSeen is not lost with it: that stands in the MfaReports. Nor is who serves the policy: a newer version, perhaps,
-    in whose status only something else is not understood.
+    firstSeen is not lost with it: that stands in the MfaReports. Nor is who serves the policy: it may be a newer
+    version that wrote the status.
     """
     status = body.get("status") or {}
     try:
