@@ -271,6 +271,14 @@ class TestIntents:
         interrupted.run()
         assert interrupted.users(account) == []
 
+    def test_a_namesake_inherits_no_intent(self, interrupted: RemediationHarness, account: Account) -> None:
+        """Deleted and made again without a password: nobody removed theirs."""
+        account.existing_user("alice").delete()
+        account.user("alice")
+        interrupted.run()
+        assert interrupted.users(account) == []
+        assert interrupted.events(EventReason.CONSOLE_ACCESS_REMOVED) == []
+
     def test_an_old_credential_report_proves_nothing(self, harness: RemediationHarness, account: Account) -> None:
         """It is from before the password was given: no console access, it says."""
         alice = account.user("alice")

@@ -217,3 +217,19 @@ def test_the_date_of_one_user_is_not_anothers() -> None:
         spec(), snapshot(violator("alice"), violator("bob")), {"bob": finding("bob", first_seen=SEEN)}, NOW
     )
     assert [verdict.first_seen for verdict in verdicts] == [NOW, SEEN]
+
+
+def test_a_namesake_has_a_violation_of_their_own() -> None:
+    """Deleted and made again while our clock was ahead of AWS's: only the id tells the two users apart."""
+    before = finding(user_id="AIDAOLD", first_seen=NOW, deadline=NOW + GRACE)
+    later = NOW + 10 * MINUTE
+    subject = violator(
+        user_id="AIDANEW",
+        created=NOW - MINUTE,
+        row=None,
+        profile=profile(NOW - MINUTE, at=later),
+        devices=devices(at=later),
+    )
+    assert judge(subject, before, now=later).first_seen == later
+    known_by_name_alone = finding(first_seen=NOW, deadline=NOW + GRACE)
+    assert judge(subject, known_by_name_alone, now=later).first_seen == NOW

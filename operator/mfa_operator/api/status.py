@@ -123,6 +123,10 @@ class Finding(_Optional, frozen=True, kw_only=True):
     exemption: str = ""
     remediation: FindingRemediation | None = None
 
+    def is_about(self, user_id: str) -> bool:
+        """Whether it is about this very user, and not about one of the same name who was deleted since."""
+        return self.user_id in ("", user_id)
+
 
 class AccountRecord(_Optional, frozen=True, kw_only=True):
     """MfaReport.status.account: what came of the last try to audit the account."""

@@ -130,7 +130,8 @@ def evaluate(
     needs = needs_of(spec)
     verdicts = []
     for seen in snapshot.users:
-        facts = _without_removed_profile(seen, previous.get(seen.user.name), now)
+        before = earlier_finding(previous, seen.user.name, seen.user.user_id)
+        facts = _without_removed_profile(seen, before, now)
         case = Case(facts, spec, needs, snapshot.account_id, now, checkpoint)
         state, reason, exemption = next(ruling for rule in RULES if (ruling := rule(case)))
         verdict = Verdict(
@@ -146,10 +147,16 @@ def evaluate(
             checked_at=_checked_at(facts) if state in (UserState.VIOLATING, UserState.EXEMPT) else None,
             exemption=exemption,
         )
-        verdicts.append(_dated(verdict, previous.get(facts.user.name), spec, now))
+        verdicts.append(_dated(verdict, before, spec, now))
     if needs.root and snapshot.root:
         verdicts.append(_dated(_root(snapshot.root, snapshot, spec, now), previous.get(ROOT_USER), spec, now))
     return sorted(verdicts, key=lambda verdict: verdict.user)
+
+
+def earlier_finding(previous: Mapping[str, Finding], name: str, user_id: str) -> Finding | None:
+    """What the last report says of this very user."""
+    found = previous.get(name)
+    return found if found and found.is_about(user_id) else None
 
 
 def _checked_at(facts: UserFacts) -> datetime | None:

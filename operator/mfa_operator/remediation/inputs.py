@@ -58,7 +58,7 @@ class AccountPass:
     verdicts: tuple[Verdict, ...]
     console_users: int
     published: Mapping[str, Finding]
-    """The report as it stood before this pass, by user."""
+    """The report as it stood before this pass, by user; without those who were deleted since and have a namesake."""
     now: datetime
     acted_since: datetime | None = None
     """What was done since counts against the limits, too; None: nothing from before this pass does."""
@@ -74,7 +74,12 @@ class AccountPass:
         *,
         acted_since: datetime | None = None,
     ) -> AccountPass:
-        findings = {finding.user: finding for finding in published.findings} if published else {}
+        ids = {verdict.user: verdict.user_id for verdict in audit.verdicts}
+        findings = {
+            finding.user: finding
+            for finding in (published.findings if published else ())
+            if finding.is_about(ids.get(finding.user, finding.user_id))
+        }
         console_users = audit.report.summary.console_users
         return cls(policy, account, audit.snapshot, audit.verdicts, console_users, findings, now, acted_since)
 

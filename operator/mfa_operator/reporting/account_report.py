@@ -22,7 +22,7 @@ from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountRecord, AccountStatus, Counts, Finding, FindingRemediation, ReportStatus
 from mfa_operator.api.text import one_line
 from mfa_operator.evaluation.facts import Snapshot
-from mfa_operator.evaluation.verdicts import Verdict
+from mfa_operator.evaluation.verdicts import Verdict, earlier_finding
 from mfa_operator.reporting.report_size import fitted
 from mfa_operator.reporting.wording import shortened
 
@@ -53,10 +53,11 @@ def account_report(
     this pass did, or would do, about a user.
     """
     verdicts = tuple(verdicts)
+    known = {verdict.user: earlier_finding(previous, verdict.user, verdict.user_id) for verdict in verdicts}
     findings = tuple(
         finding
         for verdict in verdicts
-        if (finding := _finding(verdict, previous.get(verdict.user), records.get(verdict.user), snapshot, now))
+        if (finding := _finding(verdict, known[verdict.user], records.get(verdict.user), snapshot, now))
     )
     return fitted(
         ReportStatus(
