@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -187,6 +188,68 @@ def test_progress_counts_the_accounts(lister: OrganizationLister) -> None:
     assert said[-1] == "4 accounts so far"
 
 
+class TestMoves:
+    """Accounts are moved between two units while these are walked, as AWS gives no Paths."""
+
+    @pytest.fixture
+    def units(self, organization: Organization) -> tuple[str, str]:
+        """Two units of the root, the one that is walked first before the other."""
+        organization.paths = False
+        second, first = sorted((organization.unit("A"), organization.unit("B")), key=lambda each: each.id)
+        organization.move(SHOP, second)
+        return first.id, second.id
+
+    def moving(
+        self, lister: OrganizationLister, organization: Organization, units: tuple[str, str], times: int
+    ) -> Callable[..., Any]:
+        """Asks AWS; once the unit without shop has answered, shop moves there."""
+        ask, moves = lister._ask, iter(range(times))
+
+        def asked(operation: str, **fields: Any) -> Any:
+            found = ask(operation, **fields)
+            ours = fields.get("ParentId") in units and fields.get("ChildType") == "ACCOUNT"
+            if ours and SHOP not in {child["Id"] for child in found["Children"]} and next(moves, None) is not None:
+                organization.move(SHOP, organization.units[fields["ParentId"]])
+            return found
+
+        return asked
+
+    @pytest.mark.parametrize("which", ["include", "exclude"])
+    def test_who_is_moved_is_in_a_unit_all_the_same(
+        self,
+        lister: OrganizationLister,
+        organization: Organization,
+        units: tuple[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+        which: str,
+    ) -> None:
+        wanted = [spec(**{which: {"organizationalUnits": list(units)}})]
+        for _ in range(2):
+            monkeypatch.setattr(lister, "_ask", self.moving(lister, organization, units, 1))
+            found = lister.list(wanted, lambda _: None)
+            assert set(by_id(found)[SHOP].units) & set(units)
+
+    def test_moves_without_end_are_an_error(
+        self,
+        lister: OrganizationLister,
+        organization: Organization,
+        units: tuple[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Each walk finds shop in the other unit than the one before."""
+        ask, places = lister._ask, itertools.cycle(units)
+
+        def asked(operation: str, **fields: Any) -> Any:
+            found = ask(operation, **fields)
+            if (fields.get("ParentId"), fields.get("ChildType")) == (units[1], "ACCOUNT"):
+                organization.move(SHOP, organization.units[next(places)])
+            return found
+
+        monkeypatch.setattr(lister, "_ask", asked)
+        with pytest.raises(AwsFailure, match="no two of 4 walks agree"):
+            lister.list([spec(include={"organizationalUnits": list(units)})], lambda _: None)
+
+
 class TestStrangeAnswers:
     """What AWS never answers, and a proxy or a newer AWS may: an error, never a shorter list."""
 
@@ -228,6 +291,16 @@ class TestStrangeAnswers:
         with pytest.raises(AwsFailure, match=words):
             lister.list([spec()], lambda _: None)
 
+    def test_pages_without_end_are_an_error_after_an_hour(
+        self, lister: OrganizationLister, answer: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Empty, and each with another token."""
+        count = itertools.count()
+        monkeypatch.setattr(lister, "_monotonic", lambda: 60.0 * next(count))
+        answer("ListAccounts", lambda _: {"Accounts": [], "NextToken": f"page {next(count)}"})
+        with pytest.raises(AwsFailure, match=r"TooSlow: the list does not end: [0-9]+ pages in 60 minutes"):
+            lister.list([spec()], lambda _: None)
+
     def test_units_that_contain_each_other_end_the_walk(
         self, lister: OrganizationLister, organization: Organization, answer: Callable[[str, Any], None]
     ) -> None:
@@ -257,6 +330,7 @@ class TestStrangeAnswers:
                 lister.list(wanted, lambda _: None)
         asked = calls(aws, "ListChildren")
         lister.list(wanted, lambda _: None)
-        assert calls(aws, "ListChildren") == asked + 1
-        lister.list(wanted, lambda _: None)
+        # The rest of the first walk, and a second one that says the same.
         assert calls(aws, "ListChildren") == asked + 1 + 4
+        lister.list(wanted, lambda _: None)
+        assert calls(aws, "ListChildren") == asked + 1 + 4 + 4

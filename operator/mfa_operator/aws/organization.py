@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,8 @@ PAGE_SIZE = 20
 """MaxResults: AWS's own maximum."""
 MAX_PAGES = 20_000
 """Of one list. AWS allows some 10,000 accounts, 500 full pages; some pages come empty."""
+LIST_SECONDS = 3_600.0
+"""For one list, all its pages together: 10,000 accounts take some ten minutes at AWS's rate."""
 PATIENCE = 600.0
 """Seconds for which one call is tried while AWS throttles."""
 TAGS_FRESH = timedelta(minutes=5)
@@ -63,8 +66,9 @@ class Lister:
 class OrganizationLister:
     """Lists one organization, again and again. Not for two threads at once."""
 
-    def __init__(self, sessions: Sessions, lister: Lister) -> None:
+    def __init__(self, sessions: Sessions, lister: Lister, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Raises AwsFailure."""
+        self._monotonic = monotonic
         account = Account(
             id=lister.role_arn.split(":")[4] if lister.role_arn else "",
             role_arn=lister.role_arn,
@@ -157,6 +161,7 @@ class OrganizationLister:
         bound: dict[str, Any] = {"MaxResults": limit} if limit else {}
         token: str | None = None
         seen: set[str] = set()
+        end = self._monotonic() + LIST_SECONDS
         while True:
             page = self._ask(operation, **asked, **bound, **({"NextToken": token} if token else {}))
             entries = page.get(field)
@@ -168,6 +173,9 @@ class OrganizationLister:
                 return
             if token in seen or len(seen) >= MAX_PAGES:
                 raise AwsFailure(operation, "InvalidAnswer", "the list does not end: a token of its pages repeats")
+            if self._monotonic() > end:
+                pages = f"{len(seen) + 1:,} pages in {LIST_SECONDS / 60:.0f} minutes"
+                raise AwsFailure(operation, "TooSlow", f"the list does not end: {pages}, and more to come")
             seen.add(token)
 
     def _ask(self, operation: str, **asked: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the operation's own

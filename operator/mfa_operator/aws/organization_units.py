@@ -11,6 +11,8 @@ from mfa_operator.aws.errors import AwsFailure
 
 MAX_UNITS = 2_000
 """Units that are walked in one listing: as many as AWS allows an organization."""
+MAX_WALKS = 4
+"""Walks in one listing until two agree."""
 REMEMBERED = 1800.0
 """Seconds for which a listing that is tried again trusts what the failed one found."""
 UNKNOWN_CODES = frozenset({"ParentNotFoundException", "InvalidInputException"})
@@ -38,12 +40,28 @@ class UnitWalk:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._children: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
+        self._last: Found | None = None
+        """What the last walk found, and the one before it."""
 
     def forget(self) -> None:
         self._children.clear()
 
     def below(self, units: Collection[str], progress: Callable[[str], None]) -> Found:
-        """Raises AwsFailure."""
+        """What two walks in a row found, the last listing's among them. Raises AwsFailure.
+
+        An account that is moved from one unit to another while they are walked is in neither of them: one walk would
+        have it leave a policy that includes both, or join one that excludes both.
+        """
+        for _ in range(MAX_WALKS):
+            before, self._last = self._last, self._walk_once(units, progress)
+            if self._last == before or not units:
+                return self._last
+            self.forget()
+        raise AwsFailure(
+            "ListChildren", "Moving", f"no two of {MAX_WALKS} walks agree: accounts are moved between units meanwhile"
+        )
+
+    def _walk_once(self, units: Collection[str], progress: Callable[[str], None]) -> Found:
         roots = [unit for unit in units if unit.startswith("r-")]
         parents: dict[str, str] = {}
         unknown: set[str] = set()
