@@ -123,6 +123,7 @@ def test_nobody_under_quarantine(kube: EmbeddedKubernetes, run: Run) -> None:
     ("args", "words"),
     [
         (["--policy", "p"], "expected NAMESPACE/NAME"),
+        (["--policy", "default/"], "expected NAMESPACE/NAME"),
         (["--policy", "default/absent"], "there is no MfaPolicy default/absent"),
         (["--policy", "default/p", "--all"], "--policy says already who"),
         (["--policy", "default/p", "--account", FIRST], "--policy says already who"),

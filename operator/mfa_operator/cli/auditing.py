@@ -50,7 +50,7 @@ def audit_all(
 
     listed = _accounts_of(policies, auditor, access or AccessRules())
     with progress("Auditing accounts", sum(len(accounts.accounts) for _, accounts in listed)) as done:
-        return audit_policies(listed, auditor, earlier, now, width=max_concurrent_accounts, done=lambda *_: done())
+        return audit_policies(listed, auditor, earlier, now, width=max_concurrent_accounts, done=done)
 
 
 def _accounts_of(policies: Sequence[Policy], auditor: Auditor, access: AccessRules) -> list[tuple[Policy, AccountList]]:

@@ -20,6 +20,7 @@ from mfa_operator.offline.policy_files import load_policy
 from mfa_operator.reporting.wording import account_label
 
 if TYPE_CHECKING:
+    from mfa_operator.aws.sessions import AccountSession
     from mfa_operator.offline.release import Released
 
 NOT_RELEASED = 2
@@ -83,7 +84,6 @@ def command(
         raise click.UsageError("say who to release: --user NAME, or --all.")
 
     from mfa_operator.aws.sessions import Sessions
-    from mfa_operator.offline.release import release
 
     sessions = Sessions(retry_writes=True)
     account = (
@@ -91,20 +91,26 @@ def command(
         if policy_file
         else _account(account_id, role_arn, external_id)
     )
-    released = release(sessions.account(account), None if everybody else users)
-    _print_errors(account_id, released)
+    return _release_users(sessions.account(account), None if everybody else users, output)
+
+
+def _release_users(session: AccountSession, users: Sequence[str] | None, output: str) -> int:
+    """Release these users of one account; None: everybody. Returns the exit status."""
+    from mfa_operator.offline.release import release
+
+    released = release(session, users)
+    _print_errors(session.account.id, released)
     if output == "json":
-        print_document({"account": account_id, "users": _users(released)}, "json")
+        print_document({"account": session.account.id, "users": _users(released)}, "json")
     else:
-        for user in released:
-            if user.user:
-                click.echo(one_line(f"{user.user}: {user.result}"))
+        _print_results("", released)
         if not released:
-            click.echo(f"nobody is under quarantine in account {account_id}")
+            click.echo(f"nobody is under quarantine in account {session.account.id}")
     return NOT_RELEASED if any(user.error for user in released) else 0
 
 
 def _release_policies(names: Sequence[str], kubeconfig: Path | None, context: str | None, output: str) -> int:
+    """Release everybody whom these policies put under quarantine. Returns the exit status."""
     from mfa_operator.aws.sessions import Sessions
     from mfa_operator.offline.cluster_input import policies_in_cluster, published_in_cluster
     from mfa_operator.offline.release import quarantined_by, release_each
@@ -124,9 +130,7 @@ def _release_policies(names: Sequence[str], kubeconfig: Path | None, context: st
             _print_errors(label, account.users)
             failed = failed or any(user.error for user in account.users)
             if output != "json":
-                for user in account.users:
-                    if user.user:
-                        click.echo(one_line(f"{label}: {user.user}: {user.result}"))
+                _print_results(f"{label}: ", account.users)
         if output != "json" and not accounts:
             click.echo(f"MfaPolicy {policy.ref} holds nobody under quarantine")
         listed = [{"account": account.account_id, "users": _users(account.users)} for account in accounts]
@@ -140,6 +144,12 @@ def _print_errors(where: str, released: Iterable[Released]) -> None:
     for user in released:
         if user.error:
             click.echo(error_text(f"mfa-operator: {user.user or where}: {user.error}"), err=True)
+
+
+def _print_results(prefix: str, released: Iterable[Released]) -> None:
+    for user in released:
+        if user.user:
+            click.echo(one_line(f"{prefix}{user.user}: {user.result}"))
 
 
 def _users(released: Iterable[Released]) -> list[object]:

@@ -61,7 +61,7 @@ def audit_policies(
     now: datetime,
     *,
     width: int,
-    done: Callable[[Policy, Account], None],
+    done: Callable[[], None],
 ) -> list[PolicyResult]:
     """Audit every account of every policy, `width` at a time; `done` is called after each account, from any thread."""
 
@@ -76,7 +76,7 @@ def audit_policies(
             status = failure.status(account, None)
             return AccountAudit(AccountResult(status=status), failed_report(known, status), None)
         finally:
-            done(policy, account)
+            done()
 
     pool = ThreadPoolExecutor(width, thread_name_prefix="mfa-account")
     try:
