@@ -176,9 +176,13 @@ def test_namespace_viewers_and_editors_may_do_so_with_policies(installer: Helm, 
     ],
     ids=lambda each: "" if isinstance(each, str) else "-".join(each),
 )
-@pytest.mark.usefixtures("kubectl")
-def test_the_notes_say_what_the_values_mean(installer: Helm, values: dict[str, Any], said: str) -> None:
-    notes = installer("install", RELEASE, str(CHART), "-n", NAMESPACE, "--dry-run=client", values=values)
+def test_the_notes_say_what_the_values_mean(
+    helm: Helm, bare_cluster: ControlPlane, values: dict[str, Any], said: str
+) -> None:
+    """Nothing is installed, but without a cluster Helm shows no notes; the manifests are held to its API elsewhere."""
+    installer = Helm(helm.program, helm.home, bare_cluster.kubeconfig)
+    flags = ("--dry-run=client", "--disable-openapi-validation")
+    notes = installer("install", RELEASE, str(CHART), "-n", NAMESPACE, *flags, values=values)
     assert said in notes.partition("NOTES:")[2]
 
 
