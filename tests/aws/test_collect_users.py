@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mfa_operator.api.enums import FindingReason, UserState
+from mfa_operator.aws import lookups
+from mfa_operator.aws.sessions import AccountSession
+from mfa_operator.evaluation.facts import User
 from mfa_sandbox.aws import Account, EmbeddedAws
 from mfa_sandbox.aws.user import MfaKind
 from tests.aws.audit_world import HOUR, MINUTE, Auditing, finding, states, unknown
@@ -174,3 +178,44 @@ def test_an_account_without_users_is_compliant(op: Auditing, account: Account) -
     audit = op.look(account)
     assert states(audit) == {}
     assert audit.report.summary.users == 0
+
+
+class TestForgetting:
+    """Of a user who was just acted on nothing from before may be remembered, whichever policy's audit is under way."""
+
+    def test_does_not_wait_for_an_audit(self, op: Auditing, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An audit takes minutes in a large account: what was checked before an action would be old by then."""
+        account.user("alice", password=True)
+        account.force_report()
+        user_id = op.look(account).verdicts[0].user_id
+        collector = op.auditor.collector(op.policy(account).accounts[0])
+        listing, go_on = threading.Event(), threading.Event()
+        list_users = lookups.list_users
+
+        def slowly(session: AccountSession) -> list[User]:
+            listing.set()
+            go_on.wait(60)
+            return list_users(session)
+
+        with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+            patch.setattr(lookups, "list_users", slowly)
+            audit = pool.submit(op.later, account)
+            assert listing.wait(10)
+            try:
+                pool.submit(collector.forget_user, user_id).result(10)
+                assert not audit.done()
+            finally:
+                go_on.set()
+            audit.result()
+        op.later(account)
+        assert set(op.asked_about("alice")) == {"GetLoginProfile", "ListMFADevices"}
+
+    def test_reading_tags_brings_nothing_back(self, op: Auditing, account: Account) -> None:
+        account.user("alice", password=True)
+        account.force_report()
+        audit = op.look(account)
+        collector = op.auditor.collector(op.policy(account).accounts[0])
+        collector.forget_user(audit.verdicts[0].user_id)
+        collector.add_tags(audit.snapshot, ["alice"], lambda _: None)
+        op.later(account)
+        assert set(op.asked_about("alice")) == {"GetLoginProfile", "ListMFADevices"}

@@ -30,6 +30,8 @@ from mfa_operator.evaluation.lookup_cache import (
     recall,
     remember,
     unpack,
+    with_tags,
+    without,
 )
 from mfa_operator.evaluation.restored import restored
 from mfa_operator.evaluation.sufficiency import Needs, Question, next_question, sweep
@@ -60,7 +62,11 @@ class Collector:
         self.session = session
         self._width = max_concurrent_users
         self._lock = threading.Lock()
+        """Held while the account is asked: one audit at a time."""
+        self._memory_lock = threading.Lock()
         self._memory = pack(EMPTY)
+        self._forgotten: set[str] = set()
+        """Ids of users who were forgotten since the audit that is under way took up the memory."""
         self._bulk: bytes | None = None
         """The last bulk answers, packed, where another policy may share them; it takes a sixth of the objects' room."""
         self._bulk_at: datetime | None = None
@@ -89,7 +95,7 @@ class Collector:
         `shared`: whether somebody else may ask for the bulk answers; asked once they are there. Else they are not kept.
         """
         with self._lock:
-            memory = unpack(self._memory)
+            memory = self._take_up()
             if forget_before:
                 memory = forget(memory, forget_before)
             first = self._bulk_at is None
@@ -161,7 +167,9 @@ class Collector:
         settled_ones = side_by_side(settle, suspects, self._width)
         answers = dict(zip((facts.user.user_id for facts in suspects), settled_ones, strict=True))
         users = tuple(settled for facts in known if (settled := answers.get(facts.user.user_id, facts)))
-        self._memory = pack(remember(users, virtual_devices_known=bulk.virtual is not None, before=memory))
+        with self._memory_lock:
+            seen = remember(users, virtual_devices_known=bulk.virtual is not None, before=memory)
+            self._memory = pack(without(seen, self._forgotten))
         return Snapshot(
             account_id=self.session.account.id,
             partition=bulk.identity.partition,
@@ -218,15 +226,25 @@ class Collector:
                 zip((facts.user.name for facts in asked), side_by_side(tagged, asked, self._width), strict=True)
             )
             users = tuple(found for facts in snapshot.users if (found := answers.get(facts.user.name, facts)))
-            self._memory = pack(remember(users, virtual_devices_known=False, before=unpack(self._memory)))
+            tags = {found.user.user_id: found.tags for found in answers.values() if found and found.tags}
+            with self._memory_lock:
+                self._memory = pack(with_tags(unpack(self._memory), tags))
         return replace(snapshot, users=users)
 
     def forget_user(self, user_id: str) -> None:
-        """Drop what is remembered of one user, who was just acted on: the next pass reads them live."""
-        with self._lock:
-            memory = unpack(self._memory)
-            kept = {key: facts for key, facts in memory.read_live.items() if key != user_id}
-            self._memory = pack(Memory(kept, memory.with_virtual_device))
+        """Drop what is remembered of one user, who was just acted on: the next pass reads them live.
+
+        Does not wait for an audit under way, which remembers nothing of the user then.
+        """
+        with self._memory_lock:
+            self._forgotten.add(user_id)
+            self._memory = pack(without(unpack(self._memory), {user_id}))
+
+    def _take_up(self) -> Memory:
+        """What earlier audits left."""
+        with self._memory_lock:
+            self._forgotten.clear()
+            return unpack(self._memory)
 
     def _root(self, bulk: _Bulk, count_error: Callable[[AwsFailure], None]) -> RootFacts:
         row = bulk.report.root if bulk.report else None

@@ -5,7 +5,7 @@ It is kept in the process only. Losing it at a restart costs calls, never a verd
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -55,6 +55,18 @@ def remember(users: Iterable[UserFacts], *, virtual_devices_known: bool, before:
         if virtual_devices_known
         else before.with_virtual_device,
     )
+
+
+def without(memory: Memory, user_ids: Collection[str]) -> Memory:
+    """The memory without the live lookups of these users."""
+    kept = {user_id: facts for user_id, facts in memory.read_live.items() if user_id not in user_ids}
+    return Memory(kept, memory.with_virtual_device)
+
+
+def with_tags(memory: Memory, tags: Mapping[str, Fact[Mapping[str, str]]]) -> Memory:
+    """The memory with these tags, by user id, of the users that it holds."""
+    known = {user_id: replace(facts, tags=tags.get(user_id, facts.tags)) for user_id, facts in memory.read_live.items()}
+    return Memory(known, memory.with_virtual_device)
 
 
 def forget(memory: Memory, before: datetime) -> Memory:

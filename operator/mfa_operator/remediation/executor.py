@@ -60,9 +60,11 @@ class _Execution:
         self._errors: list[AwsFailure] = []
 
     def execute(self, stopping: threading.Event) -> Attempt:
-        ending: Ending[Outcome] = carry_out(self._next_write, self.check, stopping)
-        # Once more: another policy's audit may have read the user in between.
-        self._checks.forget_user(self._judged.user_id)
+        try:
+            ending: Ending[Outcome] = carry_out(self._next_write, self.check, stopping)
+        finally:
+            # Another policy's audit may have read the user in between.
+            self._checks.forget_user(self._judged.user_id)
         return Attempt(self._outcome(ending), self._seen, (*self._errors, *ending.errors))
 
     def _next_write(self) -> Write | None:
@@ -81,7 +83,6 @@ class _Execution:
         except AwsFailure as error:
             self._errors.append(error)
             return Skipped(self._user, RefusalReason.LOOKUP_DENIED, str(error), tried=True)
-        self._checks.forget_user(self._judged.user_id)
         self._seen = LiveVerdict(self._user, verdict)
         if verdict is None:
             return NotNeeded(self._user, self._action)
