@@ -79,13 +79,27 @@ class TestReading:
     def test_what_is_not_audited_is_not_looked_at(self, harness: RemediationHarness, account: Account) -> None:
         account.user("alice", password=True)
         ref = harness.policy(account, gracePeriod="168h")
-        harness.aws.calls.clear()
-        assert look(harness, account, "alice") == {}
         harness.run()
         harness.policy(account, gracePeriod="168h", suspend=True)
         harness.aws.calls.clear()
         assert look(harness, account, "alice", ref=ref) == {}
         assert len(harness.aws.calls) == 0
+
+    def test_a_hint_at_a_policy_whose_pass_is_to_come_comes_again(
+        self, harness: RemediationHarness, account: Account
+    ) -> None:
+        """Before its first pass, and after an edit: nothing is audited, so nothing counts as published."""
+        account.user("alice", password=True)
+        ref = harness.policy(account, gracePeriod="168h")
+        for edited in ({}, {"gracePeriod": "24h"}):
+            harness.policy(account, **{"gracePeriod": "168h", **edited})
+            harness.aws.calls.clear()
+            with pytest.raises(TargetedPassFailed) as failed:
+                look(harness, account, "alice", ref=ref)
+            assert failed.value.accounts == {account.id}
+            assert len(harness.aws.calls) == 0
+            harness.run()
+            look(harness, account, "alice", ref=ref)
 
 
 class TestPublishing:

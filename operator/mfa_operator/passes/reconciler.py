@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -222,15 +222,15 @@ class Reconciler:
     def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
         """Audit these accounts of a policy because of events, and publish what was found as a pass does.
 
-        What a pass stands for stays: its times, the interval, the back-off of failing accounts. Where a pass over the
-        whole policy has to come first, or none is to come, or another operator serves it, nothing is done. See
-        PassRunner for what is returned and raised.
+        What a pass stands for stays: its times, the interval, the back-off of failing accounts. Where none is to come,
+        or another operator serves the policy, nothing is done; where a pass over the whole policy has to come first,
+        all accounts count as failed. See PassRunner for what is returned and raised.
         """
         now = self._clock().replace(microsecond=0)
         body = self._cluster.get_policy(ref)
         if body is None:
             raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
-        policy = self._auditable(body)
+        policy = self._auditable(body, doubts)
         claimed = self._claiming.renewed(body) if policy else None
         if policy is None or claimed is None:
             return {}
@@ -268,14 +268,21 @@ class Reconciler:
             raise TargetedPassFailed(failed, unseen)
         return unseen
 
-    def _auditable(self, body: Body) -> Policy | None:
-        """The policy; None where it is suspended, invalid or going, or where a pass over it is due anyway."""
+    def _auditable(self, body: Body, doubts: Collection[str]) -> Policy | None:
+        """The policy; None where it is suspended, invalid or going.
+
+        Raises TargetedPassFailed where a pass over it comes first: until then nothing that a hint is about is
+        published, and that pass may be cut off.
+        """
         try:
             policy = read_policy(body)
         except InvalidObject:
             return None
-        served = policy.status.last_pass_time and policy.status.observed_generation == policy.generation
-        return policy if served and not policy.spec.suspend and not body["metadata"].get("deletionTimestamp") else None
+        if policy.spec.suspend or body["metadata"].get("deletionTimestamp"):
+            return None
+        if policy.status.last_pass_time is None or policy.status.observed_generation != policy.generation:
+            raise TargetedPassFailed(doubts, {})
+        return policy
 
     def covering(self, account_id: str) -> list[PolicyRef]:
         """The policies that cover the account, as far as passes and statuses have shown."""
