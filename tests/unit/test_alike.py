@@ -11,7 +11,7 @@ from mfa_operator.api.objects import PolicyRef
 from mfa_operator.api.status import AccountStatus
 from mfa_operator.passes.failure_log import FailureLog
 from mfa_operator.reporting.alike import causes_in_words, failed_alike
-from mfa_operator.reporting.policy_status import accounts_audited
+from mfa_operator.reporting.conditions import accounts_audited
 from tests.unit.facts import NOW
 
 REFUSAL = (

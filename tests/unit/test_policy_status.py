@@ -27,15 +27,9 @@ from mfa_operator.api.status import (
     ReportStatus,
 )
 from mfa_operator.reporting.account_result import AccountResult
+from mfa_operator.reporting.conditions import accounts_audited, compliant, ready
 from mfa_operator.reporting.growing_status import pass_running_status
-from mfa_operator.reporting.policy_status import (
-    accounts_audited,
-    compliant,
-    not_audited_status,
-    policy_status,
-    ready,
-    summarize,
-)
+from mfa_operator.reporting.policy_status import not_audited_status, policy_status, summarize
 from tests.unit.crd_schema import problems
 from tests.unit.facts import DAY, HOUR, ID, NOW, finding, spec
 

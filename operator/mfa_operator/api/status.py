@@ -6,6 +6,7 @@ Empty values are left out, counts never are. All times are UTC with whole second
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -61,6 +62,11 @@ class Counts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
             UserState.OVERDUE: self.overdue,
             UserState.UNKNOWN: self.unknown,
         }
+
+
+def summed(counts: Collection[Counts]) -> dict[str, int]:
+    """The fields of a Counts, each the sum of those given."""
+    return {field: sum(getattr(each, field) for each in counts) for field in Counts.__struct_fields__}
 
 
 class PolicySummary(Counts, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mfa_operator.api.enums import AccountState
 from mfa_operator.api.objects import PolicyRef
-from mfa_operator.api.status import Counts
+from mfa_operator.api.status import Counts, summed
 from mfa_operator.metrics.families import Accounts, Figures
 from mfa_operator.reporting.figures import AccountFigures
 
@@ -32,7 +32,7 @@ def total(name: str, accounts: Collection[AccountFigures]) -> AccountFigures:
     return AccountFigures(
         name=name,
         state=AccountState.FAILED if failed else AccountState.AUDITED,
-        counts=_sum(counts) if counts else None,
+        counts=Counts(**summed(counts)) if counts else None,
         last_success=_oldest(account.last_success for account in audited),
         credential_report_time=_oldest(account.credential_report_time for account in audited),
         oldest_violation=_oldest(account.oldest_violation for account in accounts),
@@ -43,11 +43,6 @@ def _shown(ref: PolicyRef, accounts: Mapping[str, AccountFigures], limit: int | 
     if limit is None or len(accounts) <= limit:
         return accounts
     return {str(ref): total(f"all accounts of {ref}", accounts.values())}
-
-
-def _sum(counts: Iterable[Counts]) -> Counts:
-    counts = list(counts)
-    return Counts(**{field: sum(getattr(each, field) for each in counts) for field in Counts.__struct_fields__})
 
 
 def _oldest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -12,13 +12,8 @@ from mfa_operator.api.enums import ConditionReason, ConditionType
 from mfa_operator.api.status import Condition, PolicyStatus, PolicySummary
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.policy_status import (
-    account_fields,
-    compliant,
-    new_condition,
-    summarize,
-    with_transition_times,
-)
+from mfa_operator.reporting.conditions import compliant, new_condition, with_transition_times
+from mfa_operator.reporting.policy_status import account_fields, summarize
 from mfa_operator.reporting.status_size import fitted
 from mfa_operator.reporting.wording import many
 
