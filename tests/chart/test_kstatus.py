@@ -86,8 +86,8 @@ def test_the_page_says_what_kstatus_says() -> None:
     }
     about = {
         "no status yet, in the second before the first pass": ["before the first pass"],
-        "a pass over the present spec succeeded, violations or not": ["all compliant", "violations"],
-        "no pass over the present spec yet": ["an edit that no pass has seen", "woken up, not seen yet"],
+        "a pass with the current spec succeeded, with or without violations": ["all compliant", "violations"],
+        "no pass with the current spec yet": ["an edit that no pass has seen", "woken up, not seen yet"],
         "suspended": ["suspended"],
         "the first pass is under way": ["the first pass is under way"],
         "some accounts failed, others were audited": ["one account of two fails"],
