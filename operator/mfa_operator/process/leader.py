@@ -39,6 +39,7 @@ from mfa_operator.passes.publishing import Pace
 from mfa_operator.passes.reconciler import Reconciler
 from mfa_operator.process import watch
 from mfa_operator.process.event_hints import SchedulerHints
+from mfa_operator.remediation.inputs import Environment
 from mfa_operator.remediation.remediator import OperatorRemediator
 from mfa_operator.scheduling.lease_guard import LeaseGuard
 from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
@@ -106,15 +107,17 @@ def build_reconciler(
         metrics=metrics,
         access=access.current,
         remediator=OperatorRemediator(
-            cluster=cluster,
-            auditor=auditor,
-            metrics=metrics,
-            access=access.current,
-            leading=guard.leading,
-            namespaces=settings.cluster.namespaces,
-            command_prefix=settings.events.command_prefix,
-            still_ours=claims.holds if claims else lambda _: True,
-            still_covers=discoverer.covers,
+            Environment(
+                cluster=cluster,
+                auditor=auditor,
+                metrics=metrics,
+                access=access.current,
+                leading=guard.leading,
+                namespaces=settings.cluster.namespaces,
+                command_prefix=settings.events.command_prefix,
+                still_ours=claims.holds if claims else lambda _: True,
+                still_covers=discoverer.covers,
+            )
         ),
         max_concurrent_accounts=width,
         interval_override=settings.audit.interval_override,

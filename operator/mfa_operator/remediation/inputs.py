@@ -11,6 +11,7 @@ from mfa_operator.api.enums import RemediationAction, RemediationState
 from mfa_operator.api.objects import Body, Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import Finding, FindingRemediation, ReportStatus
+from mfa_operator.clock import utc_now
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.evaluation.facts import Snapshot
 from mfa_operator.evaluation.verdicts import Verdict
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _TRIED = (RemediationState.DONE, RemediationState.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """What all passes share."""
 
@@ -34,10 +35,10 @@ class Environment:
     metrics: Metrics
     access: Callable[[], AccessRules]
     """Gives the rules in force now."""
-    clock: Callable[[], datetime]
-    leading: Callable[[], bool]
-    """Whether no other replica can act now."""
-    namespaces: Sequence[str]
+    clock: Callable[[], datetime] = utc_now
+    leading: Callable[[], bool] = lambda: True
+    """Whether no other replica can act now; asked before actions."""
+    namespaces: Sequence[str] = ()
     """Namespaces whose policies are served; empty: all."""
     command_prefix: str = ""
     """What stands before the commands that Events name."""
