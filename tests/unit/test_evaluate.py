@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mfa_operator.api.enums import DeviceType, FindingReason, UserScope, UserState
 from mfa_operator.api.policy import Account, PolicySpec
 from mfa_operator.evaluation.facts import UserFacts
-from mfa_operator.evaluation.verdicts import Case, Verdict, evaluate, needs_of, wants_tags
+from mfa_operator.evaluation.rules import Case, wants_tags
+from mfa_operator.evaluation.verdicts import Verdict, evaluate, needs_of
 from mfa_operator.reporting.account_report import account_report
 from tests.unit.facts import (
     ANY,

@@ -16,7 +16,8 @@ from mfa_operator.aws.errors import AwsFailure
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_moment
 from mfa_operator.evaluation.facts import Snapshot
-from mfa_operator.evaluation.verdicts import Case, Verdict, evaluate, needs_of, wants_tags
+from mfa_operator.evaluation.rules import Case, wants_tags
+from mfa_operator.evaluation.verdicts import Verdict, evaluate, needs_of
 from mfa_operator.reporting.account_report import account_report
 from mfa_operator.reporting.wording import many
 from mfa_operator.scheduling.due import PassAbandoned
