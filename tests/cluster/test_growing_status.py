@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from mfa_sandbox.aws import EmbeddedAws
-from tests.fixtures.operator import Policies, StartOperator, eventually
+from tests.fixtures.operator import SHORT_TIMES, Policies, StartOperator, eventually
 from tests.fixtures.shared_operator import LONG_THERE
 
-SHORT_TIMES = (sys.executable, "-m", "tests.faults.short_times")
 FIRST, HELD, OTHER = "111122223333", "222233334444", "333344445555"
 
 

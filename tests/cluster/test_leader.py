@@ -15,14 +15,14 @@ import pytest
 
 from mfa_sandbox.aws import EmbeddedAws
 from tests.controlplane import ControlPlane, Kubectl
-from tests.fixtures.operator import OperatorProcess, Policies, StartOperator, eventually
+from tests.fixtures.operator import SHORT_TIMES, OperatorProcess, Policies, StartOperator, eventually
 
 ACCOUNT = "111122223333"
 LEASE_SECONDS = 15.0
 
 
 @pytest.fixture
-def holder(kubectl: Kubectl, free_lease: Callable[[], object]) -> Callable[[], str]:
+def holder(kubectl: Kubectl, free_lease: Callable[[], object]) -> Iterator[Callable[[], str]]:
     """Who holds the Lease, as the API server has it; the Lease is taken away before and after the test."""
 
     def read() -> str:
@@ -31,7 +31,8 @@ def holder(kubectl: Kubectl, free_lease: Callable[[], object]) -> Callable[[], s
         return found
 
     free_lease()
-    return read
+    yield read
+    free_lease()
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ def ended(operator: OperatorProcess) -> int:
 def test_the_second_replica_takes_over_when_the_leader_is_killed(
     start_operator: StartOperator, policies: Policies, holder: Callable[[], str], one_account: Callable[[], object]
 ) -> None:
-    first = start_operator()
+    first = start_operator(program=SHORT_TIMES)
     eventually(lambda: leads(first), "the first leads")
-    second = start_operator()
+    second = start_operator(program=SHORT_TIMES)
     eventually(lambda: "; waiting" in second.log, "the second knows who leads")
     one_account()
     policies.wait_for_pass("console-mfa")
@@ -91,9 +92,9 @@ def test_a_leader_that_is_told_to_stop_gives_the_lease_back(
 def test_without_an_api_server_the_leader_ends_a_replica_waits(
     control_plane: ControlPlane, start_operator: StartOperator, holder: Callable[[], str]
 ) -> None:
-    first = start_operator()
+    first = start_operator(program=SHORT_TIMES)
     eventually(lambda: leads(first), "the first leads")
-    second = start_operator()
+    second = start_operator(program=SHORT_TIMES)
     with control_plane.without_apiserver():
         assert ended(first) == 1
         assert "ending, so that a new process takes over" in first.log
@@ -140,9 +141,9 @@ def test_a_leader_whose_lease_another_has_taken_ends_at_once(
 def test_a_leader_that_slept_through_its_lease_does_nothing_more(
     start_operator: StartOperator, policies: Policies, holder: Callable[[], str], one_account: Callable[[], object]
 ) -> None:
-    first = start_operator()
+    first = start_operator(program=SHORT_TIMES)
     eventually(lambda: leads(first), "the first leads")
-    second = start_operator()
+    second = start_operator(program=SHORT_TIMES)
     first.process.send_signal(signal.SIGSTOP)
     eventually(lambda: leads(second), "the second leads")
     one_account()

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.agreement import assert_all_agree
 from tests.controlplane import ControlPlane
 from tests.fixtures.api_proxy import ApiProxy, Outcome
-from tests.fixtures.operator import eventually
+from tests.fixtures.operator import SHORT_TIMES, eventually
 from tests.fixtures.shared_operator import SharedOperator, named
 
 
@@ -157,6 +157,8 @@ def test_a_short_outage_is_survived(shared: SharedOperator, proxy: ApiProxy) -> 
 
 def test_after_a_long_outage_the_next_process_carries_on(shared: SharedOperator, proxy: ApiProxy) -> None:
     """A leader that cannot renew its Lease must not act, for another may lead by then; a Deployment starts it anew."""
+    assert shared.operator.terminate() == 0
+    shared.operator = shared.launch(program=SHORT_TIMES)
     account = shared.account("alice")
     shared.policies.apply("before", accounts=named(account))
     shared.policies.wait_for_pass("before")

@@ -1,4 +1,4 @@
-"""`mfa-operator` with short times, for tests: the Lease runs out after 3 s, policies are listed again after 2 s.
+"""`mfa-operator` with short times, for tests: the Lease runs out after 4 s, policies are listed again after 2 s.
 
 The status of a policy is written every half second while a pass runs.
 """
@@ -9,16 +9,15 @@ from datetime import timedelta
 from functools import partial
 
 from mfa_operator.cli import main, run
-from mfa_operator.config.settings import AuditSettings, ClusterSettings, LeaderSettings, Settings
+from mfa_operator.config.settings import AuditSettings, ClusterSettings, LeaderSettings
 
-LEASE, RENEW, RETRY = (timedelta(seconds=seconds) for seconds in (3, 2, 1))
+LEASE, RENEW, RETRY = (timedelta(seconds=seconds) for seconds in (4, 3, 0.5))
 RESYNC = timedelta(seconds=2)
 PROGRESS = timedelta(seconds=0.5)
 
 if __name__ == "__main__":
-    leader = LeaderSettings(lease=LEASE, renew=RENEW, retry=RETRY)
     for name, short in (
-        ("Settings", partial(Settings, leader=leader)),
+        ("LeaderSettings", partial(LeaderSettings, lease=LEASE, renew=RENEW, retry=RETRY)),
         ("AuditSettings", partial(AuditSettings, progress_every=PROGRESS)),
         ("ClusterSettings", partial(ClusterSettings, resync=RESYNC)),
     ):

@@ -28,7 +28,8 @@ from mfa_sandbox.aws import Account, EmbeddedAws, SandboxUser
 from tests.controlplane import ControlPlane
 from tests.faults.gates import LATE, AwsGate, Breakpoint, KubernetesGate, Replica
 from tests.faults.report_history import ReportHistory, recording
-from tests.fixtures.operator import Policies, StartOperator, eventually
+from tests.faults.short_times import LEASE
+from tests.fixtures.operator import SHORT_TIMES, Policies, StartOperator, eventually
 from tests.fixtures.promises import finding_on, moved_dates, repeated, write_problems
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Pair:
             *self.flags,
             kubeconfig=kubeconfig,
             environment={"AWS_ENDPOINT_URL": iam.url},
-            program=(sys.executable, "-m", "tests.faults.short_times"),
+            program=SHORT_TIMES,
         )
         return replica
 
@@ -158,21 +159,21 @@ def test_a_frozen_leader_changes_nothing_after_it_thaws(
             )
         pair = Pair(control_plane, aws, start_operator, service_account, tmp_path, stack)
         pair.flags = (f"--config={config}", "--interval-override=300ms")
-        leader, waiting = pair.start(), pair.start()
-        eventually(lambda: leader.leads or waiting.leads, "one leads")
-        if waiting.leads:
-            leader, waiting = waiting, leader
+        leader = pair.start()
+        eventually(lambda: leader.leads, "the first leads")
+        leases = "/apis/coordination.k8s.io/v1/namespaces/mfa-operator/leases"
+        assert policies.kubectl.read(f"{leases}/mfa-operator")["spec"]["leaseDurationSeconds"] == LEASE.seconds
         for number, (action, point) in enumerate(some_points(chance)):
             where = f"{action} at {point}"
             story = Round(aws, accounts[action], policies, action, point, f"user-{number}")
+            waiting = pair.start()
             started = time.monotonic()
             broken = story.play(leader, waiting)
             reached = "" if point.reached.is_set() else " (frozen elsewhere)"
             sys.stdout.write(f"{where}{reached}: {broken or 'held'}, {time.monotonic() - started:.0f} s\n")
             problems += [f"{where}: {problem}" for problem in broken]
-            leader, waiting = waiting, pair.start()
-        for replica in (leader, waiting):
-            replica.process.terminate()
+            leader = waiting
+        leader.process.terminate()
     for action, history in histories.items():
         problems += broken_promises(history, action)
     assert problems == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from mfa_sandbox.aws import EmbeddedAws
 from tests.controlplane import ControlPlane
 from tests.fixtures.api_proxy import ApiProxy
-from tests.fixtures.operator import Policies, StartOperator, eventually
+from tests.fixtures.operator import SHORT_TIMES, Policies, StartOperator, eventually
 
 ACCOUNT = "111122223333"
 
@@ -34,7 +33,7 @@ def test_new_edited_and_deleted_policies_are_found(
         proxy.silent = True
         operator = start_operator(
             kubeconfig=proxy.kubeconfig(service_account, tmp_path / "kubeconfig"),
-            program=(sys.executable, "-m", "tests.faults.short_times"),
+            program=SHORT_TIMES,
         )
         policies.apply("p", accounts=accounts)
         assert policies.wait_for_pass("p")["summary"]["violating"] == 1
