@@ -13,6 +13,7 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.passes.auditor import Audit
 from mfa_operator.passes.reconciler import Reconciler
+from mfa_operator.passes.tools import Tools
 from mfa_operator.reporting.account_report import account_report
 from mfa_operator.scheduling.due import Cause
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
@@ -61,12 +62,8 @@ def requests(kube: EmbeddedKubernetes) -> Counter[str]:
 
 def reconciler(cluster: Cluster, denied: int = 0) -> Reconciler:
     """A new process."""
-    return Reconciler(
-        cluster=cluster,
-        auditor=cast("Any", CannedAuditor(denied)),
-        metrics=Metrics(version="test"),
-        discoverer=cast("Any", CannedDiscoverer()),
-    )
+    tools = Tools(cluster=cluster, auditor=cast("Any", CannedAuditor(denied)), metrics=Metrics(version="test"))
+    return Reconciler(tools, discoverer=cast("Any", CannedDiscoverer()))
 
 
 def test_a_pass_asks_by_pages_and_writes_what_changed(kube: EmbeddedKubernetes, cluster: Cluster) -> None:

@@ -6,12 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from logging import ERROR, INFO, WARNING
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 import msgspec
 
@@ -21,10 +20,7 @@ from mfa_operator.api.objects import Policy
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, ReportStatus
 from mfa_operator.aws.errors import AwsFailure
-from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.cluster import (
-    Cluster,
     ClusterUnavailable,
     ObjectGone,
     ReadRefused,
@@ -33,14 +29,14 @@ from mfa_operator.kube.cluster import (
     WriteRefused,
 )
 from mfa_operator.kube.report_pages import ListedReport
-from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
-from mfa_operator.passes.auditor import Audit, Auditor
+from mfa_operator.passes.auditor import Audit
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failure_log import FailureLog
 from mfa_operator.passes.failures import account_failure
 from mfa_operator.passes.publishing import PolicyPublisher
 from mfa_operator.passes.targeted import unseen_users
+from mfa_operator.passes.tools import Tools
 from mfa_operator.reporting.account_report import account_status, failed_account, failed_report, unchanged
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.commands import restart_command
@@ -70,45 +66,21 @@ class AccountOutcome:
     """Whether it was to be audited and could not be, or what was found could not be published."""
 
 
-class Remediator(Protocol):
-    """Acts on the verdicts of one account, between judging and publishing."""
-
-    def act(
-        self,
-        policy: Policy,
-        account: Account,
-        audit: Audit,
-        stored: StoredReport | None,
-        now: datetime,
-        *,
-        acted_since: datetime | None = None,
-    ) -> tuple[ReportStatus, StoredReport | None]:
-        """Returns the report to publish and the report as stored last. Raises ClusterError, PassAbandoned."""
-        ...
-
-
 class PolicyPass:
     """Audits the accounts of one policy, once."""
 
     def __init__(
         self,
+        tools: Tools,
         policy: Policy,
         accounts: AccountList,
+        *,
         reports: dict[str, ListedReport] | None,
         known: Mapping[str, AccountResult],
-        *,
-        cluster: Cluster,
-        auditor: Auditor,
-        metrics: Metrics,
-        access: AccessRules,
         backoff: AccountBackoff,
-        remediator: Remediator | None,
         now: datetime,
         acted_since: datetime | None,
-        fresh: bool,
-        interval_override: timedelta | None,
-        events: EventSettings,
-        with_users: bool = False,
+        fresh: bool = False,
         doubts: Mapping[str, Doubt] | None = None,
     ) -> None:
         """What it works with.
@@ -116,28 +88,19 @@ class PolicyPass:
         `reports` are the policy's by account id, as the pass read them at its beginning; each is taken out as its
         account's turn comes. None: each is to be read by itself. `known` is what was last known of each account.
         `acted_since`: what was done since counts against the limits of remediation, too; None: only what this pass
-        does. `with_users`: results keep the names of all violators, for the info gauge.
+        does. `fresh`: nothing remembered is used, and no account is left out.
 
-        `doubts`: by account, what events say may have changed. Then it is a targeted pass, and moves
-        no back-off.
+        `doubts`: by account, what events say may have changed. Then it is a targeted pass, and moves no back-off.
         """
         self.policy = policy
+        self._tools, self._cluster = tools, tools.cluster
         self._accounts = accounts
-        self._cluster = cluster
-        self._auditor = auditor
-        self._metrics = metrics
-        self._access = access
+        self._reports, self._known = reports, known
         self._backoff = backoff
-        self._remediator = remediator
         self._now = now
         self._acted_since = acted_since
         self._fresh = fresh
-        self._events = events
-        self._interval_override = interval_override
-        self._with_users = with_users
         self._doubts = doubts
-        self._reports = reports
-        self._known = known
         self._failures = FailureLog(policy.ref)
 
     def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
@@ -213,13 +176,13 @@ class PolicyPass:
             if before and not self._fresh and self._doubts is None and self._backoff.skips(account.id):
                 return AccountOutcome(before)
             known = stored.status if stored else None
-            audit = self._auditor.audit(
+            audit = self._tools.auditor.audit(
                 self.policy.spec,
                 account,
                 known,
                 self._now,
                 fresh=self._fresh,
-                interval=self._interval_override,
+                interval=self._tools.interval_override,
                 doubt=self._doubt(account),
             )
             as_read = False
@@ -231,7 +194,7 @@ class PolicyPass:
         self._backoff.succeeded(account.id)
         for failure in audit.failures:
             self._count(account, failure.error_reason)
-        result = AccountResult.of(account_status(report, self._now), report, with_users=self._with_users)
+        result = AccountResult.of(account_status(report, self._now), report, with_users=self._tools.user_violation_info)
         self._emit_transition(before, result.status)
         return AccountOutcome(result, unseen_users(self._doubt(account), known, report))
 
@@ -239,18 +202,20 @@ class PolicyPass:
         return self._doubts.get(account.id) if self._doubts else None
 
     def _allowed(self, account: Account) -> bool:
-        return not self._accounts.refuses(account.id) and self._access.allows(self.policy.ref.namespace, account)
+        if self._accounts.refuses(account.id):
+            return False
+        return self._tools.access().allows(self.policy.ref.namespace, account)
 
     def _publish(self, account: Account, audit: Audit, stored: StoredReport | None) -> ReportStatus:
         before = stored.status if stored else None
         report = audit.report
-        if self._remediator:
+        if remediator := self._tools.remediator:
             policy = self.policy if self._accounts.may_remediate(account.id) else only_planned(self.policy)
             since = self._acted_since
-            report, stored = self._remediator.act(policy, account, audit, stored, self._now, acted_since=since)
+            report, stored = remediator.act(policy, account, audit, stored, self._now, acted_since=since)
         if not unchanged(report, stored.status if stored else None):
             self._write(account, report, stored)
-        for note in finding_events(before, report, self._events.runbook_base_url):
+        for note in finding_events(before, report, self._tools.events.runbook_base_url):
             self._cluster.emit(self.policy, note)
         return report
 
@@ -279,7 +244,7 @@ class PolicyPass:
         as_read: bool,
     ) -> AccountOutcome:
         was = before.status if before else None
-        failure = account_failure(error).with_restart(restart_command(self._events.command_prefix))
+        failure = account_failure(error).with_restart(restart_command(self._tools.events.command_prefix))
         failure = failure.in_organization(self._accounts, account.id, was, self._now)
         if failure.unexpected:
             failure = replace(failure, message=f"{failure.message}; the traceback is in the operator's log")
@@ -327,7 +292,7 @@ class PolicyPass:
             self._cluster.emit(self.policy, note)
 
     def _count(self, account: Account, reason: ErrorReason) -> None:
-        self._metrics.count_error(self.policy.ref, account.id, reason)
+        self._tools.metrics.count_error(self.policy.ref, account.id, reason)
 
 
 def only_planned(policy: Policy) -> Policy:

@@ -14,23 +14,19 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionReason, ConditionType, EventReason
 from mfa_operator.api.objects import Body, Policy, PolicyRef, read_policy, requested_at
 from mfa_operator.clock import utc_moment
-from mfa_operator.config.access_rules import AccessRules
-from mfa_operator.config.settings import EventSettings
 from mfa_operator.kube.claims import Claims
-from mfa_operator.kube.cluster import Cluster, ObjectGone, PolicyIdentity
-from mfa_operator.kube.report_pages import ListedReport
-from mfa_operator.metrics.exporter import Metrics
+from mfa_operator.kube.cluster import ObjectGone, PolicyIdentity
 from mfa_operator.organization.account_list import AccountList
-from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.claiming import Claiming
 from mfa_operator.passes.coverage import Coverage
 from mfa_operator.passes.departures import Departures
 from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.memory import PolicyMemory
-from mfa_operator.passes.policy_pass import PolicyPass, Remediator
+from mfa_operator.passes.policy_pass import PolicyPass
 from mfa_operator.passes.publishing import KnownPolicy, Pace, PolicyPublisher
 from mfa_operator.passes.targeted import news
+from mfa_operator.passes.tools import Tools
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.events import EventNote
 from mfa_operator.reporting.figures import Serving
@@ -50,48 +46,32 @@ class Reconciler:
 
     def __init__(
         self,
+        tools: Tools,
         *,
-        cluster: Cluster,
-        auditor: Auditor,
-        metrics: Metrics,
-        access: Callable[[], AccessRules] = AccessRules,
-        remediator: Remediator | None = None,
-        max_concurrent_accounts: int = 16,
-        interval_override: timedelta | None = None,
-        user_violation_info: bool = False,
-        events: EventSettings | None = None,
-        clock: Callable[[], datetime] = utc_moment,
-        chance: random.Random | None = None,
-        pace: Pace | None = None,
         discoverer: Discoverer,
         claims: Claims | None = None,
+        max_concurrent_accounts: int = 16,
+        pace: Pace | None = None,
+        clock: Callable[[], datetime] = utc_moment,
+        chance: random.Random | None = None,
     ) -> None:
-        """`access` gives the rules in force now; `interval_override` replaces every spec.interval.
+        """`discoverer` lists organizations. `claims` tells which policies are ours to serve; None: all of them.
 
-        `discoverer` lists organizations. `claims` tells which policies are ours to serve; None: all of them.
-
-        `events` says what commands and links in Events look like, `pace` how often a pass says how far it is.
+        `pace`: how often a pass says how far it is.
         """
-        self._claiming = Claiming(cluster, metrics, claims, clock)
-        self._cluster = cluster
-        self._auditor = auditor
-        self._metrics = metrics
-        self._access = access
-        self._remediator = remediator
+        self._tools, self._cluster, self._metrics = tools, tools.cluster, tools.metrics
+        self._claiming = Claiming(tools.cluster, tools.metrics, claims, clock)
         self._width = max_concurrent_accounts
-        self._interval_override = interval_override
-        self._user_violation_info = user_violation_info
-        self._events = events or EventSettings()
         self._clock = clock
         self._chance = chance or random.SystemRandom()
         self._pace = pace or Pace()
-        self._accounts = FairPool(max_concurrent_accounts, name="mfa-account", held_back=auditor.held_back)
+        self._accounts = FairPool(max_concurrent_accounts, name="mfa-account", held_back=tools.auditor.held_back)
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         """Of the policies that had a pass in this process. Each entry is its policy's passes' alone."""
-        self._memory = PolicyMemory(cluster, metrics, self._clock, with_users=user_violation_info)
-        self._departures = Departures(cluster, command_prefix=self._events.command_prefix)
+        self._memory = PolicyMemory(tools.cluster, tools.metrics, clock, with_users=tools.user_violation_info)
+        self._departures = Departures(tools.cluster, command_prefix=tools.events.command_prefix)
         self._discoverer = discoverer
-        self._coverage = Coverage(discoverer, self._memory, auditor, access)
+        self._coverage = Coverage(discoverer, self._memory, tools.auditor, tools.access)
 
     def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
         """Audit one policy and publish what was found. `fresh`: a person asked, so nothing remembered is used.
@@ -103,6 +83,48 @@ class Reconciler:
         begun = self._clock()
         # As Kubernetes objects hold times.
         now = begun.replace(microsecond=0)
+        policy = self._admit(ref, now)
+        if isinstance(policy, PassEnd):
+            return policy
+        accounts, reports = self._coverage.now(policy, refresh=cause == Cause.REQUESTED)
+        accounts_before = self._coverage.take(ref, accounts)
+        first = ref not in self._backoffs
+        backoff = self._backoffs.setdefault(ref, AccountBackoff())
+        # After the accounts are known to be this policy's: another one's pass keeps for it what it fetches of them.
+        reports = self._memory.own_reports(policy) if reports is None else reports
+        known = self._memory.recall(policy, reports)
+        publisher = self._publisher(policy, accounts, known, now, asked_for=fresh)
+        publisher.begin()
+        # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
+        listed = {account.id: reports.pop(account.id) for account in accounts if account.id in reports}
+        one_pass = PolicyPass(
+            self._tools,
+            policy,
+            accounts,
+            reports=listed,
+            known=known,
+            backoff=backoff,
+            now=now,
+            acted_since=limits_since(cause, now, self._tools.interval(policy), first=first),
+            fresh=fresh and cause != Cause.CREATED,
+        )
+        try:
+            one_pass.run(self._accounts, self._width, publisher)
+        finally:
+            # Also of a pass that was cut short: what it wrote into reports is no news to the next one.
+            self._memory.remember(policy, publisher.results)
+        due = self._next_pass(policy, accounts, begun)
+        # A pass that nobody asked for may use what an earlier one looked up.
+        served = policy.requested_at if fresh else policy.status.last_handled_requested_at
+        status = publisher.end(due, served)
+        self._departures.drop_reports(policy, accounts, accounts_before, reports.values())
+        publisher.write(status)
+        self._metrics.observe_pass(ref, time.monotonic() - started)
+        self._coverage.prune()
+        return PassEnd(policy.generation, policy.requested_at, due)
+
+    def _admit(self, ref: PolicyRef, now: datetime) -> Policy | PassEnd:
+        """The policy as it is now, claimed; or how its pass ends, where there is to be none. Raises ClusterError."""
         read = self._cluster.get_policy(ref)
         if read is None:
             # One answer may be wrong: only the watch or a list says that a policy was deleted, and then calls forget.
@@ -123,48 +145,17 @@ class Reconciler:
             if policy.status.last_pass_time:
                 self._memory.recall(policy)
             return self._refuse(body, ConditionReason.SUSPENDED, "spec.suspend is true: no audits", now)
-        accounts, reports = self._coverage.now(policy, refresh=cause == Cause.REQUESTED)
-        accounts_before = self._coverage.take(ref, accounts)
-        first = ref not in self._backoffs
-        backoff = self._backoffs.setdefault(ref, AccountBackoff())
-        # After the accounts are known to be this policy's: another one's pass keeps for it what it fetches of them.
-        reports = self._memory.own_reports(policy) if reports is None else reports
-        known = self._memory.recall(policy, reports)
-        publisher = self._publisher(policy, accounts, known, now, asked_for=fresh)
-        publisher.begin()
-        # The first pass of a policy may share what another policy's just fetched: nobody saw anything older of it.
-        listed = {account.id: reports.pop(account.id) for account in accounts if account.id in reports}
-        one_pass = self._pass(
-            policy,
-            accounts,
-            listed,
-            known,
-            backoff,
-            now,
-            fresh=fresh and cause != Cause.CREATED,
-            acted_since=limits_since(cause, now, self._interval(policy), first=first),
-        )
-        try:
-            one_pass.run(self._accounts, self._width, publisher)
-        finally:
-            # Also of a pass that was cut short: what it wrote into reports is no news to the next one.
-            self._memory.remember(policy, publisher.results)
-        due = next_due(begun, self._interval(policy), self._chance.random())
-        due = due.replace(microsecond=0) if self._interval_override is None else due
+        return policy
+
+    def _next_pass(self, policy: Policy, accounts: AccountList, begun: datetime) -> datetime:
+        """When the pass is due after the one begun then."""
+        due = next_due(begun, self._tools.interval(policy), self._chance.random())
+        if self._tools.interval_override is None:
+            due = due.replace(microsecond=0)
         if not accounts.accounts and accounts.discovery and accounts.discovery.succeeded is None:
             # Somebody may be waiting: the next pass says how far the listing is.
             due = min(due, (begun + LISTING_PROGRESS).replace(microsecond=0))
-        # A pass that nobody asked for may use what an earlier one looked up.
-        served = policy.requested_at if fresh else policy.status.last_handled_requested_at
-        status = publisher.end(due, served)
-        self._departures.drop_reports(policy, accounts, accounts_before, reports.values())
-        publisher.write(status)
-        self._metrics.observe_pass(ref, time.monotonic() - started)
-        self._coverage.prune()
-        return PassEnd(policy.generation, policy.requested_at, due)
-
-    def _interval(self, policy: Policy) -> timedelta:
-        return self._interval_override or policy.spec.interval.delta
+        return due
 
     def _publisher(
         self,
@@ -186,39 +177,6 @@ class Reconciler:
             pace=self._pace,
         )
 
-    def _pass(
-        self,
-        policy: Policy,
-        accounts: AccountList,
-        reports: dict[str, ListedReport] | None,
-        known: Mapping[str, AccountResult],
-        backoff: AccountBackoff,
-        now: datetime,
-        *,
-        acted_since: datetime | None,
-        fresh: bool = False,
-        doubts: Mapping[str, Doubt] | None = None,
-    ) -> PolicyPass:
-        return PolicyPass(
-            policy,
-            accounts,
-            reports,
-            known,
-            cluster=self._cluster,
-            auditor=self._auditor,
-            metrics=self._metrics,
-            access=self._access(),
-            backoff=backoff,
-            remediator=self._remediator,
-            now=now,
-            acted_since=acted_since,
-            fresh=fresh,
-            interval_override=self._interval_override,
-            events=self._events,
-            with_users=self._user_violation_info,
-            doubts=doubts,
-        )
-
     def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
         """Audit these accounts of a policy because of events, and publish what was found as a pass does.
 
@@ -238,21 +196,21 @@ class Reconciler:
             policy = read_policy(claimed)
         known = self._memory.recall(policy)
         current, _ = self._coverage.now(policy)
-        backoff = self._backoffs.get(ref) or AccountBackoff()
         # Those of the last pass: of an account that has joined since, nothing is known that a sum could be made of.
         accounts = replace(self._coverage.last(ref), discovery=current.discovery, settled=current.settled)
         publisher = self._publisher(policy, accounts, known, now, asked_for=False)
         # A listing since may have left an account out: then it is audited no more, let alone remediated.
         chosen = tuple(account for account in accounts if account.id in doubts and current.covers(account.id))
         # Also what passes did that came sooner than the interval says.
-        acted_since = min(policy.status.last_pass_time or now, now - self._interval(policy))
-        targeted = self._pass(
+        acted_since = min(policy.status.last_pass_time or now, now - self._tools.interval(policy))
+        targeted = PolicyPass(
+            self._tools,
             policy,
             replace(accounts, accounts=chosen),
-            None,
-            known,
-            backoff,
-            now,
+            reports=None,
+            known=known,
+            backoff=self._backoffs.get(ref) or AccountBackoff(),
+            now=now,
             acted_since=acted_since,
             doubts=doubts,
         )

@@ -37,6 +37,7 @@ from mfa_operator.passes.auditor import Auditor
 from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.passes.publishing import Pace
 from mfa_operator.passes.reconciler import Reconciler
+from mfa_operator.passes.tools import Tools
 from mfa_operator.process import watch
 from mfa_operator.process.event_hints import SchedulerHints
 from mfa_operator.remediation.inputs import Environment
@@ -101,31 +102,33 @@ def build_reconciler(
     )
     auditor = Auditor(sessions, max_concurrent_users=depth)
     discoverer = Discoverer(sessions, list_changed=list_changed)
-    return Reconciler(
+    environment = Environment(
         cluster=cluster,
         auditor=auditor,
         metrics=metrics,
         access=access.current,
-        remediator=OperatorRemediator(
-            Environment(
-                cluster=cluster,
-                auditor=auditor,
-                metrics=metrics,
-                access=access.current,
-                leading=guard.leading,
-                namespaces=settings.cluster.namespaces,
-                command_prefix=settings.events.command_prefix,
-                still_ours=claims.holds if claims else lambda _: True,
-                still_covers=discoverer.covers,
-            )
-        ),
-        max_concurrent_accounts=width,
+        leading=guard.leading,
+        namespaces=settings.cluster.namespaces,
+        command_prefix=settings.events.command_prefix,
+        still_ours=claims.holds if claims else lambda _: True,
+        still_covers=discoverer.covers,
+    )
+    tools = Tools(
+        cluster=cluster,
+        auditor=auditor,
+        metrics=metrics,
+        access=access.current,
+        remediator=OperatorRemediator(environment),
+        events=settings.events,
         interval_override=settings.audit.interval_override,
         user_violation_info=settings.audit.user_violation_info,
-        events=settings.events,
-        pace=Pace(status=settings.audit.progress_every),
+    )
+    return Reconciler(
+        tools,
         discoverer=discoverer,
         claims=claims,
+        max_concurrent_accounts=width,
+        pace=Pace(status=settings.audit.progress_every),
     )
 
 
