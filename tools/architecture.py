@@ -18,35 +18,35 @@ BEGIN, END = "<!-- made by `make docs`: begin -->", "<!-- made by `make docs`: e
 
 
 def layers() -> list[list[str]]:
-    """The rooms, top to bottom, as the first contract of import-linter in pyproject.toml names them."""
+    """The packages, top to bottom, as the first contract of import-linter in pyproject.toml names them."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contract = settings["tool"]["importlinter"]["contracts"][0]
     return [layer.split(" | ") for layer in contract["layers"]]
 
 
 def imports() -> set[tuple[str, str]]:
-    """Pairs of rooms of which the first imports the second, type checking aside."""
+    """Pairs of packages of which the first imports the second, type checking aside."""
     graph = grimp.build_graph("mfa_operator", exclude_type_checking_imports=True, cache_dir=None)
-    rooms = [room for layer in layers() for room in layer]
-    for room in rooms:
-        graph.squash_module(f"mfa_operator.{room}")
+    packages = [package for layer in layers() for package in layer]
+    for package in packages:
+        graph.squash_module(f"mfa_operator.{package}")
     return {
         (importer, imported)
-        for importer, imported in product(rooms, rooms)
+        for importer, imported in product(packages, packages)
         if importer != imported
         and graph.direct_import_exists(importer=f"mfa_operator.{importer}", imported=f"mfa_operator.{imported}")
     }
 
 
 def shortest(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The edges that no path over other rooms stands for: the transitive reduction of a graph without circles."""
+    """The edges that no path over other packages stands for: the transitive reduction of a graph without circles."""
     below: dict[str, set[str]] = {}
 
-    def reach(room: str) -> set[str]:
-        if room not in below:
-            direct = {imported for importer, imported in edges if importer == room}
-            below[room] = direct.union(*map(reach, direct))
-        return below[room]
+    def reach(package: str) -> set[str]:
+        if package not in below:
+            direct = {imported for importer, imported in edges if importer == package}
+            below[package] = direct.union(*map(reach, direct))
+        return below[package]
 
     return {
         (importer, imported)
@@ -55,18 +55,18 @@ def shortest(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
     }
 
 
-def purpose(room: str) -> str:
+def purpose(package: str) -> str:
     """The first sentence of the package's docstring."""
-    docstring = ast.get_docstring(ast.parse((SOURCE / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    docstring = ast.get_docstring(ast.parse((SOURCE / package / "__init__.py").read_text(encoding="utf-8"))) or ""
     return docstring.split("\n\n")[0].replace("\n", " ")
 
 
 def generated() -> str:
-    """The picture as a Mermaid flowchart, and what each room is for."""
+    """The picture as a Mermaid flowchart, and what each package is for."""
     lines = ["```mermaid", "flowchart TD"]
     lines += [f"  {importer} --> {imported}" for importer, imported in sorted(shortest(imports()))]
     lines += ["```", "", "| package | what it does |", "|---|---|"]
-    lines += [f"| `{room}/` | {purpose(room)} |" for layer in layers() for room in layer]
+    lines += [f"| `{package}/` | {purpose(package)} |" for layer in layers() for package in layer]
     return "\n".join(lines)
 
 

@@ -66,10 +66,12 @@ def api() -> str:
 
 
 _MANY_ACCOUNTS = """\
-What never happened has no series: a state of users that none is in (save `compliant`), a quarantine of nobody, an error of an
-account, a remediation. So `sum(mfa_policy_users{state="overdue"})` finds nothing where nobody is overdue. And a counter
-begins with its first event, which `increase()` does not see. Whether accounts are audited tells `mfa_policy_account_up`; to
-count all failures of a day, take a series that is new in it as it stands:
+What has never happened has no series. A state without users has none (except `compliant`), so
+`sum(mfa_policy_users{state="overdue"})` has no result while nobody is overdue. The same is true for quarantined users, errors and
+remediations. To see whether accounts are audited, use `mfa_policy_account_up`.
+
+A counter starts with its first event, which `increase()` does not count. To count all errors of a day, add the series that are
+new since yesterday with their full value:
 
 ```promql
 (mfa_policy_errors_total unless mfa_policy_errors_total offset 1d) or increase(mfa_policy_errors_total[1d])
@@ -84,9 +86,9 @@ mfa_policy_users{state="overdue"}
 
 ## Many accounts
 
-An account of a policy is six to eight series, 700 to 950 bytes of a scrape before compression: 7 to 10 MB for ten thousand
-accounts. Where that is too much, `--metrics-per-account-limit N` (chart value `metrics.perAccountLimit`) has a policy of more
-than N accounts show its totals instead, as if they were one account:
+Each account of a policy has six to eight series, 700 to 950 bytes of a scrape before compression: 7 to 10 MB for ten thousand
+accounts. If that is too much, set `--metrics-per-account-limit N` (chart value `metrics.perAccountLimit`). A policy of more
+than N accounts then only exports totals, as if it had one account:
 
 - `account_id` is `<policy_namespace>/<policy>`, `account_name` is `all accounts of <policy_namespace>/<policy>`;
 - users, quarantined users and counters are sums; `mfa_policy_account_up` is 1 where no account fails;
@@ -125,12 +127,12 @@ def metrics() -> str:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
     text = "# Metrics\n\nMade by `make docs` from the code; do not edit. Served on `:9090/metrics`.\n\n"
-    text += "Series vanish with their policy or account. A failed account keeps its last user counts and gets\n"
-    text += "`mfa_policy_account_up 0`: counts never fall to 0 because nobody could look.\n"
+    text += "Series disappear with their policy or account. A failed account keeps its last user counts and gets\n"
+    text += "`mfa_policy_account_up 0`: a failed audit never makes counts fall to 0.\n"
     text += "`mfa_policy_user_violation_info` names users and is off by default (`--user-violation-info`).\n\n"
     text += _MANY_ACCOUNTS
     process = (
-        "\nBeside these there are the metrics of the process itself that every Prometheus client for Python exports:\n"
+        "\nIn addition, the operator exports the process metrics of the Prometheus client for Python:\n"
         "`process_*` (CPU, memory, file descriptors, start time), `python_gc_*` and `python_info`.\n"
     )
     return text + "\n".join(rows) + "\n" + process

@@ -21,7 +21,7 @@ CONTRACTS = {
         "importlinter"
     ]["contracts"]
 }
-ROOMS = [room for layer in CONTRACTS["Rooms, top to bottom"]["layers"] for room in layer.split(" | ")]
+PACKAGES = [package for layer in CONTRACTS["Packages, top to bottom"]["layers"] for package in layer.split(" | ")]
 
 
 def modules_of(dotted: str) -> list[Path]:
@@ -55,11 +55,11 @@ def test_a_module_is_short_documented_and_well_named(module: Path) -> None:
 
 def test_every_package_is_a_layer_and_says_what_it_may_import() -> None:
     folders = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
-    assert folders == set(ROOMS)
-    for room in folders:
+    assert folders == set(PACKAGES)
+    for package in folders:
         assert (
-            len(ast.get_docstring(ast.parse((SOURCE / room / "__init__.py").read_text(encoding="utf-8"))) or "") > 80
-        ), room
+            len(ast.get_docstring(ast.parse((SOURCE / package / "__init__.py").read_text(encoding="utf-8"))) or "") > 80
+        ), package
 
 
 @pytest.mark.parametrize("module", PURE, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -76,6 +76,6 @@ def test_what_is_pure_reads_no_clock(module: Path) -> None:
 
 def test_the_architecture_page_names_modules_that_exist() -> None:
     text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = set(re.findall(rf"`((?:{'|'.join(ROOMS)})/[a-z_]+\.py)`", text))
+    named = set(re.findall(rf"`((?:{'|'.join(PACKAGES)})/[a-z_]+\.py)`", text))
     assert len(named) > 10
     assert not {path for path in named if not (SOURCE / path).is_file()}
