@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -72,4 +73,17 @@ def test_patience_runs_out(kube: EmbeddedKubernetes, settings: Settings, path: s
     kube.script(path, answer)
     api, _where = connect(str(settings.cluster.kubeconfig), None)
     with api, pytest.raises(NotListed, match=words):
-        wait_until_listed(api, patience=0.5)
+        wait_until_listed(api, threading.Event(), patience=0.5)
+
+
+def test_an_operator_that_stops_waits_no_longer(kube: EmbeddedKubernetes, settings: Settings) -> None:
+    kube.script(LIST, NOTHING)
+    api, _where = connect(str(settings.cluster.kubeconfig), None)
+    stopping = threading.Event()
+    stop = threading.Timer(0.3, stopping.set)
+    stop.start()
+    with api, pytest.raises(NotListed):
+        # Longer than the test may take.
+        wait_until_listed(api, stopping, patience=3600.0)
+    assert stopping.is_set()
+    stop.join()

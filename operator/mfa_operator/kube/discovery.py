@@ -7,6 +7,7 @@ and watches nothing that is not in it, without a word.
 from __future__ import annotations
 
 import logging
+import threading
 
 import tenacity
 import urllib3
@@ -25,11 +26,15 @@ class NotListed(Exception):
     """The API server does not list MfaPolicy, or does not say what it serves."""
 
 
-def wait_until_listed(api: ApiClient, *, patience: float = PATIENCE) -> None:
-    """Wait until MfaPolicy is listed, or nobody can tell. Raises NotListed when patience runs out."""
+def wait_until_listed(api: ApiClient, stopping: threading.Event, *, patience: float = PATIENCE) -> None:
+    """Wait until MfaPolicy is listed.
+
+    Raises NotListed when patience runs out, and where it is not once `stopping` is set.
+    """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(NotListed),
-        stop=tenacity.stop_after_delay(patience),
+        stop=tenacity.stop_after_delay(patience) | tenacity.stop_when_event_set(stopping),
+        sleep=tenacity.sleep_using_event(stopping),
         wait=tenacity.wait_exponential(multiplier=0.2, max=5.0) + tenacity.wait_random(0, 0.2),
         reraise=True,
     )

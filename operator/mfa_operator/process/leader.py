@@ -202,6 +202,7 @@ class Leader:
             )
         self._receiver: Receiver | None = None
         self._event_metrics = metrics.events
+        self._stopping = stopping
         self._may_go_on = lambda: leading() and not stopping.is_set()
         self._pool = pool
         self._watch_started = watch_started
@@ -282,7 +283,8 @@ class Leader:
         watch.register(registry, self._scheduler, self._api, self._contact)
         try:
             await first_to_end(
-                stop, asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api)
+                stop,
+                asyncio.get_running_loop().run_in_executor(self._pool, wait_until_listed, self._api, self._stopping),
             )
             before = asyncio.all_tasks()
             tasks = await kopf.spawn_tasks(
