@@ -24,8 +24,9 @@ from mfa_operator.kube.lease import Lease, lease_namespace, new_identity
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.process.ending import LastResort, StopSignals, hurry, usual_pace
 from mfa_operator.process.health import HealthServer
-from mfa_operator.process.leader import Leader, PartEnded, build_reconciler, first_to_end
+from mfa_operator.process.leader import Leader, PartEnded, first_to_end
 from mfa_operator.process.listen import display, listen_for, local_address
+from mfa_operator.process.reconciling import build_reconciler
 from mfa_operator.scheduling.scheduler import PassRunner
 
 logger = logging.getLogger(__name__)
