@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from queue import SimpleQueue
 
 import pytest
 
 from mfa_operator.api.enums import AccountState, EventReason, RefusalReason, RemediationState
+from mfa_operator.api.objects import PolicyRef, read_policy
+from mfa_operator.clock import seconds_since_boot
 from mfa_operator.config.access_rules import AccessRules
+from mfa_operator.passes.discovery import Discoverer
 from mfa_operator.scheduling.due import Cause
 from mfa_operator.scheduling.hints import Doubt
 from tests.fixtures.organization_harness import OrganizationStage
@@ -363,6 +368,30 @@ class TestAnotherOrganization:
         stage.run()
         assert stage.covered == stage.reported == {SHOP}
         assert stage.condition("AccountsDiscovered").status == "True"
+
+    def test_a_listing_that_no_thread_could_begin_comes_again(
+        self, stage: OrganizationStage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The machine was out of threads for a moment."""
+        told: SimpleQueue[PolicyRef] = SimpleQueue()
+        moment = seconds_since_boot()
+        submit = ThreadPoolExecutor.submit
+
+        def out_of_threads(*_: object) -> None:
+            monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+            raise RuntimeError("can't start new thread")
+
+        sessions = stage.harness.sessions
+        discoverer = Discoverer(sessions, list_changed=told.put, monotonic=lambda: moment)
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", out_of_threads)
+        policy = read_policy(stage.harness.cluster.policies[stage.ref])
+        assert "can't start new thread" not in str(discoverer.accounts(policy, stage.harness.rules).discovery)
+        assert told.get(timeout=10) == stage.ref
+        assert "can't start new thread" in str(discoverer.accounts(policy, stage.harness.rules).discovery)
+        moment += 120
+        assert told.get(timeout=10) == stage.ref
+        assert discoverer.accounts(policy, stage.harness.rules).complete
+        sessions.stopping.set()
 
 
 class TestEdits:

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 
@@ -186,10 +187,9 @@ class Discoverer:
 
     def _start(self) -> None:
         with self._lock:
-            start = self._background and not self._started
-            self._started = self._started or start
-        if start:
-            threading.Thread(target=self._loop, name="mfa-discoverer", daemon=True).start()
+            if self._background and not self._started:
+                threading.Thread(target=self._loop, name="mfa-discoverer", daemon=True).start()
+                self._started = True
         self._wake.set()
 
     def _loop(self) -> None:
@@ -198,9 +198,17 @@ class Discoverer:
             for source in self._take_due():
                 with self._lock:
                     namespace = min((ref.namespace for ref in source.specs), default="")
-                pool.submit(namespace, partial(self._list, source))
+                listing = pool.submit(namespace, partial(self._list, source))
+                listing.add_done_callback(partial(self._check_begun, source))
             self._wake.wait(TURN)
             self._wake.clear()
+
+    def _check_begun(self, source: OrganizationSource, listing: Future[None]) -> None:
+        """A listing that no thread could begin is one that failed: it comes again."""
+        error = listing.exception()
+        if isinstance(error, Exception) and source.running:
+            logger.warning("listing the organization through %s could not begin: %s", source.lister, error)
+            self._ended(source, error)
 
     def _list(self, source: OrganizationSource) -> None:
         """List one organization. What goes wrong stands in the source: nothing is raised."""
