@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.garbage",
     "tests.not_run",
     "tests.parallel",
+    "tests.fixtures.quick_botocore",
     "tests.fixtures.aws",
     "tests.fixtures.control_plane",
     "tests.fixtures.operator",

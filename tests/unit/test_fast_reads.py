@@ -115,7 +115,13 @@ def test_a_garbled_answer_is_read_as_botocore_reads_it(answer: tuple[str, bytes]
         read = answer_reader(_MODEL.operation_model(name))(_parsed(garbled))
     except (ParseError, Unsupported, ValueError):
         return
-    assert read == botocores(name, garbled)
+    try:
+        theirs = botocores(name, garbled)
+    except AttributeError:
+        # A fault of botocore's where the request's id comes twice; we do not read it.
+        assert garbled.count(b"<RequestId>") > 1
+        return
+    assert read == theirs
 
 
 @given(
