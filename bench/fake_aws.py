@@ -1,5 +1,6 @@
-"""A fast fake of STS and IAM for measurements: any number of accounts, some 0.1 ms a call, in a process of its own.
+"""A fast fake of STS, IAM and Organizations for measurements: any number of accounts, some 0.1 ms a call.
 
+In a process of its own.
 Nothing is stored: an account's users follow from its id and their numbers. In ten users one has a password and no MFA,
 one in twenty has a passkey, half of the rest a virtual device, and the others no password. Requests are not
 authenticated; the access key names the account. Verdicts are tested on the embedded AWS: this one only keeps pace.
@@ -19,10 +20,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 from urllib.request import ProxyHandler, build_opener
 
 PAGE = 1000
+ACCOUNTS_PAGE = 20
+ORGANIZATION = "o-a1b2c3d4e5"
 NOT_FOUND = 404
 THROTTLED = 400
 _STARTED = datetime.now(UTC).replace(microsecond=0)
@@ -30,6 +34,10 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 GENERATED = (_STARTED - timedelta(minutes=10)).strftime(_TIME)
 EXPIRES = (_STARTED + timedelta(hours=12)).strftime(_TIME)
 CREATED = "2024-05-06T07:08:09"
+
+
+def account_id(number: int) -> str:
+    return f"{100_000_000_000 + number}"
 
 
 def kind(number: int) -> str:
@@ -48,10 +56,11 @@ class _Bucket:
 
 
 class World:
-    """Answers. `rate`: requests a second and account before it throttles; 0: never."""
+    """Answers. `rate`: requests a second and account before it throttles; 0: never. `members`: of the organization."""
 
-    def __init__(self, users: int, rate: float) -> None:
+    def __init__(self, users: int, rate: float, members: int = 0) -> None:
         self.calls: Counter[str] = Counter()
+        self._members = members
         self._users = users
         self._rate = rate
         self._buckets: dict[str, _Bucket] = {}
@@ -64,6 +73,25 @@ class World:
             return THROTTLED, _error("Throttling", "Rate exceeded")
         self.calls[operation] += 1
         return getattr(self, "_" + operation)(account, parameters)  # type: ignore[no-any-return]  # one of those below
+
+    def list_accounts(self, asked: Mapping[str, Any]) -> tuple[int, bytes]:
+        """A page of ListAccounts; the first account is the management account."""
+        self.calls["ListAccounts"] += 1
+        begin = int(asked.get("NextToken") or 0)
+        end = min(begin + ACCOUNTS_PAGE, self._members)
+        accounts = [
+            {
+                "Id": account_id(number),
+                "Arn": f"arn:aws:organizations::{account_id(0)}:account/{ORGANIZATION}/{account_id(number)}",
+                "Name": f"account-{number}",
+                "State": "ACTIVE",
+                "JoinedTimestamp": 1_700_000_000,
+                "Paths": [f"{ORGANIZATION}/r-ab12/{account_id(number)}/"],
+            }
+            for number in range(begin, end)
+        ]
+        more = {"NextToken": str(end)} if end < self._members else {}
+        return 200, json.dumps({"Accounts": accounts, **more}).encode()
 
     def _within_rate(self, account: str) -> bool:
         if not self._rate:
@@ -242,7 +270,10 @@ class Connection(asyncio.Protocol):
             self._send(status, answer)
             return
         key = headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
-        status, answer = self._world.answer(unquote(key)[4:16], dict(parse_qsl(body.decode())))
+        if headers.get("x-amz-target", "").endswith(".ListAccounts"):
+            status, answer = self._world.list_accounts(json.loads(body))
+        else:
+            status, answer = self._world.answer(unquote(key)[4:16], dict(parse_qsl(body.decode())))
         if self._delay:
             asyncio.get_running_loop().call_later(self._delay, self._send, status, answer)
         else:
@@ -278,9 +309,9 @@ class FakeAws:
 
 
 @contextmanager
-def fake_aws(users: int, *, delay_ms: float = 0, rate: float = 0) -> Iterator[FakeAws]:
+def fake_aws(users: int, *, delay_ms: float = 0, rate: float = 0, members: int = 0) -> Iterator[FakeAws]:
     """A fake in a process of its own, ended at the end."""
-    command = [sys.executable, "-m", "bench.fake_aws", str(users), str(delay_ms), str(rate)]
+    command = [sys.executable, "-m", "bench.fake_aws", str(users), str(delay_ms), str(rate), str(members)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -289,12 +320,12 @@ def fake_aws(users: int, *, delay_ms: float = 0, rate: float = 0) -> Iterator[Fa
             process.kill()
 
 
-async def _serve(users: int, delay_ms: float, rate: float) -> None:
-    world = World(users, rate)
+async def _serve(users: int, delay_ms: float, rate: float, members: int) -> None:
+    world = World(users, rate, members)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(world, delay_ms / 1000), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -20,7 +20,7 @@ import click
 import yaml
 
 from bench import manifests, processes, readme
-from bench.fake_aws import FakeAws, fake_aws
+from bench.fake_aws import FakeAws, account_id, fake_aws
 from tests.controlplane import ControlPlane
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +37,8 @@ class Size:
     width: int = 16
     delay_ms: float = 0
     rate: float = 0
+    organization: bool = False
+    """One policy that discovers its accounts, in place of those that name them; on a cluster only."""
 
     @property
     def all_accounts(self) -> int:
@@ -79,22 +81,22 @@ def on_a_cluster(size: Size, trees: Mapping[str, Path] | None = None) -> list[di
     for name, tree in (trees or {"": ROOT}).items():
         with (
             ControlPlane() as control_plane,
-            fake_aws(size.users, delay_ms=size.delay_ms, rate=size.rate) as aws,
+            fake_aws(size.users, delay_ms=size.delay_ms, rate=size.rate, members=size.all_accounts) as aws,
             tempfile.TemporaryDirectory(prefix="mfa-bench-") as scratch,
         ):
             control_plane.apply_crds(tree / "deploy" / "crds")
             kubectl = control_plane.kubectl
             kubectl("create", "namespace", "bench")
-            for policy in range(size.policies):
-                ids = [f"{100_000_000_000 + policy * size.accounts + number}" for number in range(size.accounts)]
-                made = manifests.policy(f"scale-{policy}", ids)
-                file = Path(scratch) / f"{policy}.yaml"
+            for number, made in enumerate(_policies(size)):
+                file = Path(scratch) / f"{number}.yaml"
                 file.write_text(yaml.safe_dump(made))
                 kubectl("apply", "--server-side", "-f", str(file))
+            rules = Path(scratch) / "access.yaml"
+            rules.write_text(yaml.safe_dump({"access": [{"namespaces": ["bench"], "organization": True}]}))
 
             # Long enough that a pass ends before the next is due.
             interval = max(30, round(size.all_accounts * 0.04))
-            run = _Operator(size, aws, tree, control_plane, f"{interval}s")
+            run = _Operator(size, aws, tree, control_plane, f"{interval}s", rules)
             rows.extend(({"tree": name} if trees else {}) | row for row in run.measure())
     return rows
 
@@ -106,6 +108,8 @@ class _Operator:
     tree: Path
     control_plane: ControlPlane
     interval: str
+    rules: Path
+    """Access rules: who may discover must be allowed to."""
 
     def measure(self) -> Iterator[dict[str, Any]]:
         with self._process() as (pid, metrics):
@@ -157,9 +161,12 @@ class _Operator:
         }
 
     def _times(self) -> dict[str, str]:
-        columns = "custom-columns=N:.metadata.name,T:.status.lastPassTime"
+        """When each policy was last audited; before its accounts are known, nothing was."""
+        ready = '.status.conditions[?(@.type=="Ready")].status'
+        columns = f"custom-columns=N:.metadata.name,T:.status.lastPassTime,R:{ready}"
         listed = self.control_plane.kubectl("-n", "bench", "get", "mfap", "--no-headers", "-o", columns).stdout
-        return dict(line.split() for line in listed.splitlines())
+        rows = [line.split() for line in listed.splitlines()]
+        return {name: at if audited == "True" else "<none>" for name, at, audited in rows}
 
     def _wait_for_passes(self, before: Mapping[str, str]) -> None:
         deadline = time.monotonic() + 1800
@@ -186,6 +193,7 @@ class _Operator:
             "--health-address=127.0.0.1:0",
             f"--max-concurrent-accounts={self.size.width}",
             f"--interval-override={self.interval}",
+            f"--config={self.rules}",
         ]
         process = subprocess.Popen(command, env=_environment(self.aws, self.tree))
         try:
@@ -200,7 +208,21 @@ def _environment(aws: FakeAws, tree: Path) -> dict[str, str]:
     return os.environ | dict(aws.environment) | {"PYTHONPATH": paths, "NO_PROXY": "127.0.0.1,localhost"}
 
 
+def _policies(size: Size) -> list[dict[str, object]]:
+    if size.organization:
+        made = manifests.policy("scale-0", [])
+        return [{**made, "spec": {"organization": {}}}]
+    return [
+        manifests.policy(
+            f"scale-{policy}", [account_id(policy * size.accounts + number) for number in range(size.accounts)]
+        )
+        for policy in range(size.policies)
+    ]
+
+
 def _words(size: Size) -> str:
+    if size.organization:
+        return f"an organization of {size.all_accounts} accounts x {size.users} users, {size.width} accounts at once"
     return f"{size.policies} policies x {size.accounts} accounts x {size.users} users, {size.width} accounts at once"
 
 
@@ -217,12 +239,21 @@ def _words(size: Size) -> str:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Another source tree (git archive REVISION | tar -x -C DIR), measured beside this one, twice in turn.",
 )
-def main(cluster: bool, baseline: Path | None, **numbers: float) -> None:
+@click.option(
+    "--organization",
+    type=click.IntRange(min=1),
+    metavar="ACCOUNTS",
+    help="In place of --policies and --accounts: one policy that discovers so many accounts, on a cluster.",
+)
+def main(cluster: bool, baseline: Path | None, organization: int | None, **numbers: float) -> None:
     """Measure one size and print the tables; nothing is recorded."""
     size = Size(**numbers)  # type: ignore[arg-type]  # as click has it from the defaults
+    if organization:
+        size = replace(size, policies=1, accounts=organization, organization=True)
     click.echo(_words(size))
     trees = {"baseline": baseline, "this": ROOT} if baseline else None
-    for part in (alone, on_a_cluster) if cluster else (alone,):
+    parts = (on_a_cluster,) if organization else (alone, on_a_cluster) if cluster else (alone,)
+    for part in parts:
         rows = part(size, trees)
         if trees:
             rows += part(size, dict(reversed(trees.items())))
