@@ -65,11 +65,25 @@ class Kubectl:
 
         Raises KubectlError if the answer is not 200, or there is none.
         """
+        return self._send("GET", path)
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST an object to the path of its list, without a process; returns it as stored. Raises as read does."""
+        return self._send("POST", path, body)
+
+    def delete(self, path: str) -> None:
+        """DELETE what is at the path, if anything is, without a process; waits for nothing. Raises as read does."""
+        self._send("DELETE", path, fine=(200, 202, 404))
+
+    def _send(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, fine: tuple[int, ...] = (200, 201)
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            answer = self.http.request("GET", self.url + path, headers={"Authorization": f"Bearer {self.token}"})
+            answer = self.http.request(method, self.url + path, headers=headers, json=body)
         except urllib3.exceptions.HTTPError as error:
-            raise KubectlError(1, ["GET", path], "", str(error)) from error
-        if answer.status != 200:
-            raise KubectlError(1, ["GET", path], "", answer.data.decode())
+            raise KubectlError(1, [method, path], "", str(error)) from error
+        if answer.status not in fine:
+            raise KubectlError(1, [method, path], "", answer.data.decode())
         found: dict[str, Any] = json.loads(answer.data)
         return found

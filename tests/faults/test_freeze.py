@@ -29,7 +29,7 @@ from tests.controlplane import ControlPlane
 from tests.faults.gates import LATE, AwsGate, Breakpoint, KubernetesGate, Replica
 from tests.faults.report_history import ReportHistory, recording
 from tests.faults.short_times import LEASE
-from tests.fixtures.operator import SHORT_TIMES, Policies, StartOperator, eventually
+from tests.fixtures.operator import LEASE_PATH, SHORT_TIMES, Policies, StartOperator, eventually
 from tests.fixtures.promises import finding_on, moved_dates, repeated, write_problems
 
 if TYPE_CHECKING:
@@ -161,8 +161,7 @@ def test_a_frozen_leader_changes_nothing_after_it_thaws(
         pair.flags = (f"--config={config}", "--interval-override=300ms")
         leader = pair.start()
         eventually(lambda: leader.leads, "the first leads")
-        leases = "/apis/coordination.k8s.io/v1/namespaces/mfa-operator/leases"
-        assert policies.kubectl.read(f"{leases}/mfa-operator")["spec"]["leaseDurationSeconds"] == LEASE.seconds
+        assert policies.kubectl.read(LEASE_PATH)["spec"]["leaseDurationSeconds"] == LEASE.seconds
         for number, (action, point) in enumerate(some_points(chance)):
             where = f"{action} at {point}"
             story = Round(aws, accounts[action], policies, action, point, f"user-{number}")
