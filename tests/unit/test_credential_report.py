@@ -91,7 +91,9 @@ def test_booleans_ignore_case_and_other_values_are_unknown(column: str, token: s
     assert {"password_enabled": row.password_enabled, "mfa_active": row.mfa_active}[column] is meaning
 
 
-@pytest.mark.parametrize("token", ["no_information", "N/A", "not_supported", "", "2025-13-01T00:00:00+00:00"])
+@pytest.mark.parametrize(
+    "token", ["no_information", "N/A", "not_supported", "", "2025-13-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00"]
+)
 def test_what_is_no_date_is_no_date(token: str) -> None:
     """Who never signed in is in scope all the same, and a word is not a time."""
     row = read(USER | {"password_last_used": token, "user_creation_time": token}).rows["alice"]

@@ -97,6 +97,6 @@ def _moment(token: str | None) -> datetime | None:
     """A time in ISO 8601, ending in +00:00 or Z; None for N/A, no_information and the like."""
     try:
         moment = datetime.fromisoformat(token or "")
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
