@@ -105,6 +105,7 @@ def to_dict(value: object) -> Any:  # noqa: ANN401 - the builtins of any model
 
 
 def rfc3339(moment: datetime) -> str:
+    """As Kubernetes writes times: UTC with `Z`, in whole seconds."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 

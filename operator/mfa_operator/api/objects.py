@@ -48,12 +48,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     status: PolicyStatus = PolicyStatus()
 
 
-def policy_ref(body: Mapping[str, Any]) -> PolicyRef:
+def policy_ref(body: Body) -> PolicyRef:
+    """Namespace and name of an object; namespace `default` where a file gives none, as kubectl has it."""
     metadata = body.get("metadata") or {}
     return PolicyRef(str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
 
 
-def read_policy(body: Mapping[str, Any]) -> Policy:
+def read_policy(body: Body) -> Policy:
     """An MfaPolicy from its object. Raises InvalidObject naming the field."""
     for field, wanted in (("apiVersion", API_VERSION), ("kind", "MfaPolicy")):
         if body.get(field) != wanted:
@@ -92,7 +93,7 @@ def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: 
         )
 
 
-def known_status(body: Mapping[str, Any]) -> PolicyStatus:
+def known_status(body: Body) -> PolicyStatus:
     """The status of an MfaPolicy; an empty one where it is invalid, which the next pass replaces.
 
     firstSeen is not lost with it: that stands in the MfaReports. Nor is who serves the policy: it may be a newer
@@ -109,7 +110,8 @@ def known_status(body: Mapping[str, Any]) -> PolicyStatus:
         return PolicyStatus()
 
 
-def requested_at(body: Mapping[str, Any]) -> str:
+def requested_at(body: Body) -> str:
+    """Value of the annotation mfa-operator.io/requestedAt; "" where there is none."""
     annotations = (body.get("metadata") or {}).get("annotations")
     return str(annotations.get(REQUESTED_AT_ANNOTATION, "")) if isinstance(annotations, Mapping) else ""
 

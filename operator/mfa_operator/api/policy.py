@@ -90,6 +90,7 @@ class Exemption(Model, frozen=True):
         check_tags(self.tags)
 
     def active(self, now: datetime) -> bool:
+        """Whether it counts at `now`: from the moment that it expires on it does not."""
         return self.expires is None or now < self.expires
 
 

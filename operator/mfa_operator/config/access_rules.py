@@ -56,9 +56,11 @@ class AccessRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
                 )
 
     def serves(self, namespace: str) -> bool:
+        """Whether the rule is about policies of the namespace, whatever the account."""
         return self._namespaces.matches(namespace)
 
     def matches(self, namespace: str, account: Account) -> bool:
+        """Whether the rule is about this account, entered through the role it names, for policies of the namespace."""
         return (
             self.serves(namespace)
             and self._accounts.matches(account.id)
@@ -99,6 +101,7 @@ class AccessRules:
         return cls(from_dict(_File, value).access)
 
     def without_remediation(self) -> AccessRules:
+        """The same rules for auditing; nothing is remediated."""
         return replace(self, remediation=False)
 
     def allows(self, namespace: str, account: Account) -> bool:

@@ -26,6 +26,7 @@ class _Users:
         self._paths = AnyGlob(glob for glob in globs if glob.startswith("/"))
 
     def cover(self, name: str, path: str) -> bool:
+        """`path` begins and ends with a slash, as IAM has it."""
         return self._names.matches(name) or self._paths.matches(path + name)
 
 

@@ -156,6 +156,7 @@ class Metrics:
         self._aws_requests.labels(service, operation, code).inc()
 
     def set_leader(self, leading: bool) -> None:
+        """Whether this replica acts, for mfa_operator_leader."""
         self._leading = leading
 
     def set_queue(self, overlooked: int, oldest_due: datetime | None) -> None:

@@ -43,6 +43,7 @@ class MetricsServer:
         return self._server.server_port
 
     def close(self) -> None:
+        """Answer no more; does not wait for answers under way."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

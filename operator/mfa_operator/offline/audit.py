@@ -125,4 +125,5 @@ def _result(policy: Policy, listed: AccountList, outcomes: Sequence[AccountAudit
 
 
 def failed_accounts(result: PolicyResult) -> list[AccountStatus]:
+    """The accounts that were not audited, those that wait for their role (Pending) included."""
     return [account for account in result.accounts if account.state is not AccountState.AUDITED]

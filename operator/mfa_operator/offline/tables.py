@@ -225,6 +225,7 @@ def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> It
 
 
 def conditions_line(status: PolicyStatus) -> Iterable[Text]:
+    """A line for each condition of the policy."""
     for condition in status.conditions:
         style = {"True": "green", "False": "red", "Unknown": "magenta"}[condition.status]
         yield Text.assemble(

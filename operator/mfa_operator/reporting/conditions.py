@@ -129,6 +129,7 @@ def new_condition(
     generation: int,
     now: datetime,
 ) -> Condition:
+    """A condition whose status changed at `now`; see with_transition_times. The message is cut to what fits."""
     return Condition(
         type=kind,
         status=status,

@@ -14,6 +14,7 @@ def shortened(message: str, limit: int = MAX_MESSAGE) -> str:
 
 
 def many(count: int, noun: str) -> str:
+    """`1 user`, `2 users`; for nouns that take an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
