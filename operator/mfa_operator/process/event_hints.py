@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 
-from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
+from mfa_operator.scheduling.pass_runner import PassRunner
+from mfa_operator.scheduling.scheduler import Scheduler
 
 
 class SchedulerHints:

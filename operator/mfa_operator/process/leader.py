@@ -35,7 +35,8 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.process import watch
 from mfa_operator.process.event_hints import SchedulerHints
 from mfa_operator.scheduling.lease_guard import LeaseGuard
-from mfa_operator.scheduling.scheduler import PassRunner, Scheduler
+from mfa_operator.scheduling.pass_runner import PassRunner
+from mfa_operator.scheduling.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from mfa_operator.process.health import HealthServer
 from mfa_operator.process.leader import Leader, PartEnded, first_to_end
 from mfa_operator.process.listen import display, listen_for, local_address
 from mfa_operator.process.reconciling import build_reconciler
-from mfa_operator.scheduling.scheduler import PassRunner
+from mfa_operator.scheduling.pass_runner import PassRunner
 
 logger = logging.getLogger(__name__)
 

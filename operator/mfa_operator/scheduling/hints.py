@@ -31,6 +31,10 @@ MAX_USERS = 50
 MAX_TICKETS = 500
 """Hints that wait for one targeted pass."""
 
+Unseen = Mapping[str, frozenset[str] | None]
+"""By account, the users in doubt of whom a targeted pass saw nothing new; None where it saw nothing new of the account
+at all. Accounts of which everything was seen are left out."""
+
 Done = Callable[[bool], None]
 """Called once: whether what was found is published."""
 
@@ -91,7 +95,7 @@ class _Account:
 class TargetedPassFailed(Exception):
     """Some accounts could not be audited; what was found of the others is published."""
 
-    def __init__(self, accounts: Collection[str], unseen: Mapping[str, frozenset[str] | None]) -> None:
+    def __init__(self, accounts: Collection[str], unseen: Unseen) -> None:
         """`accounts` are those not audited, whose hints are to come again; `unseen` is of the others."""
         super().__init__(f"accounts not audited: {', '.join(sorted(accounts))}")
         self.accounts = frozenset(accounts)
@@ -160,7 +164,7 @@ class Hints:
         self,
         ref: PolicyRef,
         targeted: TargetedPass,
-        unseen: Mapping[str, frozenset[str] | None],
+        unseen: Unseen,
         now: float,
         *,
         failed: Collection[str] = (),

@@ -14,7 +14,7 @@ from mfa_operator.api.policy import MIN_INTERVAL
 from mfa_operator.scheduling.agenda import Agenda
 from mfa_operator.scheduling.due import Cause, Due, PassAbandoned, PassEnd, first_due, retry_delay
 from mfa_operator.scheduling.entries import Entry, Job, Seen, asked_interval, is_free
-from mfa_operator.scheduling.hints import Done, Hints, Ticket
+from mfa_operator.scheduling.hints import Done, Hints, Ticket, Unseen
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +137,7 @@ class PolicyQueue:
         waiting = self._hints.waiting(self._may_target)
         return max(waiting[0][0] - self._monotonic(), 0.0) if waiting else None
 
-    def targeted_ended(
-        self, job: Job, unseen: Mapping[str, frozenset[str] | None] | None, *, failed: Collection[str] = ()
-    ) -> None:
+    def targeted_ended(self, job: Job, unseen: Unseen | None, *, failed: Collection[str] = ()) -> None:
         """Take in what a targeted pass found, as Hints.ended has it; None: it failed, or nothing was published."""
         assert job.targeted is not None  # noqa: S101 - for the type checker
         entry, pending = self._stop(job)

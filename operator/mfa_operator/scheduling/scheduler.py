@@ -10,11 +10,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.objects import Body, PolicyRef
@@ -22,7 +22,8 @@ from mfa_operator.config.settings import SchedulerSettings
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.scheduling.due import PassAbandoned, PassEnd
 from mfa_operator.scheduling.entries import Job
-from mfa_operator.scheduling.hints import Done, Doubt, TargetedPassFailed
+from mfa_operator.scheduling.hints import Done, TargetedPassFailed, Unseen
+from mfa_operator.scheduling.pass_runner import PassRunner
 from mfa_operator.scheduling.queue import PolicyQueue
 from mfa_operator.scheduling.turns import EXTRA
 
@@ -33,44 +34,6 @@ HEARTBEAT_LIMIT = 30.0
 DEFAULTS = SchedulerSettings()
 TARGETED_PASSES = 2
 """Targeted passes at a time, beside the passes: no flood of hints keeps a pass from beginning."""
-Unseen = Mapping[str, frozenset[str] | None]
-
-
-class PassRunner(Protocol):
-    """What audits a policy: the reconciler. Called in threads, never twice at once for one policy."""
-
-    def run_pass(self, ref: PolicyRef, *, fresh: bool, cause: str) -> PassEnd:
-        """Audit one policy. `fresh`: a person asked, so no remembered facts and no back-off.
-
-        The first one in this process begins with what `restore` does, if nobody called that.
-        Raises PassAbandoned if the process stops; any other exception is retried with back-off.
-        """
-        ...
-
-    def run_accounts(self, ref: PolicyRef, doubts: Mapping[str, Doubt]) -> Mapping[str, frozenset[str] | None]:
-        """Audit these accounts of the policy, those that it still covers, and publish what was found.
-
-        Returns, by account, the users in doubt of whom nothing new was seen, None where nothing new was seen of the
-        account at all; accounts of which everything was seen are left out. Raises as run_pass does, and
-        TargetedPassFailed where accounts could not be audited: their hints come again.
-        """
-        ...
-
-    def covering(self, account_id: str) -> Collection[PolicyRef]:
-        """The policies that cover the account, as far as is known. Must not block: it is called in the loop."""
-        ...
-
-    def refresh_organizations(self, account_id: str) -> None:
-        """An account joined or left its organization; empty where it is not known which. Must not block."""
-        ...
-
-    def restore(self, body: Body) -> None:
-        """Take up the metrics of a policy from its status and reports, as its first pass in this process is not due."""
-        ...
-
-    def forget(self, ref: PolicyRef) -> None:
-        """A policy is gone: drop what is remembered of it. Must not block: it is called in the loop."""
-        ...
 
 
 class Scheduler:
