@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import os
 import re
 import signal
@@ -15,6 +17,7 @@ from pathlib import Path
 import click
 import pytest
 
+from mfa_operator.cli import output
 from mfa_operator.cli.program import COMMANDS, cli
 
 PROGRAM = str(Path(sys.executable).with_name("mfa-operator"))
@@ -63,6 +66,25 @@ def test_a_pipe_that_nobody_reads_ends_it_without_a_word(args: list[str]) -> Non
 @pytest.mark.parametrize("redirection", [">&2 2>&-", ">&2 2>/dev/full"])
 def test_messages_that_cannot_be_written_change_no_status(args: list[str], status: int, redirection: str) -> None:
     assert run(args, redirection).returncode == status
+
+
+@pytest.mark.parametrize("kind", [output._Output, output._Messages])
+def test_a_full_pipe_that_does_not_block_is_waited_for(kind: type[io.FileIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever shares the terminal may have made it so. stderr was tried again and again, with a whole CPU."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(reading, "rb", buffering=0) as reader, kind(writing, "w") as pipe:
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writing, bytes(4096)):
+                pass
+        waited = []
+
+        def read_some(*_: object) -> None:
+            waited.append(len(reader.read(65_536)))
+
+        monkeypatch.setattr("mfa_operator.cli.output.select.select", read_some)
+        assert pipe.write(b"x") == 1
+        assert waited
 
 
 def test_a_closed_stdout_is_not_taken_by_the_next_file(tmp_path: Path) -> None:

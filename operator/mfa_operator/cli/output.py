@@ -22,25 +22,31 @@ class OutputFailed(OSError):
         self.unread = cause.errno == errno.EPIPE
 
 
-class _Output(io.FileIO):
+class _Waiting(io.FileIO):
+    """A file descriptor that another process may have made non-blocking: it blocks all the same."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        while (written := super().write(data)) is None:
+            select.select([], [self], [])
+        return written
+
+
+class _Output(_Waiting):
     """A file descriptor whose faults cannot be taken for anybody else's."""
 
     def write(self, data: ReadableBuffer) -> int:
         try:
-            while (written := super().write(data)) is None:
-                # Another process made the descriptor non-blocking.
-                select.select([], [self], [])
+            return super().write(data)
         except OSError as error:
             raise OutputFailed(error) from error
-        return written
 
 
-class _Messages(io.FileIO):
+class _Messages(_Waiting):
     """stderr: what nobody can read is dropped; there is no other place to say so."""
 
     def write(self, data: ReadableBuffer) -> int:
         try:
-            return super().write(data) or 0
+            return super().write(data)
         except OSError:
             return len(memoryview(data))
 
