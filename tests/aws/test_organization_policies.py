@@ -394,6 +394,35 @@ class TestAnotherOrganization:
         sessions.stopping.set()
 
 
+class TestBeforeTheFirstWholePass:
+    """A restart, and then AWS refuses the listing: accounts that nobody knows of yet may violate."""
+
+    def test_a_first_pass_that_was_cut_off_makes_nothing_compliant(self, stage: OrganizationStage) -> None:
+        cut_off = stage.harness.cluster.policies[stage.ref]["status"]
+        stage.run()
+        stage.harness.cluster.policies[stage.ref]["status"] = cut_off
+        del stage.harness.cluster.reports["security", f"p-{SHOP}"]
+        stage.organization.management_id = PAYMENTS
+        stage.restart()
+        stage.settle()
+        assert stage.covered == {PAYMENTS}
+        assert stage.condition("Compliant").status == "Unknown"
+        stage.organization.management_id = stage.management_id
+        stage.settle()
+        assert stage.condition("Compliant").status == "True"
+
+    def test_typed_accounts_alone_make_nothing_compliant(self, stage: OrganizationStage) -> None:
+        stage.organization.management_id = PAYMENTS
+        stage.harness.discoverer.forget(stage.ref)
+        role = f"arn:aws:iam::{PAYMENTS}:role/mfa-operator"
+        stage.apply({"roleArn": f"arn:aws:iam::{SHOP}:role/mfa-operator"}, accounts=[{"id": PAYMENTS, "roleArn": role}])
+        for _ in range(2):
+            stage.settle()
+            assert stage.condition("Ready").status == "True"
+            assert stage.condition("Compliant").status == "Unknown"
+            stage.restart()
+
+
 class TestEdits:
     def test_an_edit_applies_to_the_last_listing(self, stage: OrganizationStage) -> None:
         stage.run()

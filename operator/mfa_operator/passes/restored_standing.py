@@ -18,21 +18,31 @@ def restored_standing(policy: Policy, reports: Iterable[ListedReport], partition
     reports = tuple(reports)
     known = Counter(report.organization_id for report in reports if report.organization_id).most_common(1)
     members = [Member(id=status.account_id, name=status.account_name) for status in readable(reports)]
-    inactive = _inactive(policy.status, {member.id for member in members})
+    reported = frozenset(member.id for member in members)
+    inactive = _inactive(policy.status, reported)
     typed = {account.id for account in policy.spec.accounts}
     summary = policy.status.summary
     return Standing(
         members=tuple(member for member in members if member.id not in inactive),
         inactive=inactive,
         organization_id=known[0][0] if known else "",
-        unidentified=frozenset() if known else frozenset(member.id for member in members) - typed,
+        unidentified=frozenset() if known else reported - typed,
         partition=partition,
         # Edited while nobody watched: which accounts it means now, only a listing tells.
         spec=policy.spec.organization if policy.status.observed_generation == policy.generation else None,
         skipped=summary.accounts_skipped if summary else 0,
         excluded=summary.accounts_excluded if summary else 0,
-        in_force=policy.status.last_pass_time is not None,
+        in_force=bool(reported - typed) and _whole(policy.status, reported),
     )
+
+
+def _whole(status: PolicyStatus, reported: Collection[str]) -> bool:
+    """Whether a pass over all accounts has ended once: each has a report then.
+
+    A first pass may have been cut off, or the list never have come: who was not reached may violate.
+    """
+    total = status.summary.accounts if status.summary and status.last_pass_time else 0
+    return 0 < total <= len(reported) and all(account.id in reported for account in status.accounts)
 
 
 def _inactive(status: PolicyStatus, reported: Collection[str]) -> frozenset[str]:
