@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -99,6 +100,31 @@ class TestPasses:
                 await eventually(lambda: namespace.count("one") >= 30 and namespace.count("two") >= 30)
             assert not namespace.overlapped
 
+        in_loop(story())
+
+    def test_a_shortage_of_threads_fails_one_pass_and_ends_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A limit of the pod's processes ended the operator. What failed does not run later, beside its retry."""
+        start, refused = threading.Thread.start, list[str]()
+
+        def none_left(thread: threading.Thread) -> None:
+            if thread.name.startswith("mfa-pass") and not refused:
+                refused.append(thread.name)
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        async def story() -> None:
+            namespace = Namespace()
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", namespace.apply("one"))
+                await eventually(lambda: refused and not scheduler.in_flight)
+                # No need to wait for the back-off.
+                scheduler.notice("MODIFIED", namespace.apply("one", generation=2))
+                await eventually(lambda: namespace.count("one") == 1 and not scheduler.in_flight)
+                scheduler.notice("ADDED", namespace.apply("two"))
+                await eventually(lambda: namespace.count("two") == 1)
+            assert namespace.causes("one") == ["SpecChanged"]
+
+        monkeypatch.setattr(threading.Thread, "start", none_left)
         in_loop(story())
 
     def test_no_more_than_allowed_run_at_once_and_the_others_follow(self) -> None:

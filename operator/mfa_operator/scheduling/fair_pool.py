@@ -7,8 +7,10 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from mfa_operator.scheduling.threads import start
 from mfa_operator.scheduling.turns import EXTRA, next_namespace
 
 T = TypeVar("T")
@@ -21,11 +23,6 @@ class _Task(Generic[T]):
     account: str
     call: Callable[[], T]
     future: Future[T] = field(default_factory=Future)
-    _begun: threading.Lock = field(default_factory=threading.Lock)
-
-    def begin(self) -> bool:
-        """Whether it is the caller's to bring to its end; true once."""
-        return self._begun.acquire(blocking=False)
 
 
 class FairPool:
@@ -88,7 +85,7 @@ class FairPool:
                 # A task that was cancelled while it waited takes no place.
                 if task.future.set_running_or_notify_cancel():
                     self._occupy(task)
-                    self._hand_over(task)
+                    start(self._threads, partial(self._run, task), partial(self._not_started, task))
 
     def _take(self, namespace: str) -> _Task[Any]:
         """The next task of the namespace: of the policy with the fewest places, the one not served for longest."""
@@ -119,19 +116,7 @@ class FairPool:
         else:
             self._vacate(task)
 
-    def _hand_over(self, task: _Task[Any]) -> None:
-        try:
-            self._threads.submit(self._run, task)
-        except RuntimeError as error:
-            # The interpreter ends, or the system has no thread left. The call stands in the executor's queue all the
-            # same, and a thread may be at it already; where none is, it never begins, and its place is free again.
-            if task.begin():
-                self._end(task)
-                task.future.set_exception(error)
-
     def _run(self, task: _Task[Any]) -> None:
-        if not task.begin():
-            return
         try:
             task.future.set_result(task.call())
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
@@ -140,3 +125,7 @@ class FairPool:
             with self._lock:
                 self._end(task)
             self._start()
+
+    def _not_started(self, task: _Task[Any], error: RuntimeError) -> None:
+        self._end(task)
+        task.future.set_exception(error)

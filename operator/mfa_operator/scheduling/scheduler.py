@@ -25,6 +25,7 @@ from mfa_operator.scheduling.entries import Job
 from mfa_operator.scheduling.hints import Done, TargetedPassFailed, Unseen
 from mfa_operator.scheduling.pass_runner import PassRunner
 from mfa_operator.scheduling.queue import PolicyQueue
+from mfa_operator.scheduling.threads import run_in
 from mfa_operator.scheduling.turns import EXTRA
 
 logger = logging.getLogger(__name__)
@@ -180,11 +181,11 @@ class Scheduler:
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
         for job in self._queue.take(self._free):
-            flight = asyncio.get_running_loop().run_in_executor(pool, self._work, job)
+            flight = asyncio.wrap_future(run_in(pool, partial(self._work, job)))
             self._flights[flight] = job
             flight.add_done_callback(self._finished)
         for job in self._queue.take_targeted(TARGETED_PASSES - len(self._targeted)):
-            targeted = asyncio.get_running_loop().run_in_executor(pool, self._run_targeted, job)
+            targeted = asyncio.wrap_future(run_in(pool, partial(self._run_targeted, job)))
             self._targeted[targeted] = job
             targeted.add_done_callback(self._targeted_finished)
 
