@@ -8,15 +8,17 @@ from typing import Any, cast
 
 import pytest
 
-from mfa_operator.api.enums import AccountState, ConditionType
+from mfa_operator.api.enums import AccountState, ConditionReason, ConditionType
 from mfa_operator.api.objects import Policy, PolicyRef
 from mfa_operator.api.policy import Account
 from mfa_operator.api.status import AccountStatus, Counts, PolicyStatus
 from mfa_operator.kube.cluster import ClusterUnavailable, PolicyAsRead, PolicyIdentity, StaleData, WriteRefused
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
+from mfa_operator.organization.discovery import Discovery
 from mfa_operator.passes.publishing import Pace, PolicyPublisher
 from mfa_operator.reporting.account_result import AccountResult
+from mfa_operator.reporting.policy_status import policy_status
 from tests.unit.facts import HOUR, NOW, spec
 
 REF = PolicyRef("security", "p")
@@ -51,12 +53,14 @@ class Stage:
     cluster: Statuses = field(default_factory=Statuses)
     metrics: Metrics = field(default_factory=lambda: Metrics(version="test"))
     now: float = 1000.0
+    before: PolicyStatus = field(default_factory=PolicyStatus)
+    discovery: Discovery | None = None
 
     def __post_init__(self) -> None:
-        policy = Policy(ref=REF, uid="u", resource_version="1", generation=1, spec=spec())
+        policy = Policy(ref=REF, uid="u", resource_version="1", generation=1, spec=spec(), status=self.before)
         self.publisher = PolicyPublisher(
             policy,
-            AccountList(tuple(Account(id=f"{number:012}") for number in range(self.total))),
+            AccountList(tuple(Account(id=f"{number:012}") for number in range(self.total)), discovery=self.discovery),
             {},
             cluster=cast("Any", self.cluster),
             metrics=self.metrics,
@@ -102,6 +106,30 @@ def test_a_pass_of_an_hour_writes_some_fifty_times() -> None:
     assert running is not None
     assert "10 of 3,600 accounts audited" in running.message
     assert stage.cluster.written[-1].condition(ConditionType.RECONCILING) is None
+
+
+def test_the_first_pass_after_a_listing_says_how_far_it_is() -> None:
+    """Nobody asked for it but the listing; what the passes without accounts said of it is over."""
+    listing = Discovery(ConditionReason.PENDING, "listing the organization", in_force=False)
+    empty = AccountList(discovery=listing)
+    before = policy_status(spec(), 1, [], PolicyStatus(), NOW, NOW + HOUR, listed=empty)
+    stage = Stage(100, asked_for=False, before=before, discovery=Discovery(ConditionReason.DISCOVERED, "100 accounts"))
+    stage.publisher.begin()
+    for number in range(50):
+        stage.end(number)
+        stage.now += 1
+        stage.publisher.turn()
+    status = stage.cluster.written[-1]
+    ready, discovered = (status.condition(kind) for kind in (ConditionType.READY, ConditionType.ACCOUNTS_DISCOVERED))
+    assert ready
+    assert discovered
+    assert (ready.status, ready.reason) == ("Unknown", ConditionReason.PENDING)
+    assert "of 100 accounts audited" in ready.message
+    assert (discovered.status, discovered.message) == ("True", "100 accounts")
+    compliant = status.condition(ConditionType.COMPLIANT)
+    assert compliant
+    assert compliant.status == "Unknown"
+    assert stage.publisher.end(NOW + HOUR, "").condition(ConditionType.RECONCILING) is None
 
 
 def test_nothing_is_written_while_no_account_ends() -> None:

@@ -19,7 +19,7 @@ from mfa_operator.organization.account_list import AccountList
 from mfa_operator.organization.discovery import Discovery
 from mfa_operator.reporting.account_result import AccountResult
 from mfa_operator.reporting.figures import Serving, policy_figures, with_discovery
-from mfa_operator.reporting.growing_status import Progress, growing_status, pass_running_status
+from mfa_operator.reporting.growing_status import Progress, growing_status, is_first_pass, pass_running_status
 from mfa_operator.reporting.policy_status import policy_status
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,11 @@ class PolicyPublisher:
         pace: Pace,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known`: what an earlier pass found, by account id. `asked_for`: the pass, by an edit or a request."""
+        """`known`: what an earlier pass found, by account id.
+
+        `asked_for`: the pass, by an edit or a request; so is the first one over an organization's accounts, which
+        begins once they are listed.
+        """
         self._policy = policy
         self._accounts = accounts
         self._ids = [account.id for account in accounts]
@@ -96,7 +100,7 @@ class PolicyPublisher:
         self._cluster = cluster
         self._metrics = metrics
         self._now = now
-        self._asked_for = asked_for
+        self._asked_for = asked_for or (bool(self._ids) and is_first_pass(policy.status))
         self._pace = pace
         self._monotonic = monotonic
         self._begun = monotonic()

@@ -12,7 +12,7 @@ from mfa_operator.api.enums import ConditionReason, ConditionType
 from mfa_operator.api.status import Condition, PolicyStatus, PolicySummary
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.conditions import compliant, new_condition, with_transition_times
+from mfa_operator.reporting.conditions import accounts_discovered, compliant, new_condition, with_transition_times
 from mfa_operator.reporting.policy_status import account_fields, summarize
 from mfa_operator.reporting.status_size import fitted
 from mfa_operator.reporting.wording import many
@@ -32,6 +32,14 @@ class Progress:
         return f"{self.audited:,} of {self.total:,} {'account' if self.total == 1 else 'accounts'} audited{failed}"
 
 
+def is_first_pass(status: PolicyStatus) -> bool:
+    """Whether no pass over the policy's accounts has ended yet."""
+    ready = status.condition(ConditionType.READY)
+    # Pending, too, is a policy all of whose accounts have just joined their organization.
+    joining = status.summary.accounts_pending if status.summary else 0
+    return ready is None or (ready.reason is ConditionReason.PENDING and not joining)
+
+
 def pass_running_status(
     before: PolicyStatus, generation: int, now: datetime, progress: Progress | None = None
 ) -> PolicyStatus:
@@ -46,6 +54,7 @@ def pass_running_status(
         kept = [
             new_condition(ConditionType.READY, "Unknown", ConditionReason.PENDING, message, generation, now),
             new_condition(ConditionType.COMPLIANT, "Unknown", ConditionReason.NOT_AUDITED, message, generation, now),
+            *(each for each in kept if each.type is ConditionType.ACCOUNTS_DISCOVERED),
         ]
     doing = f"a pass is under way{f': {progress}' if progress else ''}"
     running = new_condition(ConditionType.RECONCILING, "True", ConditionReason.PASS_RUNNING, doing, generation, now)
@@ -65,18 +74,18 @@ def growing_status(
     """The status in the middle of a pass: `results` of the accounts that are done, and the earlier ones of the others.
 
     Until the pass is over it never says more good than before: Ready stays, Compliant can only get worse. What says
-    which pass it was (times, observedGeneration) stays, too. `asked_for`: by an edit or a request. `listed`: the
-    accounts that the pass is about.
+    which pass it was (times, observedGeneration) stays, too. AccountsDiscovered is no matter of the pass: it is as
+    `listed`, the accounts that the pass is about, has it. `asked_for`: by an edit or a request.
     """
     status = pass_running_status(before, generation, now, progress) if asked_for else before
     summary = msgspec.structs.replace(summarize(results, listed), accounts=progress.total)
+    conditions = [_compliant_so_far(each, summary, len(results), generation, now) for each in status.conditions]
+    if listed and listed.discovery:
+        discovered = accounts_discovered(listed.discovery, generation, now)
+        conditions = [discovered if each.type is discovered.type else each for each in conditions]
     return fitted(
         msgspec.structs.replace(
-            status,
-            conditions=with_transition_times(
-                [_compliant_so_far(each, summary, len(results), generation, now) for each in status.conditions], before
-            ),
-            **account_fields(results, summary),
+            status, conditions=with_transition_times(conditions, before), **account_fields(results, summary)
         )
     )
 
