@@ -1,7 +1,7 @@
 """`mfa-operator enroll`: an IAM user gets a virtual MFA device in one sitting at a terminal.
 
 Where the seed may be seen: on the terminal's alternate screen, or in the file of `--qr-png`, mode 0600, removed at the
-end (terminal/sitting.py). Nowhere else: what the SDK logs of its answers is kept out of every log level.
+end (enroll/sitting.py). Nowhere else: what the SDK logs of its answers is kept out of every log level.
 """
 
 from __future__ import annotations
