@@ -110,7 +110,7 @@ class Receiver:
 
     def start(self) -> None:
         """Begin to read. The queue counts as up until a request fails."""
-        self._metrics.start_at_zero(iter(_series()))
+        self._metrics.start_at_zero(_series())
         self._metrics.set_up(True)
         for name, work in (("read", self._read), ("delete", self._delete)):
             thread = threading.Thread(target=work, name=f"mfa-events-{name}", daemon=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from mfa_operator.metrics.families import without_created
 
 DELAY_BUCKETS = (1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 900, 3600)
 """Seconds: from what the operator itself takes to a queue that was stuck for an hour."""
@@ -41,7 +43,7 @@ class EventMetrics(Collector):
         """Count a message: hinted, ignored or invalid. `kind` is one of a fixed set, whatever messages say."""
         self._received.labels(kind, result).inc()
 
-    def start_at_zero(self, kinds: Iterator[tuple[str, str]]) -> None:
+    def start_at_zero(self, kinds: Iterable[tuple[str, str]]) -> None:
         """Have these types and results counted from 0 on: a first sample of 1 makes no increase, and no alert."""
         for kind, result in kinds:
             self._received.labels(kind, result)
@@ -54,9 +56,7 @@ class EventMetrics(Collector):
         """Every metric as it is now."""
         if self._up is None:
             return
-        for metric in (*self._received.collect(), *self._delay.collect()):
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
+        yield from without_created((*self._received.collect(), *self._delay.collect()))
         yield GaugeMetricFamily(
             "mfa_event_queue_up", "1 where the last request to the events queue succeeded, else 0.", value=self._up
         )
