@@ -290,3 +290,37 @@ def test_one_account_at_a_time_leaves_none_out(harness: RemediationHarness, acco
     doubt = Doubt(frozenset({"alice"}), harness.clock.utc_moment())
     unseen = harness.reconciler.run_accounts(ref, {each.id: doubt for each in everybody})
     assert unseen == {each.id: frozenset({"alice"}) for each in everybody}
+
+
+def test_an_event_during_a_pass_brings_its_account_to_the_front(
+    harness: RemediationHarness, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its users are read live, though what is remembered of a passkey holds until the next credential report."""
+    harness.reconciler._width = 1
+    second, third = (harness.aws.world.account(f"{number}" * 12) for number in (4, 5))
+    everybody = [account, second, third]
+    users = [each.user("alice", password=True, mfa=["security_key"]) for each in everybody]
+    accounts = [{"id": each.id, "roleArn": each.role_arn} for each in everybody]
+    ref = harness.policy(account, accounts=accounts, gracePeriod="168h")
+    harness.run()
+    auditor = harness.reconciler._tools.auditor
+    audit, begun = auditor.audit, list[str]()
+
+    def hinted(spec: Any, each: Any, *arguments: Any, **options: Any) -> Any:
+        begun.append(each.id)
+        if each.id == account.id:
+            for user in users:
+                user.remove_mfa()
+            harness.clock.advance(SOON)
+            for hinted_at in (account, third):
+                harness.reconciler.hurry_account(ref, hinted_at.id, frozenset({"alice"}), harness.clock.utc_moment())
+        return audit(spec, each, *arguments, **options)
+
+    monkeypatch.setattr(auditor, "audit", hinted)
+    harness.run(fresh=False, by=MINUTE)
+    assert begun == [account.id, third.id, second.id]
+    assert [found["accountId"] for found in status(harness)["findings"]] == [third.id]
+    # Whoever is hinted at after the pass waits for the targeted one.
+    harness.reconciler.hurry_account(ref, second.id, frozenset({"alice"}), harness.clock.utc_moment())
+    harness.run(fresh=False, by=MINUTE)
+    assert begun[3:] == [account.id, third.id, second.id]

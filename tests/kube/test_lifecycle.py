@@ -61,6 +61,9 @@ class Auditor:
     def covering(self, account_id: str) -> list[PolicyRef]:
         raise AssertionError(f"no events come in here: {account_id}")
 
+    def hurry_account(self, ref: PolicyRef, account_id: str, users: frozenset[str], at: datetime) -> None:
+        raise AssertionError(f"no events come in here: {ref} {account_id} {users} {at}")
+
     def refresh_organizations(self, account_id: str) -> None:
         raise AssertionError(f"no events come in here: {account_id}")
 

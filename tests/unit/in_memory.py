@@ -48,6 +48,7 @@ class Namespace:
         self.stopping = threading.Event()
         self.passes: list[tuple[PolicyRef, bool, str]] = []
         self.targeted: list[tuple[PolicyRef, dict[str, Doubt]]] = []
+        self.hurried: list[tuple[PolicyRef, str, frozenset[str], datetime]] = []
         self.unseen: dict[str, frozenset[str] | None] = {}
         """What looks answer that they saw nothing new of."""
         self.threads: set[str] = set()
@@ -132,6 +133,9 @@ class Namespace:
             for ref, found in self.objects.items()
             if any(account["id"] == account_id for account in found["spec"]["accounts"])
         ]
+
+    def hurry_account(self, ref: PolicyRef, account_id: str, users: frozenset[str], at: datetime) -> None:
+        self.hurried.append((ref, account_id, users, at))
 
     def refresh_organizations(self, account_id: str) -> None:
         raise AssertionError(f"no events come in here: {account_id}")

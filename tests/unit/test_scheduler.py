@@ -237,6 +237,18 @@ class TestLooks:
 
         in_loop(story())
 
+    def test_a_pass_that_runs_hears_of_a_hint_at_once(self) -> None:
+        async def story() -> None:
+            namespace, published = Namespace(), list[bool]()
+            async with running(namespace) as scheduler:
+                scheduler.notice("ADDED", namespace.apply("console-mfa"))
+                await eventually(lambda: namespace.count("console-mfa") == 1)
+                scheduler.hint(self.ACCOUNT, frozenset({"alice"}), published.append)
+            [(ref, account_id, users, _)] = namespace.hurried
+            assert (ref.name, account_id, users) == ("console-mfa", self.ACCOUNT, frozenset({"alice"}))
+
+        in_loop(story())
+
     def test_a_look_that_fails_leaves_its_message_and_nothing_else(self, caplog: pytest.LogCaptureFixture) -> None:
         async def story() -> None:
             namespace, published = Namespace(), list[bool]()

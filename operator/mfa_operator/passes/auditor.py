@@ -87,7 +87,7 @@ class Auditor:
             deadlines=_deadlines(findings.values()),
             report_time=previous.credential_report_time if previous else None,
             published=findings if self._restores else {},
-            not_before=doubt.since if doubt else not_before,
+            not_before=doubt.since if doubt and not fresh else not_before,
             forget_before=moment if fresh else None,
             doubted=doubt.users if doubt else (),
             shared=lambda: self._named is None or self._named[_key(account)] > 1,

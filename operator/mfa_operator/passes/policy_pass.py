@@ -30,6 +30,7 @@ from mfa_operator.kube.cluster import (
 )
 from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.organization.account_list import AccountList
+from mfa_operator.passes.account_line import AccountLine
 from mfa_operator.passes.auditor import Audit
 from mfa_operator.passes.backoff import AccountBackoff
 from mfa_operator.passes.failure_log import FailureLog
@@ -102,6 +103,11 @@ class PolicyPass:
         self._fresh = fresh
         self._doubts = doubts
         self._failures = FailureLog(policy.ref)
+        self._line = AccountLine(accounts)
+
+    def hurry(self, account_id: str, users: frozenset[str], at: datetime) -> None:
+        """Something has happened in the account: its turn is next, unless it has begun. From any thread."""
+        self._line.hurry(account_id, users, at)
 
     def run(self, pool: FairPool, width: int, publisher: PolicyPublisher) -> list[AccountOutcome]:
         """Audit every account, `width` at a time; the publisher gets each result as the account ends.
@@ -110,7 +116,7 @@ class PolicyPass:
 
         Raises one of PASS_ENDING.
         """
-        waiting = iter(self._accounts)
+        waiting = iter(self._line)
         ended: SimpleQueue[Future[AccountOutcome]] = SimpleQueue()
         outcomes: list[AccountOutcome] = []
         running: set[Future[AccountOutcome]] = set()
@@ -199,7 +205,7 @@ class PolicyPass:
         return AccountOutcome(result, unseen_users(self._doubt(account), known, report))
 
     def _doubt(self, account: Account) -> Doubt | None:
-        return self._doubts.get(account.id) if self._doubts else None
+        return self._doubts.get(account.id) if self._doubts else self._line.doubt(account.id)
 
     def _allowed(self, account: Account) -> bool:
         if self._accounts.refuses(account.id):

@@ -66,6 +66,8 @@ class Reconciler:
         self._chance = chance or random.SystemRandom()
         self._pace = pace or Pace()
         self._accounts = FairPool(max_concurrent_accounts, name="mfa-account", held_back=tools.auditor.held_back)
+        self._running: dict[PolicyRef, PolicyPass] = {}
+        """Passes under way, not the targeted ones."""
         self._backoffs: dict[PolicyRef, AccountBackoff] = {}
         """Of the policies that had a pass in this process. Each entry is its policy's passes' alone."""
         self._memory = PolicyMemory(tools.cluster, tools.metrics, clock, with_users=tools.user_violation_info)
@@ -108,9 +110,11 @@ class Reconciler:
             acted_since=limits_since(cause, now, self._tools.interval(policy), first=first),
             fresh=fresh and cause != Cause.CREATED,
         )
+        self._running[ref] = one_pass
         try:
             one_pass.run(self._accounts, self._width, publisher)
         finally:
+            del self._running[ref]
             # Also of a pass that was cut short: what it wrote into reports is no news to the next one.
             self._memory.remember(policy, publisher.results)
         due = self._next_pass(policy, accounts, begun)
@@ -245,6 +249,11 @@ class Reconciler:
     def covering(self, account_id: str) -> list[PolicyRef]:
         """The policies that cover the account, as far as passes and statuses have shown."""
         return self._coverage.covering(account_id)
+
+    def hurry_account(self, ref: PolicyRef, account_id: str, users: frozenset[str], at: datetime) -> None:
+        """Have the pass that runs over the policy, if one does, take up the account next where it has not yet."""
+        if running := self._running.get(ref):
+            running.hurry(account_id, users, at)
 
     def refresh_organizations(self, account_id: str) -> None:
         """An account joined or left its organization: the organizations are listed again, soon."""

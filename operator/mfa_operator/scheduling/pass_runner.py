@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from mfa_operator.api.objects import Body, PolicyRef
@@ -30,6 +31,13 @@ class PassRunner(Protocol):
 
     def covering(self, account_id: str) -> Collection[PolicyRef]:
         """The policies that cover the account, as far as is known. Must not block: it is called in the loop."""
+        ...
+
+    def hurry_account(self, ref: PolicyRef, account_id: str, users: frozenset[str], at: datetime) -> None:
+        """Something has happened in the account at that time: a pass that runs over the policy takes it up next.
+
+        Nothing where none runs, or the account has begun. Must not block: it is called in the loop.
+        """
         ...
 
     def refresh_organizations(self, account_id: str) -> None:

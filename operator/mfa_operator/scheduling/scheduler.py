@@ -68,6 +68,7 @@ class Scheduler:
         self.stopping = stopping or threading.Event()
         self.grace = settings.grace
         self._runner = runner
+        self._clock = clock
         self._show_queue = show_queue
         self._settings = settings
         self._monotonic = monotonic
@@ -140,7 +141,11 @@ class Scheduler:
         `done` is called in the loop, once, with whether what was found is published. Users as the hint has them: empty
         where it is about the account.
         """
-        self._queue.hint(self._runner.covering(account_id), account_id, users, done)
+        refs = self._runner.covering(account_id)
+        self._queue.hint(refs, account_id, users, done)
+        for ref in refs:
+            # Sooner than the targeted pass, which waits for the end of a pass that runs.
+            self._runner.hurry_account(ref, account_id, users, self._clock())
         self._wake.set()
 
     def list_changed(self, ref: PolicyRef) -> None:
