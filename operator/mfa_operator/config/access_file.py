@@ -13,7 +13,7 @@ from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.config.access_rules import AccessRules
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.config.yaml_bounds import MAX_CHARACTERS
-from mfa_operator.config.yaml_source import NotYaml, documents
+from mfa_operator.config.yaml_source import NotYaml, only_document
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +38,13 @@ class SettingsFileError(SettingsError):
 def parse_access(text: str, path: Path) -> AccessRules:
     """The access rules of a settings file's text; `path` is for messages. Raises SettingsFileError."""
     try:
-        found = documents(text)
+        document = only_document(text, needs="a list of rules: access", one="one is read")
     except NotYaml as error:
         raise SettingsFileError(path, str(error), line=error.line) from error
-    if not found:
-        raise SettingsFileError(path, "the file is empty; it needs a list of rules: access")
-    if len(found) > 1:
-        raise SettingsFileError(path, "a second document begins here; one is read", line=found[1].line(""))
     try:
-        return AccessRules.from_dict(found[0].value)
+        return AccessRules.from_dict(document.value)
     except InvalidObject as error:
-        raise SettingsFileError(path, str(error), line=found[0].line(error.path)) from error
+        raise SettingsFileError(path, str(error), line=document.line(error.path)) from error
 
 
 class AccessFile:

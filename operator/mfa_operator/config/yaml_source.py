@@ -107,6 +107,19 @@ def documents(text: str) -> list[Document]:
         raise NotYaml(problem, min(mark.line + 1, text.count("\n") + 1) if mark else None) from error
 
 
+def only_document(text: str, *, needs: str, one: str) -> Document:
+    """The one document in `text`. Raises NotYaml where there is none, or more than one.
+
+    `needs` and `one` end these messages: what the file needs; what is done, or to be done, with a second document.
+    """
+    found = documents(text)
+    if not found:
+        raise NotYaml(f"the file is empty; it needs {needs}", None)
+    if len(found) > 1:
+        raise NotYaml(f"a second document begins here; {one}", found[1].line(""))
+    return found[0]
+
+
 def _events(text: str) -> Iterator[yaml.Event]:
     loader = _Loader(text)
     try:

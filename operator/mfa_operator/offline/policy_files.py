@@ -14,7 +14,7 @@ from mfa_operator.api.objects import Policy, PolicyRef, read_policy
 from mfa_operator.api.status import ReportStatus
 from mfa_operator.config.settings import SettingsError
 from mfa_operator.config.yaml_bounds import MAX_CHARACTERS
-from mfa_operator.config.yaml_source import NotYaml, documents
+from mfa_operator.config.yaml_source import NotYaml, only_document
 
 MAX_PREVIOUS = 256 * 2**20
 """Characters of an earlier result: the reports of some 250 accounts of the largest size that IAM allows."""
@@ -32,17 +32,11 @@ class InvalidInput(SettingsError):
 def load_policy(path: Path) -> Policy:
     """The one MfaPolicy in a YAML file; `-` is stdin. Raises InvalidInput."""
     try:
-        found = documents(_read(path, MAX_CHARACTERS + 1))
+        document = only_document(
+            _read(path, MAX_CHARACTERS + 1), needs="an MfaPolicy", one="give each policy a file and an -f of its own"
+        )
     except NotYaml as error:
         raise InvalidInput(f"{_at(path, error.line)}: {error}") from error
-    if not found:
-        raise InvalidInput(f"{path}: the file is empty; it needs an MfaPolicy")
-    if len(found) > 1:
-        line = found[1].node.start_mark.line + 1
-        raise InvalidInput(
-            f"{_at(path, line)}: a second document begins here; give each policy a file and an -f of its own"
-        )
-    document = found[0]
     if not isinstance(document.value, Mapping):
         raise InvalidInput(f"{_at(path, 1)}: expected an MfaPolicy, found {type(document.value).__name__}")
     try:
