@@ -127,5 +127,6 @@ class FairPool:
             self._start()
 
     def _not_started(self, task: _Task[Any], error: RuntimeError) -> None:
+        """The lock is held: what waits for the future's end must not call the pool."""
         self._end(task)
         task.future.set_exception(error)
