@@ -25,9 +25,7 @@ def main() -> int:
             sys.stdout.write(f"{find_binaries()}\n")
             return 0
         begun = time.monotonic()
-        with ControlPlane() as control_plane:
-            if arguments.crds.is_dir():
-                control_plane.apply_crds(arguments.crds)
+        with ControlPlane(crds=arguments.crds if arguments.crds.is_dir() else None) as control_plane:
             sys.stdout.write(_introduction(control_plane, arguments.crds, time.monotonic() - begun))
             sys.stdout.flush()
             while True:

@@ -34,9 +34,14 @@ class ControlPlane:
     stop(): before and after they raise RuntimeError.
     """
 
-    def __init__(self, binaries: Path | None = None) -> None:
-        """Take the programs from the directory; None: find or build them (raises BinariesUnavailable)."""
+    def __init__(self, binaries: Path | None = None, crds: Path | None = None) -> None:
+        """Take the programs from the directory; None: find or build them (raises BinariesUnavailable).
+
+        `crds`: a directory whose CRDs are served before the controllers start, as by apply_crds(). Of a CRD that comes
+        later the garbage collector learns within 30 s, and deletes nothing of its kind before.
+        """
         self.binaries = binaries or find_binaries()
+        self._crds = crds
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._started: _Started | None = None
         self._helpers: list[Process] = []
@@ -80,7 +85,7 @@ class ControlPlane:
         """Return once the API is ready and the controllers work.
 
         Raises StartError with the tail of a program's log if one ends or is not ready in time (nothing is
-        left behind then), and RuntimeError if this is started already.
+        left behind then), KubectlError if a CRD is refused, and RuntimeError if this is started already.
         """
         if self._scratch is not None:
             raise RuntimeError("the control plane is started already")
@@ -167,6 +172,8 @@ class ControlPlane:
         etcd = self._launch(flags.etcd(layout), scratch=layout.etcd_data)
         etcd.await_ready(lambda: now.answers(f"{layout.etcd_url}/health"), _deadline())
         self._start_apiserver()
+        if self._crds is not None:
+            self.apply_crds(self._crds)
         manager = self._launch(flags.controller_manager(layout))
         account = f"{layout.url}/api/v1/namespaces/default/serviceaccounts/default"
         manager.await_ready(lambda: now.answers(f"{layout.manager_url}/healthz") and now.answers(account), _deadline())
