@@ -357,6 +357,24 @@ class TestAnotherOrganization:
         stage.settle()
         assert stage.condition("AccountsDiscovered").status == "True"
 
+    @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "restarted"])
+    def test_an_organization_takes_the_place_of_typed_accounts(self, stage: OrganizationStage, restarted: bool) -> None:
+        """They are outside it: their reports do not make it another organization than before."""
+        harness, partner = stage.harness, "999988887777"
+        harness.cluster.delete(stage.ref)
+        harness.reconciler.forget(stage.ref)
+        typed = {"id": partner, "roleArn": stage.aws.world.account(partner).role_arn}
+        harness.cluster.apply("p", {"accounts": [typed]})
+        stage.run(Cause.CREATED)
+        assert stage.reported == {partner}
+        stage.apply()
+        if restarted:
+            stage.restart()
+        stage.run(Cause.SPEC_CHANGED)
+        stage.settle()
+        assert stage.condition("AccountsDiscovered").status == "True"
+        assert stage.covered == stage.reported == {PAYMENTS, SHOP}
+
     def test_a_policy_made_again_takes_it(self, stage: OrganizationStage) -> None:
         stage.run()
         self.switch(stage)

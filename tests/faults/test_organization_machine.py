@@ -90,6 +90,9 @@ class Discovery(RuleBasedStateMachine):
         self._forces: list[set[str]] = [set()]
         """The list in force, without typed entries; several where what was audited does not tell them apart."""
         self._reports: set[str] = set()
+        self._unidentified: set[str] = set()
+        """Whom this process took up from reports, where none says of which organization: of another one, as long as a
+        listing has none of them. An account that was once typed, and is in no organization, looks the same."""
 
     @initialize(
         joined=st.lists(st.tuples(Ids, st.sampled_from([*UNITS, "Root"]), st.sampled_from(TAGS)), max_size=5),
@@ -176,7 +179,12 @@ class Discovery(RuleBasedStateMachine):
         if "status" in self._stage.harness.cluster.policies[self._stage.ref]:
             self._stage.restart()
             self._listed = None
-            self._forces = [set(self._reports)]
+            # Whom the last pass left out, suspended by what it knew, keeps the report and need not be asked.
+            self._forces = [set(self._reports), self._reports & self._stage.covered]
+            identified = any(
+                each.organization_id for each in self._stage.harness.cluster.policy_reports(self._stage.ref)
+            )
+            self._unidentified = set() if identified else self._reports - self._typed
 
     # Passes
 
@@ -207,7 +215,7 @@ class Discovery(RuleBasedStateMachine):
         if STRANGE not in self._spec.get("include", {}).get("organizationalUnits", ()):
             assert self._listed is not None
             assert self._listed_spec == self._spec
-            assert self._stage.condition("AccountsDiscovered").status == "True"
+            assert self._may_be_refused or self._stage.condition("AccountsDiscovered").status == "True"
 
     def _list(self) -> None:
         stage = self._stage
@@ -217,6 +225,12 @@ class Discovery(RuleBasedStateMachine):
         after = stage.harness.discoverer.last_success(stage.ref)
         if stage.aws.calls.count(operation="ListAccounts") > before and after and after[1]:
             self._listed, self._listed_spec = now, copy.deepcopy(self._spec)
+
+    @property
+    def _may_be_refused(self) -> bool:
+        """Whether the last complete listing looks like one of another organization."""
+        listed = {each.id for each in self._listed or ()}
+        return bool(self._unidentified) and self._unidentified.isdisjoint(listed)
 
     @property
     def _members(self) -> dict[str, Member]:
@@ -231,7 +245,7 @@ class Discovery(RuleBasedStateMachine):
         if self._listed is not None and not mistyped:
             selected = {each.id for each in self._listed if selects(self._spec, each)}
             # Read after an edit, the listing decides; before it, only where it happens to know what is asked.
-            decided = self._listed_spec == self._spec
+            decided = self._listed_spec == self._spec and not self._may_be_refused
             possible = [selected] if decided else [selected, *self._forces]
         covered = stage.covered
         self._forces = [force for force in possible if (force - excluded) | self._typed == covered]
@@ -245,6 +259,7 @@ class Discovery(RuleBasedStateMachine):
             assert not gone & (selected | self._typed | inactive)
             assert len(stage.events(EventReason.ACCOUNT_LEFT)) == departed + len(gone)
         if decided:
+            self._unidentified = set()
             assert stage.reported - covered <= inactive
         self._reports = stage.reported
 

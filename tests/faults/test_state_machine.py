@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -264,8 +265,12 @@ class Remediation(RuleBasedStateMachine):
     # Hands
 
     def _said_of_users(self, refs: Iterable[PolicyRef]) -> list[object]:
-        """Not when: a newer credential report is news by itself."""
-        return [(report.summary, report.findings) for report in (self._histories()[ref][-1] for ref in refs)]
+        """Not when: a newer credential report is news by itself, and so is a user who was checked again."""
+        reports = [self._histories()[ref][-1] for ref in refs]
+        return [
+            (report.summary, [msgspec.structs.replace(finding, checked_at=None) for finding in report.findings])
+            for report in reports
+        ]
 
     def _watched_step(self, name: str) -> None:
         self._step(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 
+from mfa_operator.api.enums import ConditionType
 from mfa_operator.api.objects import Policy
 from mfa_operator.api.status import PolicyStatus
 from mfa_operator.kube.report_pages import ListedReport
@@ -20,13 +21,15 @@ def restored_standing(policy: Policy, reports: Iterable[ListedReport], partition
     members = [Member(id=status.account_id, name=status.account_name) for status in readable(reports)]
     reported = frozenset(member.id for member in members)
     inactive = _inactive(policy.status, reported)
+    # Where the status has no AccountsDiscovered, every report is of a typed account, also of one typed no longer.
+    discovered = policy.status.condition(ConditionType.ACCOUNTS_DISCOVERED) is not None
     typed = {account.id for account in policy.spec.accounts}
     summary = policy.status.summary
     return Standing(
         members=tuple(member for member in members if member.id not in inactive),
         inactive=inactive,
         organization_id=known[0][0] if known else "",
-        unidentified=frozenset() if known else reported - typed,
+        unidentified=frozenset() if known or not discovered else reported - typed,
         partition=partition,
         # Edited while nobody watched: which accounts it means now, only a listing tells.
         spec=policy.spec.organization if policy.status.observed_generation == policy.generation else None,
