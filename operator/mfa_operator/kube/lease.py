@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import random
 import socket
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts
 
 from mfa_operator.clock import seconds_since_boot, utc_moment
 from mfa_operator.config.settings import ClusterSettings, LeaderSettings
+from mfa_operator.kube.busy_threads import before_busy_threads
 from mfa_operator.kube.connection import DEFAULT_KUBECONFIG, own_connections
 from mfa_operator.kube.requests import CONFLICT, NO_ANSWER, NOT_FOUND, CallFailed, call_failed
 
@@ -29,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = (2.0, 3.0)
 """Seconds to connect and to wait for an answer: a try must end well before the renewal is due."""
-USUAL_SWITCH_SECONDS, URGENT_SWITCH_SECONDS = sys.getswitchinterval(), 0.001
-"""How long another thread may compute while this one waits: 5 ms, and during a try to hold the Lease. Each of the dozen
-steps of a request waits for every busy thread; with 64 of them a renewal took 5 s."""
 GIVEN_BACK_SECONDS = 1
 """Duration that stands in a Lease without a holder that its holder has given back, as client-go has it."""
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -120,7 +116,7 @@ class Lease:
                 raise LeaseLost(f"the Lease {self} was given back")
             begun = self._clock()
             try:
-                with _before_busy_threads():
+                with before_busy_threads():
                     self._take_or_renew()
             except CallFailed as error:
                 # On a conflict another replica was quicker, or somebody edits it: the next try reads who holds it.
@@ -247,16 +243,6 @@ class Lease:
 
 class _HeldByAnother(Exception):
     """Another replica holds the Lease; the message is its identity."""
-
-
-@contextlib.contextmanager
-def _before_busy_threads() -> Iterator[None]:
-    """Have threads that compute give way sooner. Only meanwhile: all the time it would cost a tenth of their work."""
-    sys.setswitchinterval(URGENT_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(USUAL_SWITCH_SECONDS)
 
 
 def call_lease_api(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - the client's types end here

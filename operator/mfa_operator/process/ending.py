@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 from mfa_operator.process import logs
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SWITCH_SECONDS = 0.001
-"""How long a thread may compute while others wait, once the process is to end: what ends it takes dozens of steps, and
-with the usual 5 ms each of them waits that long for every busy thread."""
 FLUSH_SECONDS = 0.1
 """For the log: a reader of stderr that has stopped reading must not keep the process."""
 
@@ -106,21 +101,6 @@ class LastResort:
         seconds, status = self._orders.get()
         if not self._called_off.wait(seconds):
             self._call(status)
-
-
-@contextlib.contextmanager
-def usual_pace() -> Iterator[None]:
-    """What hurry() does ends with the block: the process may go on."""
-    usual = sys.getswitchinterval()
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
-
-
-def hurry() -> None:
-    """Have threads that compute give way sooner: from here on what ends the process comes first."""
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _nothing(_signal: int, _frame: FrameType | None) -> None:

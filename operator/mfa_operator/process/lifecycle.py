@@ -18,11 +18,12 @@ from mfa_operator.api.objects import PolicyRef
 from mfa_operator.aws.event_queue import queue_region
 from mfa_operator.config.access_file import AccessFile
 from mfa_operator.config.settings import Address, Settings, SettingsError
+from mfa_operator.kube.busy_threads import Hurry
 from mfa_operator.kube.connection import ConnectionSettingsError, connect
 from mfa_operator.kube.errors import ClusterError
 from mfa_operator.kube.lease import Lease, lease_namespace, new_identity
 from mfa_operator.metrics.exporter import Metrics
-from mfa_operator.process.ending import LastResort, StopSignals, hurry, usual_pace
+from mfa_operator.process.ending import LastResort, StopSignals
 from mfa_operator.process.health import HealthServer
 from mfa_operator.process.leader import Leader, PartEnded, first_to_end
 from mfa_operator.process.listen import display, listen_for, local_address
@@ -73,6 +74,8 @@ class Operator:
         self._announce = listening
         self._last_resort = LastResort(last_resort or (lambda _: None))
         self._signals = StopSignals(self.stop)
+        self._hurry = Hurry()
+        """Once the process is to end: what ends it takes dozens of steps."""
         self._stop = asyncio.Event()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,16 +91,16 @@ class Operator:
         self._last_resort.start()
         self._signals.start()
         try:
-            with usual_pace():
-                return asyncio.run(self._run())
+            return asyncio.run(self._run())
         finally:
+            self._hurry.end()
             self._last_resort.call_off()
             self._signals.close()
 
     def stop(self) -> None:
         """Make run() return within 5 s. May be called from any thread, at any time."""
         self._begin_no_more(0, STOP_SECONDS)
-        hurry()
+        self._hurry.begin()
         self._in_loop(self._stop.set)
 
     def _begin_no_more(self, status: int, seconds: float) -> None:
