@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -92,5 +93,17 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def ended(number: int) -> int:
+    """The status of a process of its own that does it, number `number`."""
+    pid = os.fork()
+    if pid == 0:
+        status = 70
+        try:
+            status = main()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    print(*map(ended, range(int(sys.argv[1]))))  # noqa: T201 - for the test to read

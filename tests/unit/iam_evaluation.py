@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -132,6 +133,7 @@ def _variable(body: str, request: Request) -> str:
     raise _Unresolved(name)
 
 
+@cache
 def _glob(pattern: str) -> str:
     return "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
 
