@@ -43,6 +43,7 @@ docs: setup  ## Write the API and metrics references and the picture of the arch
 
 chaos: setup  ## Kill the operator 200 times, freeze the leader 60 times, play 500 random stories: a quarter of an hour
 	MFA_CHAOS_RUNS=200 MFA_CHAOS_FREEZES=60 MFA_CHAOS_EXAMPLES=500 $(PYTEST) tests/faults $(ARGS)
+	MFA_CHAOS_EXAMPLES=500 $(PYTEST) -m hypothesis tests/unit $(ARGS)
 
 lint: setup  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check $(SOURCES)
