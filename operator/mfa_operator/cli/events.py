@@ -46,7 +46,7 @@ CANNOT_READ = 2
     help="The SQS queue; else MFA_OPERATOR_EVENTS_QUEUE.",
 )
 def command(*, url: QueueUrl | None) -> int:
-    """Show IAM events from the queue and what each would have audited. Deletes nothing. Ctrl-C ends it."""
+    """Show IAM events from the queue and what each would have audited; deletes nothing. Ctrl-C ends it."""
     if url is None:
         raise click.UsageError("say which queue: --queue URL.")
     queue = EventQueue(url)

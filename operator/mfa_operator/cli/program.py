@@ -31,7 +31,7 @@ COMMANDS = {
     "release": "Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's "
     "policies from them, and nothing else.",
     "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
-    "events": "Show IAM events from the queue and what each would have audited. Deletes nothing.",
+    "events": "Show IAM events from the queue and what each would have audited; deletes nothing.",
     "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
 }
 """Each is the object `command` of the module of its name; the summaries stand here so that --help imports none."""
