@@ -95,7 +95,7 @@ def test_the_json_is_of_the_promised_shape(accounts: Accounts, company: Company)
     }
     done = accounts(spec)
     assert done.status == 0
-    assert "no access rules were applied" in done.err
+    assert "no access rules were given" in done.err
     [policy] = json.loads(done.out)["policies"]
     assert (policy["namespace"], policy["name"]) == ("security", "p0")
     assert done.accounts()[PAY] == {

@@ -71,7 +71,7 @@ def test_says_why_the_queue_cannot_be_read(aws: EmbeddedAws, queue: Queue, start
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     (line,) = errors.splitlines()
-    assert line.startswith("mfa-operator: the queue cannot be read: GetQueueAttributes: ")
+    assert line.startswith("mfa-operator: cannot read the queue: GetQueueAttributes: ")
     assert "NonExistentQueue" in line
 
 

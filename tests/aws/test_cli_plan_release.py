@@ -121,7 +121,7 @@ class TestPlan:
         previous = audited(run, policy, tmp_path)
         done = run("plan", "-f", policy, "--previous", previous, "-o", "json")
         assert reasons(done) == {"alice": "NotAllowed"}
-        assert "no access rules were applied" in done.stderr
+        assert "no access rules were given" in done.stderr
 
     def test_nobody_violates_is_status_0_and_a_dry_run_is_named(
         self, account: Account, run: Run, policy: Path, rules: Path, tmp_path: Path
@@ -259,19 +259,19 @@ class TestRelease:
     @pytest.mark.parametrize(
         ("args", "words"),
         [
-            (["--account", "111122223333"], "--user NAME, or --all"),
-            (["--account", "111122223333", "--user", "a", "--all"], "--user NAME, or --all"),
+            (["--account", "111122223333"], "--user NAME or --all"),
+            (["--account", "111122223333", "--user", "a", "--all"], "--user NAME or --all"),
             (["--account", "123", "--all"], "12 digits"),
             (["--account", "999999999999", "--all", "-f", "POLICY"], "does not name account 999999999999"),
             (["--all"], "--account"),
             (["--all", "--account", "1"], "--account: invalid value '1'; an account id is 12 digits"),
             (
                 ["--all", "--account", "999999999999", "--external-id", "acme"],
-                "--external-id: is of use only with --role-arn",
+                "--external-id: needs --role-arn",
             ),
             (
                 ["--all", "--account", "999999999999", "--role-arn", "arn:aws:iam::111122223333:role/x"],
-                "--role-arn: belongs to account 111122223333, but --account is 999999999999",
+                "--role-arn: is in account 111122223333, but --account is 999999999999",
             ),
         ],
     )

@@ -131,8 +131,8 @@ def test_where_no_new_one_can_be_made_the_old_one_has_to_do(
     audit = op.look(account)
     assert states(audit) == TRUTH
     assert audit.report.credential_report_time == made
-    assert "no new credential report could be made" in audit.snapshot.notes[0]
-    assert f"the one of {made:%Y-%m-%d %H:%M} UTC is used" in audit.snapshot.notes[0]
+    assert "AWS created no new credential report" in audit.snapshot.notes[0]
+    assert f"the one from {made:%Y-%m-%d %H:%M} UTC is used" in audit.snapshot.notes[0]
     assert op.calls[GENERATE] <= 5
     # And the next pass tries again.
     aws.faults.clear()

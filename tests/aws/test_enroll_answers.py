@@ -111,7 +111,7 @@ def test_a_device_that_may_not_be_deleted_is_reported(enroll: Enrolling) -> None
 
 def test_codes_refused_three_times_end_it(enroll: Enrolling) -> None:
     ended = enroll(typing=wrong_codes)
-    assert "AWS did not accept the codes, 3 times over" in ended.said
+    assert "AWS did not accept the codes 3 times" in ended.said
     assert "deleted again" in ended.said
     assert ended.status == 1
     assert enroll.aws.calls.count(ENABLE) == 3
@@ -121,7 +121,7 @@ def test_codes_refused_three_times_end_it(enroll: Enrolling) -> None:
 @pytest.mark.parametrize(
     ("owner", "message"),
     [
-        (None, "never enabled and is nobody's"),
+        (None, "never enabled and is not assigned"),
         ("bob", "is the MFA device of bob"),
         ("unseen", "by another virtual MFA device of the account"),
     ],

@@ -121,9 +121,9 @@ def test_a_half_made_device_of_another_name_stays_with_a_warning(dave: Dave) -> 
     """The policy's limit: whoever could delete devices of any name could delete the half-made ones of other users."""
     ended = dave.enrolls("--device-name", "phone", typing=giving_up)
     before, after = ended.said.split("mfa-operator: ", 1)
-    assert "stopped halfway, phone stays behind. Without --device-name nothing does." in before
+    assert "command stops halfway, phone stays behind. Without --device-name nothing does." in before
     assert f"could not be deleted again: no permission for iam:{DELETE}" in after
-    assert "may delete only a half-made device of their own name, dave: leave --device-name out next time" in after
+    assert "can only delete a half-made device of their own name, dave: leave --device-name out next time" in after
     assert f"aws iam delete-virtual-mfa-device --serial-number {IAM}mfa/phone" in after
     assert ended.status == 2
     assert dave.device_names == ["phone"]

@@ -100,7 +100,7 @@ def test_a_file_made_meanwhile_is_not_written_over(enrolling: EnrollSetup, tmp_p
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"TERM": "dumb"}, "cannot take the seed off the screen: use --qr-png FILE"),
+        ({"TERM": "dumb"}, "cannot clear the seed from the screen: use --qr-png FILE"),
         ({"PYTHONIOENCODING": "latin-1"}, "has no blocks to draw with"),
     ],
 )

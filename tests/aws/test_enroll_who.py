@@ -26,7 +26,7 @@ def enroll(aws: EmbeddedAws) -> Iterator[Enrolling]:
     ("arn", "message"),
     [
         (f"arn:aws:iam::{ID}:root", "root's own MFA device is added in the console"),
-        (f"arn:aws:sts::{ID}:assumed-role/admin/person", "no IAM user; name the user with --user"),
+        (f"arn:aws:sts::{ID}:assumed-role/admin/person", "which is not an IAM user; name the user with --user"),
     ],
 )
 def test_root_and_roles_have_to_name_the_user(enroll: Enrolling, arn: str, message: str) -> None:
@@ -87,7 +87,7 @@ def test_what_cannot_work_is_told_before_anything_is_made(
         (["--user", "alice", "--external-id", "x1"], "needs --role-arn"),
         (["--user", "alice", "--role-arn", ROLE, "--external-id", "a b"], "--external-id is 'a b'"),
         (["--role-arn", ROLE], "name the user with --user"),
-        (["--user", "alice", "--seed", "--qr-png", "x.png"], "choose one"),
+        (["--user", "alice", "--seed", "--qr-png", "x.png"], "exclude each other"),
         (["--user", "alice"], "enroll needs a terminal"),
     ],
 )

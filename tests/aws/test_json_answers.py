@@ -87,7 +87,7 @@ def test_what_is_no_answer_of_sqs_is_a_failure(server: ScriptedServer, queue: Ev
 def test_messages_of_another_shape_are_a_failure(server: ScriptedServer, queue: EventQueue) -> None:
     for content in OTHER_SHAPES:
         server.script[:] = [Reply(body=json.dumps(content).encode())]
-        with pytest.raises(AwsFailure, match="this is no answer to ReceiveMessage"):
+        with pytest.raises(AwsFailure, match="invalid answer to ReceiveMessage"):
             queue.receive()
 
 
@@ -130,7 +130,7 @@ def test_the_command_says_that_it_cannot_read_the_queue(server: ScriptedServer, 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith("mfa-operator: the queue cannot be read: GetQueueAttributes")
+    assert line.startswith("mfa-operator: cannot read the queue: GetQueueAttributes")
 
 
 def test_an_answer_that_trickles_in_ends(monkeypatch: pytest.MonkeyPatch) -> None:

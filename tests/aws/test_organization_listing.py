@@ -246,7 +246,7 @@ class TestMoves:
             return found
 
         monkeypatch.setattr(lister, "_ask", asked)
-        with pytest.raises(AwsFailure, match="no two of 4 walks agree"):
+        with pytest.raises(AwsFailure, match="no two of 4 listings agree"):
             lister.list([spec(include={"organizationalUnits": list(units)})], lambda _: None)
 
 
@@ -274,8 +274,8 @@ class TestStrangeAnswers:
         [
             (lambda _: {}, "the answer lacks Accounts"),
             (lambda found: found | {"Accounts": None}, "the answer lacks Accounts"),
-            (lambda found: found | {"NextToken": "again"}, "a token of its pages repeats"),
-            (lambda _: {"Accounts": [{"Id": "12"}]}, "'12' is no account id"),
+            (lambda found: found | {"NextToken": "again"}, "a page token repeats"),
+            (lambda _: {"Accounts": [{"Id": "12"}]}, "'12' is not an account id"),
             (lambda found: found | {"Accounts": found["Accounts"][:0]}, "DescribeOrganization|lacks the management"),
             (
                 lambda found: {"Accounts": [each for each in found["Accounts"] if each["Name"] != "management"]},

@@ -208,7 +208,7 @@ class TestJoining:
         stage.run(Cause.SPEC_CHANGED)
         stage.run()
         assert stage.covered == {PAYMENTS, stage.management_id}
-        assert "StackSets never reach" in stage.account(stage.management_id).message
+        assert "StackSets never deploy to the management account" in stage.account(stage.management_id).message
 
 
 class TestBothTogether:
@@ -539,7 +539,7 @@ class TestLeavingDuringAPass:
         assert stage.harness.written() == []
         record = stage.harness.record(stage.aws.world.account(SHOP), "alice")
         assert (record.state, record.reason) == (RemediationState.SKIPPED, RefusalReason.NOT_ALLOWED)
-        assert "does not cover the account any more" in record.message
+        assert "no longer covers the account" in record.message
 
     def test_who_stays_is_acted_on(self, stage: OrganizationStage) -> None:
         stage.harness.at("report written", lambda: self.listed_meanwhile(stage))

@@ -176,10 +176,10 @@ def test_the_log_says_once_when_it_begins_and_when_it_ends(
     violators(account)
     limited(op, account)
     op.look(account)
-    assert caplog.messages == [f"AWS throttles account {ID}: requests to it are spaced out, 20 a second at first"]
+    assert caplog.messages == [f"AWS throttles account {ID}: requests to it are limited to 20 a second at first"]
     op.hasty.pause(120, op.sessions.stopping)
     op.later(account)
-    assert caplog.messages[1:] == [f"AWS throttles account {ID} no longer: requests to it are not held back any more"]
+    assert caplog.messages[1:] == [f"AWS no longer throttles account {ID}: requests to it are not limited any more"]
 
 
 def test_waiting_accounts_do_not_hold_up_the_others(

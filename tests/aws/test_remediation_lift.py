@@ -29,9 +29,9 @@ REASONS: dict[str, tuple[Event, str]] = {
     "virtual MFA": (lambda _s, _a, alice: alice.add_mfa("virtual"), "MFA device"),
     "passkey": (lambda _s, _a, alice: alice.add_mfa("security_key"), "MFA device"),
     "exempt": (spec(remediation=QUARANTINE, exemptions=[{"users": ["alice"], "reason": "On leave"}]), "exempt"),
-    "no action": (spec(remediation={"action": "None"}), "does not ask"),
-    "longer grace": (spec(remediation=QUARANTINE, gracePeriod="1h"), "does not ask"),
-    "password removed": (lambda _s, _a, alice: alice.remove_password(), "no console access"),
+    "no action": (spec(remediation={"action": "None"}), "no longer asks"),
+    "longer grace": (spec(remediation=QUARANTINE, gracePeriod="1h"), "no longer asks"),
+    "password removed": (lambda _s, _a, alice: alice.remove_password(), "no longer has console access"),
 }
 
 
@@ -128,7 +128,7 @@ class TestLift:
         held.run()
         assert held.users(account) == []
         [note] = held.events(EventReason.QUARANTINE_LIFTED)
-        assert "not attached any more" in note
+        assert "no longer attached" in note
 
     def test_quarantines_in_a_dropped_account_get_one_event(
         self, held: RemediationHarness, account: Account, alice: SandboxUser

@@ -97,7 +97,7 @@ def test_without_an_api_server_the_leader_ends_a_replica_waits(
     second = start_operator(program=SHORT_TIMES)
     with control_plane.without_apiserver():
         assert ended(first) == 1
-        assert "ending, so that a new process takes over" in first.log
+        assert "ending, so that another process takes over" in first.log
         assert "Traceback" not in first.log
         assert second.get("/healthz")[0] == 200
     eventually(lambda: leads(second), "the second leads")
@@ -216,7 +216,7 @@ def test_a_pass_that_hangs_at_aws_does_not_block_the_end(
     eventually(lambda: mute_aws.connections, "the pass waits for AWS")
     operator.process.send_signal(signal.SIGTERM)
     assert operator.process.wait(timeout=5) == 0
-    assert f"giving up on the passes of {policies.namespace}/console-mfa" in operator.log
+    assert f"not waiting any longer for the passes of {policies.namespace}/console-mfa" in operator.log
     # Left to run out: while the pass may still do something, nobody else may.
     assert holder() != ""
     assert "lastPassTime" not in policies.status("console-mfa")

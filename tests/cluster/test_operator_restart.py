@@ -132,7 +132,7 @@ def test_a_stop_in_the_middle_of_a_pass(shared: SharedOperator) -> None:
     assert "lastPassTime" not in shared.policies.status("stuck")
 
     assert shared.operator.terminate() == 0
-    assert "giving up on the passes of" in shared.operator.log
+    assert "not waiting any longer for the passes of" in shared.operator.log
     assert "lastPassTime" not in shared.policies.status("stuck")
     shared.aws.faults.clear()
     shared.free_lease()

@@ -212,7 +212,7 @@ def test_who_stands_back_says_so_once_in_an_event(
         assert first.lease.try_to_hold()
         clock.seconds += SECONDS * 0.6
     (note,) = [event["note"] for event in kube.list("events") if event["reason"] == EventReason.SERVED_BY_ANOTHER]
-    assert note.startswith("two operators select this policy; this one audits nothing")
+    assert note.startswith("two operators select this policy; this one does not audit it")
     assert "the operator with the Lease default/first (first) serves it" in note
 
 

@@ -167,7 +167,7 @@ class TestStaleData:
         self, kube: EmbeddedKubernetes, cluster: Cluster, policy: PolicyIdentity
     ) -> None:
         cluster.write_policy_status(policy, PolicyStatus(observed_generation=8))
-        with pytest.raises(StaleData, match="default/console-mfa: somebody else has written it"):
+        with pytest.raises(StaleData, match="default/console-mfa: it was changed by somebody else"):
             cluster.write_policy_status(policy, PolicyStatus(observed_generation=7))
         assert generation_of(kube) == 8
 
@@ -192,7 +192,7 @@ class TestStaleData:
     ) -> None:
         read = cluster.write_report(policy, report_status("alice"), None) if had_one else None
         cluster.write_report(policy, report_status("bob"), read)
-        with pytest.raises(StaleData, match="somebody else has written it"):
+        with pytest.raises(StaleData, match="it was changed by somebody else"):
             cluster.write_report(policy, report_status("carol"), read)
         assert users_of(kube) == ["bob"]
 

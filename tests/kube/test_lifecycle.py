@@ -187,7 +187,7 @@ def test_without_the_crds_the_process_ends_with_a_reason(
 ) -> None:
     kube.faults.add(verb="list", resource="mfapolicies", status=404, times=None)
     assert start().end() == 1
-    assert "the cluster serves no MfaPolicy; apply the CRDs" in caplog.text
+    assert "the cluster has no MfaPolicy CRD; apply the CRDs" in caplog.text
 
 
 @pytest.mark.parametrize("status", [404, 422])

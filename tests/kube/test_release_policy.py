@@ -110,13 +110,13 @@ def test_an_account_that_the_policy_names_no_more(aws: EmbeddedAws, kube: Embedd
     add_report(kube, "p", FIRST, {"alice": "Done"})
     done = run("--policy", "default/p")
     assert (done.returncode, done.stdout) == (2, f"account name-of-it ({FIRST}): alice: failed\n")
-    assert "does not name the account any more; use --account" in done.stderr
+    assert "no longer names the account; use --account" in done.stderr
 
 
 def test_nobody_under_quarantine(kube: EmbeddedKubernetes, run: Run) -> None:
     add_policy(kube, "p", {"accounts": [{"id": FIRST}]})
     done = run("--policy", "default/p")
-    assert (done.returncode, done.stdout) == (0, "MfaPolicy default/p holds nobody under quarantine\n")
+    assert (done.returncode, done.stdout) == (0, "MfaPolicy default/p has nobody under quarantine\n")
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_nobody_under_quarantine(kube: EmbeddedKubernetes, run: Run) -> None:
         (["--policy", "p"], "expected NAMESPACE/NAME"),
         (["--policy", "default/"], "expected NAMESPACE/NAME"),
         (["--policy", "default/absent"], "there is no MfaPolicy default/absent"),
-        (["--policy", "default/p", "--all"], "--policy says already who"),
-        (["--policy", "default/p", "--account", FIRST], "--policy says already who"),
+        (["--policy", "default/p", "--all"], "--policy cannot be combined"),
+        (["--policy", "default/p", "--account", FIRST], "--policy cannot be combined"),
         ([], "--account ID, or --policy NAMESPACE/NAME"),
     ],
 )

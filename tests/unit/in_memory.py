@@ -108,7 +108,7 @@ class Namespace:
             with self._lock:
                 self.running[ref] -= 1
         if found is None:
-            raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
+            raise ObjectGone(f"MfaPolicy {ref} does not exist")
         interval = self.intervals.get(ref, self.interval)
         return PassEnd(found["metadata"]["generation"], requested_at(found), now() + interval)
 

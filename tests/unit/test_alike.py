@@ -84,7 +84,9 @@ def test_the_log_names_the_first_of_each_cause_and_counts_others(caplog: pytest.
     assert lines[0][1] == f"security/console-mfa account {account_id(0)} was not audited: " + REFUSAL.format(
         id=account_id(0)
     )
-    assert lines[-1][1].startswith(f"security/console-mfa: 309 more failed as account {account_id(0)} did")
+    assert lines[-1][1].startswith(
+        f"security/console-mfa: 309 more failed for the same cause as account {account_id(0)}"
+    )
     assert caplog.records[3].exc_info
 
 

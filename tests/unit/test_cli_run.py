@@ -132,7 +132,7 @@ class TestBadInput:
             (["rn"], "Did you mean 'run'?"),
             (["run", "--bogus"], "no such option '--bogus'"),
             (["run", "surplus"], "surplus"),
-            (["run", "--runbook-base-url", "docs"], "'docs' is not a link: it begins with https://"),
+            (["run", "--runbook-base-url", "docs"], "invalid URL 'docs'; it must begin with https://"),
             (["run", "--metrics-address", "9090"], "invalid address '9090'; write it like"),
             (["run", "--metrics-address", "host:99999"], "invalid address 'host:99999'"),
             (["run", "--health-address", "::1:80"], "invalid address '::1:80'"),

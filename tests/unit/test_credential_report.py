@@ -183,8 +183,8 @@ def test_of_two_rows_of_one_name_the_riskier_is_kept_and_marked(
     [
         (b"", "no column user, user_creation_time"),
         (b"<!DOCTYPE html><html></html>", "no column user"),
-        (b"\xff\xfe\x00", "no CSV in UTF-8"),
-        (text([USER]) + b'\n"alice', "no CSV in UTF-8"),
+        (b"\xff\xfe\x00", "not CSV in UTF-8"),
+        (text([USER]) + b'\n"alice', "not CSV in UTF-8"),
     ],
 )
 def test_what_is_no_report_is_said_to_be_none(content: bytes, problem: str) -> None:

@@ -119,7 +119,7 @@ def test_accounts_audited_names_the_first_that_failed(
 @pytest.mark.parametrize(
     ("summary", "status", "reason", "words"),
     [
-        ({"users": 5, "compliant": 5}, "True", ConditionReason.ALL_COMPLIANT, "every one of 5 users meets"),
+        ({"users": 5, "compliant": 5}, "True", ConditionReason.ALL_COMPLIANT, "all of 5 users meet"),
         ({"users": 5, "compliant": 3, "exempt": 2}, "True", ConditionReason.ALL_COMPLIANT, "2 exempt"),
         ({"users": 0}, "True", ConditionReason.ALL_COMPLIANT, "0 users"),
         (

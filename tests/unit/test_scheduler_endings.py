@@ -230,7 +230,7 @@ class TestStopping:
         thread.join(PATIENCE)
         assert not thread.is_alive()
         warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-        assert warnings == ["giving up on the passes of security/stuck"]
+        assert warnings == ["not waiting any longer for the passes of security/stuck"]
 
 
 class TestProbes:

@@ -235,7 +235,7 @@ class TestFailsClosed:
         assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
         write(REMOVE)
         access.current()
-        assert caplog.messages[-1] == f"{path} can be used again"
+        assert caplog.messages[-1] == f"{path} is valid again"
 
     def test_each_broken_version_is_logged_once(
         self, access: AccessFile, write: Callable[[str], None], clock: Clock, caplog: pytest.LogCaptureFixture

@@ -271,7 +271,7 @@ def test_fixes_are_shown_for_the_first_violations_only() -> None:
     assert text.count("Enable MFA:") == text.count("Or, if they need no console") == MAX_ADVICE
     assert f"user-0 in account payments ({ID}) can sign in without MFA:" in text
     assert "--user-name x" not in text
-    assert text.rstrip().endswith("The same two ways out go for the other 3.")
+    assert text.rstrip().endswith("The same two steps apply to the other 3.")
     assert "The same two" not in shown(*advice([ReportStatus(account_id=ID, findings=many[:3])], {}))
 
 

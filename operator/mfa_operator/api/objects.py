@@ -82,7 +82,7 @@ def read_policy(body: Body) -> Policy:
 def _check_name(field: str, name: object, pattern: re.Pattern[str], characters: str) -> None:
     """The API server's rules for names (RFC 1123). Raises InvalidObject."""
     if not isinstance(name, str):
-        raise InvalidObject(field, f"{shown(name)} is no text; write it in quotes")
+        raise InvalidObject(field, f"{shown(name)} is not text; write it in quotes")
     if len(name) > MAX_POLICY_NAME:
         raise InvalidObject(field, f"has more than {MAX_POLICY_NAME} characters")
     if not pattern.fullmatch(name):

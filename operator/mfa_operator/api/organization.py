@@ -95,7 +95,7 @@ class Organization(Model, frozen=True):
 
     def __post_init__(self) -> None:
         if self.external_id and not self.role_arn:
-            raise WrongField("externalId", "is of use only with roleArn")
+            raise WrongField("externalId", "needs roleArn")
         check_within("refreshInterval", self.refresh_interval, MIN_REFRESH, MAX_REFRESH)
 
     @property

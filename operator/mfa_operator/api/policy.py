@@ -50,9 +50,9 @@ class Account(Model, frozen=True):
 
     def __post_init__(self) -> None:
         if self.role_arn and self.role_arn.split(":")[4] != self.id:
-            raise WrongField("roleArn", f"belongs to account {self.role_arn.split(':')[4]}, but id is {self.id}")
+            raise WrongField("roleArn", f"is in account {self.role_arn.split(':')[4]}, but id is {self.id}")
         if self.external_id and not self.role_arn:
-            raise WrongField("externalId", "is of use only with roleArn")
+            raise WrongField("externalId", "needs roleArn")
 
 
 class Requirement(Model, frozen=True):

@@ -174,7 +174,7 @@ def refuse_other_answers(event_name: str, response_dict: Mapping[str, Any], **re
         check_json_answer(operation, response_dict)
         return
     if response_dict["status_code"] < 300 and f"<{operation}Response".encode() not in response_dict["body"][:1024]:
-        raise ResponseParserError(f"this is no answer to {operation}: {bytes(response_dict['body'][:100])!r}")
+        raise ResponseParserError(f"invalid answer to {operation}: {bytes(response_dict['body'][:100])!r}")
 
 
 def _sign(request: AWSRequest, **rest: object) -> None:  # noqa: ARG001 - botocore's hook

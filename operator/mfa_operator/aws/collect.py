@@ -133,7 +133,7 @@ class Collector:
         try:
             owners, root_virtual = lookups.list_virtual_devices(self.session)
         except Denied as error:
-            notes.append(f"the list of virtual devices is not to be had ({error}); devices were read user by user")
+            notes.append(f"no list of virtual devices ({error}); devices were read user by user")
         return _Bulk(taken_at, identity, report, users, owners, root_virtual, tuple(notes), partial)
 
     def _judge_suspects(

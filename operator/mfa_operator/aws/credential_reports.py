@@ -45,14 +45,14 @@ def fetch(
         if old is None:
             raise
         note(
-            f"no new credential report could be made ({error.code}); "
-            f"the one of {old.generated:%Y-%m-%d %H:%M} UTC is used"
+            f"AWS created no new credential report ({error.code}); "
+            f"the one from {old.generated:%Y-%m-%d %H:%M} UTC is used"
         )
         return old
     report = _get(session)
     if report is None:
         raise ReportFailed(
-            "GetCredentialReport", "ReportNotPresent", "AWS made a credential report but does not give it"
+            "GetCredentialReport", "ReportNotPresent", "AWS created a credential report but does not return it"
         )
     return report
 

@@ -129,8 +129,8 @@ class Enrollment:
                 return
             note = "AWS did not accept these. Check the phone's clock, then take two new codes."
         raise NotEnrolled(
-            f"AWS did not accept the codes, {ROUNDS} times over; most often the phone's clock is wrong, "
-            "or the codes belong to another entry of the app (remove the one made just now: its seed is void)"
+            f"AWS did not accept the codes {ROUNDS} times; most often the phone's clock is wrong, "
+            "or the codes are from another entry in the app (remove the new entry: its seed is no longer valid)"
         )
 
     def _enable(self, first: str, second: str) -> bool:
@@ -183,11 +183,11 @@ class Enrollment:
         message += f"{describe(problem)}.\n"
         if no_permission(problem) and self.quarantine_would_keep_it:
             message += (
-                f"Users under quarantine may delete only a half-made device of their own name, {self.user}: "
+                f"Users under quarantine can only delete a half-made device of their own name, {self.user}: "
                 "leave --device-name out next time.\n"
             )
         return message + (
-            "It protects nothing, but its name stays taken. Somebody who may should run:\n"
+            "It protects nothing, but its name stays taken. Somebody with the permission should run:\n"
             f"  aws iam delete-virtual-mfa-device --serial-number {self.serial}"
         )
 
@@ -226,7 +226,7 @@ class Enrollment:
             return f"the name {self.device_name} is taken: {serial} is the MFA device of {name}; {another}"
         return (
             f"the name {self.device_name} is taken by {serial}, a virtual MFA device that was never enabled and is "
-            "nobody's, left over from an earlier try perhaps. Delete it:\n"
+            "not assigned, perhaps left from an earlier try. Delete it:\n"
             f"  aws iam delete-virtual-mfa-device --serial-number {serial}\nor {another}"
         )
 

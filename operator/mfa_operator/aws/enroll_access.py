@@ -68,7 +68,9 @@ def own_user_name(identity: Identity) -> str:
             "added in the console (Security credentials); to enroll an IAM user, name them with --user"
         )
     else:
-        problem = f"the credentials in use are those of {identity.arn}, no IAM user; name the user with --user"
+        problem = (
+            f"the credentials in use are those of {identity.arn}, which is not an IAM user; name the user with --user"
+        )
     raise NotEnrolled(problem, bad_input=True)
 
 

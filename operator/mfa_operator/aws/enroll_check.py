@@ -84,6 +84,6 @@ def _unknown_boundary(session: AccountSession, name: str) -> str:
     if not boundary:
         return ""
     return (
-        f"the user has the permissions boundary {boundary}, and whether it lets them enrol MFA is not known: the role "
-        "needs iam:SimulatePrincipalPolicy"
+        f"the user has the permissions boundary {boundary}, and it is unknown whether it allows enrolling MFA: the"
+        " role needs iam:SimulatePrincipalPolicy"
     )

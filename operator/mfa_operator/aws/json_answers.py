@@ -88,4 +88,4 @@ def check_json_answer(operation: str, answer: Mapping[str, Any]) -> None:
 
 
 def _no_answer(operation: str, status: int, why: str) -> ResponseParserError:
-    return ResponseParserError(f"this is no answer to {operation} (HTTP status {status}): {why}")
+    return ResponseParserError(f"invalid answer to {operation} (HTTP status {status}): {why}")

@@ -172,10 +172,10 @@ class OrganizationLister:
             if not token:
                 return
             if token in seen or len(seen) >= MAX_PAGES:
-                raise AwsFailure(operation, "InvalidAnswer", "the list does not end: a token of its pages repeats")
+                raise AwsFailure(operation, "InvalidAnswer", "the list does not end: a page token repeats")
             if self._monotonic() > end:
                 pages = f"{len(seen) + 1:,} pages in {LIST_SECONDS / 60:.0f} minutes"
-                raise AwsFailure(operation, "TooSlow", f"the list does not end: {pages}, and more to come")
+                raise AwsFailure(operation, "TooSlow", f"the list does not end: {pages} so far")
             seen.add(token)
 
     def _ask(self, operation: str, **asked: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the operation's own
@@ -207,7 +207,7 @@ def _method(operation: str) -> str:
 def _member(entry: Mapping[str, Any]) -> Member:
     account_id = str(entry.get("Id", ""))
     if not _ID.fullmatch(account_id):
-        raise AwsFailure("ListAccounts", "InvalidAnswer", f"{account_id!r} is no account id")
+        raise AwsFailure("ListAccounts", "InvalidAnswer", f"{account_id!r} is not an account id")
     joined = entry.get("JoinedTimestamp")
     return Member(
         id=account_id,

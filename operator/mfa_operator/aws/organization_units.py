@@ -58,7 +58,7 @@ class UnitWalk:
                 return self._last
             self.forget()
         raise AwsFailure(
-            "ListChildren", "Moving", f"no two of {MAX_WALKS} walks agree: accounts are moved between units meanwhile"
+            "ListChildren", "Moving", f"no two of {MAX_WALKS} listings agree: accounts are being moved between units"
         )
 
     def _walk_once(self, units: Collection[str], progress: Callable[[str], None]) -> Found:

@@ -80,7 +80,7 @@ class Pacing:
                 return
             if not writes and not rate.may_ask(now):
                 raise Throttled(
-                    operation, "Throttling", f"not asked: AWS has throttled every request for {PATIENCE:.0f} s"
+                    operation, "Throttling", f"not sent: AWS has throttled every request for {PATIENCE:.0f} s"
                 )
             pause = rate.reserve(now) - now
         if not writes and pause > 0 and _pause(pause, self._stopping):
@@ -105,7 +105,7 @@ class Pacing:
             per_second = rate.per_second(now)
         if begins:
             logger.info(
-                "AWS throttles account %s: requests to it are spaced out, %.0f a second at first",
+                "AWS throttles account %s: requests to it are limited to %.0f a second at first",
                 account_id,
                 per_second,
             )
@@ -137,4 +137,4 @@ class Pacing:
     def _drop_recovered(self, now: float) -> None:
         for account_id in [account_id for account_id, rate in self._rates.items() if rate.recovered(now)]:
             del self._rates[account_id]
-            logger.info("AWS throttles account %s no longer: requests to it are not held back any more", account_id)
+            logger.info("AWS no longer throttles account %s: requests to it are not limited any more", account_id)

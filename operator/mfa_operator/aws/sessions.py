@@ -204,8 +204,8 @@ class AccountSession:
             raise WrongAccount(
                 "AssumeRole" if used else "GetCallerIdentity",
                 "AccountMismatch",
-                f"the credentials in hand ({identity.arn}) belong to account {identity.account_id}, "
-                f"not to {self.account.id}; name a role of that account, or use credentials of it",
+                f"the credentials ({identity.arn}) belong to account {identity.account_id}, "
+                f"not to {self.account.id}; set roleArn to a role of that account, or use its credentials",
             )
         return identity
 

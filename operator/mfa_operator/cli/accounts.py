@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 Shown: TypeAlias = "Sequence[tuple[Policy, Sequence[CoveredAccount]]]"
 
 NOT_LISTED = 2
-WITHOUT_RULES = (
-    "no access rules were applied, so every account counts as allowed; give the operator's with --config FILE"
-)
+WITHOUT_RULES = "no access rules were given (--config FILE), so every account counts as allowed"
 EPILOG = """\b
 Exit status:
   0  the accounts are listed
@@ -52,8 +50,8 @@ def command(
 ) -> int:
     """Show which accounts a policy covers: from where, by which role, and which are skipped and why.
 
-    It lists the organization, where the policy has one, and asks the accounts themselves nothing. AWS credentials and
-    region are taken as by any AWS SDK. A large organization takes a while: AWS answers about one call a second.
+    If the policy has an organization, it is listed. The accounts themselves are not read. AWS credentials and region
+    are found as by any AWS SDK. A large organization takes a while, because AWS allows about one call a second.
     """
     policies = chosen_policies(files, names, kubeconfig, context)
     access = AccessFile(config).current()

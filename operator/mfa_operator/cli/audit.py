@@ -24,7 +24,7 @@ EXIT_STATUSES = """\b
 Exit status:
   0  every user of every account is compliant
   1  there are violations
-  2  something could not be audited, or the report not be written (2 wins over 1)
+  2  something could not be audited, or the output not be written (2 wins over 1)
   3  the input is bad
 """
 
@@ -43,7 +43,7 @@ Exit status:
 def command(files: Sequence[Path], output: str, previous: Path | None, max_concurrent_accounts: int) -> int:
     """Audit AWS accounts once, without a cluster, and never change anything.
 
-    AWS credentials and region are taken as by any AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and so on.
+    AWS credentials and region are found as by any AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and so on.
     """
     from mfa_operator.offline.audit import exit_status
 

@@ -31,13 +31,13 @@ MISSING = (
 def command(*, once: bool, context: str | None, kubeconfig: Path | None, metrics_port: int, log_level: str) -> int:
     """Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.
 
-    A made-up company, an AWS organization with users of every state, is audited by the very same operator that runs in
+    An invented company, an AWS organization with users of every state, is audited by the same operator that runs in
     a cluster. The screen shows what it finds, and commands to try in another terminal.
     """
     if importlib.util.find_spec("mfa_sandbox") is None:
         raise SettingsError(MISSING)
     if kubeconfig and not context:
-        raise click.UsageError("--kubeconfig is of use only with --context.")
+        raise click.UsageError("--kubeconfig needs --context.")
     from mfa_sandbox.demo.show import show
 
     return show(once=once, kubeconfig=kubeconfig, context=context, metrics_port=metrics_port, log_level=log_level)

@@ -38,17 +38,17 @@ _AUDIT_NOW = (
 )
 
 
-@click.command("enroll", short_help="Enable a virtual MFA device for an IAM user, in one sitting.")
-@click.option("--user", "user", metavar="NAME", help="IAM user to enroll; may be left out with that user's own keys.")
+@click.command("enroll", short_help="Enable a virtual MFA device for an IAM user, step by step.")
+@click.option("--user", "user", metavar="NAME", help="IAM user to enroll.  [default: the user whose keys are used]")
 @click.option("--role-arn", metavar="ARN", help="Role to assume first, in the user's account.")
-@click.option("--external-id", metavar="ID", help="External id that the role demands.")
+@click.option("--external-id", metavar="ID", help="External id that the role requires.")
 @click.option("--device-name", metavar="NAME", help="Name of the new device.  [default: the user's name]")
 @click.option("--seed", "as_text", is_flag=True, help="Show the seed as text instead of a QR code.")
 @click.option(
     "--qr-png",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the QR code into a new file instead, for this user alone (0600); it is removed at the end.",
+    help="Write the QR code into a new file instead, readable only by you (0600); it is removed at the end.",
 )
 def command(
     user: str | None,
@@ -58,14 +58,14 @@ def command(
     as_text: bool,
     qr_png: Path | None,
 ) -> None:
-    """Enable a virtual MFA device for an IAM user: make it, show its QR code, ask for two codes, enable it.
+    """Enable a virtual MFA device for an IAM user: create it, show its QR code, ask for two codes, enable it.
 
-    Users under quarantine who enroll themselves should leave --device-name out: stopped
-    halfway, they may delete a device of their own name, and no other.
+    Users under quarantine who enroll themselves should leave --device-name out: if the command
+    stops halfway, they can only delete a device of their own name.
 
     \b
-    Exit status: 0 enabled; 1 failed, nothing was changed; 2 failed, and a device that
-    belongs to nobody could not be deleted again; 3 bad input; 130 Ctrl-C.
+    Exit status: 0 enabled; 1 failed, nothing was changed; 2 failed, and the
+    unassigned device could not be deleted again; 3 bad input; 130 Ctrl-C.
     """
     _keep_quiet()
     enrollment = sitting = None
@@ -112,8 +112,8 @@ def _look(user: str | None, role_arn: str | None, external_id: str | None, devic
     enrollment.check(existing)
     if enrollment.quarantine_would_keep_it and not existing:
         click.echo(
-            "Users under quarantine may delete only a device of their own name. If that is so here and this is\n"
-            f"stopped halfway, {enrollment.device_name} stays behind. Without --device-name nothing does."
+            "Users under quarantine can only delete a device of their own name. If this user is quarantined and the\n"
+            f"command stops halfway, {enrollment.device_name} stays behind. Without --device-name nothing does."
         )
     return enrollment
 
@@ -139,9 +139,9 @@ def _check_input(
     if external_id and not role_arn:
         raise NotEnrolled("--external-id needs --role-arn", bad_input=True)
     if role_arn and not user:
-        raise NotEnrolled("--role-arn leads into an account as a role: name the user with --user", bad_input=True)
+        raise NotEnrolled("with --role-arn, name the user with --user", bad_input=True)
     if png and as_text:
-        raise NotEnrolled("--seed and --qr-png are two ways for the same thing: choose one", bad_input=True)
+        raise NotEnrolled("--seed and --qr-png exclude each other", bad_input=True)
     if png and os.path.lexists(png):
         raise NotEnrolled(f"--qr-png: {png} exists; name a file that does not", bad_input=True)
 

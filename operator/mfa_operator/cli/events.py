@@ -46,16 +46,16 @@ CANNOT_READ = 2
     help="The SQS queue; else MFA_OPERATOR_EVENTS_QUEUE.",
 )
 def command(*, url: QueueUrl | None) -> int:
-    """Show IAM events from the queue and what each would have audited; deletes nothing. Ctrl-C ends it."""
+    """Show IAM events from the queue and what each would have audited; delete nothing. Ctrl-C ends it."""
     if url is None:
-        raise click.UsageError("say which queue: --queue URL.")
+        raise click.UsageError("missing --queue URL.")
     queue = EventQueue(url)
     try:
         queue.check_reachable()
         click.echo(f"waiting for messages of {url}; Ctrl-C ends", err=True)
         _show(queue)
     except AwsFailure as error:
-        click.echo(f"mfa-operator: the queue cannot be read: {error}", err=True)
+        click.echo(f"mfa-operator: cannot read the queue: {error}", err=True)
         return CANNOT_READ
     except KeyboardInterrupt:
         return 0

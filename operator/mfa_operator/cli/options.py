@@ -49,7 +49,7 @@ def output_form(*others: str) -> Callable[[F], F]:
         type=click.Choice(["table", "json", *others]),
         default="table",
         show_default=True,
-        help="Form of the output.",
+        help="Format of the output.",
     )
 
 

@@ -38,16 +38,12 @@ without either, everything is NotPublishedYet.
 
 Planned: TypeAlias = "Sequence[tuple[Policy, Sequence[PlannedUser]]]"
 
-WITHOUT_RULES = (
-    "no access rules were applied, and without rules nothing is ever remediated; give the operator's with --config FILE"
-)
+WITHOUT_RULES = "no access rules were given (--config FILE), and without rules nothing is remediated"
 
 
 @click.command("plan", epilog=EPILOG)
 @options.policy_files(required=False)
-@options.policies_of_cluster(
-    "Take this MfaPolicy from the cluster, and with it what was published; may be given several times."
-)
+@options.policies_of_cluster("Take this MfaPolicy and its reports from the cluster; may be given several times.")
 @options.access_rules("none, and nothing is ever remediated")
 @options.previous("what was published, with firstSeen and deadlines")
 @click.option("--from-cluster", is_flag=True, help="Take what was published from the MfaReports in the cluster.")
@@ -64,14 +60,14 @@ def command(
     context: str | None,
     output: str,
 ) -> int:
-    """Show what a pass would do to whom now, and for everybody else, why not.
+    """Show what a pass would do now about each user, or why it would do nothing.
 
-    It audits as the operator does and plans with the same code and rules. It changes nothing, at AWS or in the cluster.
+    It audits as the operator does and plans with the same code and rules. It changes nothing in AWS or in the cluster.
     """
     if previous and from_cluster:
-        raise click.UsageError("--previous and --from-cluster are two answers to one question; give one of them.")
+        raise click.UsageError("--previous and --from-cluster exclude each other.")
     if previous and names:
-        raise click.UsageError("with --policy the cluster says what was published; leave --previous out.")
+        raise click.UsageError("--previous cannot be used with --policy, which reads the reports in the cluster.")
     policies = chosen_policies(files, names, kubeconfig, context)
     access = AccessFile(config).current()
     if config is None:

@@ -16,7 +16,7 @@ def chosen_policies(
 ) -> list[Policy]:
     """The policies of `-f`, or those of `--policy` from the cluster. Raises UsageError, SettingsError."""
     if bool(files) is bool(names):
-        raise click.UsageError("say which policies: -f FILE, or --policy NAMESPACE/NAME from the cluster.")
+        raise click.UsageError("missing -f FILE, or --policy NAMESPACE/NAME for a policy in the cluster.")
     if files:
         return [load_policy(path) for path in files]
     from mfa_operator.offline.cluster_input import policies_in_cluster

@@ -27,11 +27,11 @@ COMMANDS = {
     "run": "Run the operator: watch MfaPolicy objects and audit their accounts.",
     "audit": "Audit AWS accounts once, without a cluster, and never change anything.",
     "accounts": "Show which accounts a policy covers: from where, by which role, and which are skipped and why.",
-    "plan": "Show what a pass would do to whom now, and for everybody else, why not.",
-    "release": "Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's "
-    "policies from them, and nothing else.",
-    "enroll": "Enable a virtual MFA device for an IAM user, in one sitting.",
-    "events": "Show IAM events from the queue and what each would have audited; deletes nothing.",
+    "plan": "Show what a pass would do now about each user, or why it would do nothing.",
+    "release": "Lift quarantines by hand, in one account or of one policy: detach the quarantine policies from the "
+    "users, and nothing else.",
+    "enroll": "Enable a virtual MFA device for an IAM user, step by step.",
+    "events": "Show IAM events from the queue and what each would have audited; delete nothing.",
     "demo": "Try the operator on an embedded AWS and Kubernetes: no account, no cluster, nothing left behind.",
 }
 """Each is the object `command` of the module of its name; the summaries stand here so that --help imports none."""
@@ -82,15 +82,15 @@ EPILOG = """\b
 Try it without a cluster or an AWS account:
   mfa-operator demo
 
-`mfa-operator COMMAND --help` tells a command's options. Every command ends
-with status 3 and one message on stderr where its input is bad.
+`mfa-operator COMMAND --help` shows a command's options. For bad input every
+command ends with status 3 and one message on stderr.
 """
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
-    """Find IAM users who can sign in to the AWS console without MFA, again and again, and do something about it."""
+    """Find IAM users who can sign in to the AWS console without MFA, report them, and take console access away."""
 
 
 @cli.command("version")

@@ -71,17 +71,19 @@ def command(
     context: str | None,
     output: str,
 ) -> int:
-    """Lift the quarantine of users in one account, or of all whom a policy put there: detach the operator's policies
-    from them, and nothing else.
+    """Lift quarantines by hand, in one account or of one policy: detach the quarantine policies from the users, and
+    nothing else.
     """
     if names:
         if account_id or users or everybody or role_arn or external_id or policy_file:
-            raise click.UsageError("--policy says already who is to be released, and how: give it alone.")
+            raise click.UsageError(
+                "--policy cannot be combined with other options: it has the accounts, users and roles."
+            )
         return _release_policies(names, kubeconfig, context, output)
     if account_id is None:
-        raise click.UsageError("say where: --account ID, or --policy NAMESPACE/NAME for all accounts of a policy.")
+        raise click.UsageError("missing --account ID, or --policy NAMESPACE/NAME for all accounts of a policy.")
     if bool(users) is everybody:
-        raise click.UsageError("say who to release: --user NAME, or --all.")
+        raise click.UsageError("missing --user NAME or --all.")
 
     from mfa_operator.aws.sessions import Sessions
 
@@ -132,7 +134,7 @@ def _release_policies(names: Sequence[str], kubeconfig: Path | None, context: st
             if output != "json":
                 _print_results(f"{label}: ", account.users)
         if output != "json" and not accounts:
-            click.echo(f"MfaPolicy {policy.ref} holds nobody under quarantine")
+            click.echo(f"MfaPolicy {policy.ref} has nobody under quarantine")
         listed = [{"account": account.account_id, "users": _users(account.users)} for account in accounts]
         content.append({"namespace": policy.ref.namespace, "name": policy.ref.name, "accounts": listed})
     if output == "json":
@@ -165,7 +167,7 @@ def _account_of_file(
     from mfa_operator.offline.release import account_of
 
     if role_arn or external_id:
-        raise click.UsageError("-f names role and external id already; leave --role-arn and --external-id out.")
+        raise click.UsageError("--role-arn and --external-id cannot be used with -f, which has them.")
     found = account_of(load_policy(policy_file).spec, account_id, partition)
     if found is None:
         raise SettingsError(f"{policy_file} does not name account {account_id}")

@@ -49,7 +49,7 @@ class _Namespace(click.ParamType):  # type: ignore[type-arg]  # generic in newer
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
         # RFC 1123, as the API server wants it; a pattern such as team-* would match nothing, without a word.
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
-            self.fail(f"invalid namespace name {value!r}; patterns are not possible here.", param, ctx)
+            self.fail(f"invalid namespace name {value!r}; globs are not possible here.", param, ctx)
         return str(value)
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
@@ -86,7 +86,9 @@ class _Url(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
         # An Event's note holds 1,024 bytes, and the link is not all of it.
         if not re.fullmatch(r"https?://[!-~]{1,200}", value):
-            self.fail(f"{value!r} is not a link: it begins with https:// and has at most 200 characters.", param, ctx)
+            self.fail(
+                f"invalid URL {value!r}; it must begin with https:// and have at most 200 characters.", param, ctx
+            )
         return str(value).rstrip("/")
 
 
@@ -99,7 +101,7 @@ class _GoDuration(click.ParamType):  # type: ignore[type-arg]  # generic in newe
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
         if not interval:
-            self.fail("an interval must be longer than 0s.", param, ctx)
+            self.fail("invalid interval; it must be longer than 0s.", param, ctx)
         return interval
 
 
@@ -129,7 +131,7 @@ def _env(name: str) -> str:
     default=PolicySelector(),
     envvar=_env("POLICY_SELECTOR"),
     help="Serve the policies whose labels match, such as shard=a or 'team in (a,b)'. Operators with different selectors"
-    " run side by side, each with a Lease of its own.  [default: all]",
+    " can run side by side, each with its own Lease.  [default: all]",
 )
 @click.option(
     "--config",
@@ -145,7 +147,7 @@ def _env(name: str) -> str:
     default="on",
     show_default=True,
     envvar=_env("REMEDIATION"),
-    help="off: touch nothing at AWS, whatever policies and access rules say.",
+    help="off: change nothing in AWS, whatever policies and access rules say.",
 )
 @click.option(
     "--metrics-address",
@@ -153,7 +155,7 @@ def _env(name: str) -> str:
     default=":9090",
     show_default=True,
     envvar=_env("METRICS_ADDRESS"),
-    help="Where Prometheus finds /metrics; without a host, on all addresses, IPv4 and IPv6.",
+    help="Address of /metrics; without a host, all addresses, IPv4 and IPv6.",
 )
 @click.option(
     "--health-address",
@@ -161,7 +163,7 @@ def _env(name: str) -> str:
     default=":8080",
     show_default=True,
     envvar=_env("HEALTH_ADDRESS"),
-    help="Where the kubelet finds /healthz and /readyz; without a host, on all addresses, IPv4 and IPv6.",
+    help="Address of /healthz and /readyz; without a host, all addresses, IPv4 and IPv6.",
 )
 @click.option(
     "--max-concurrent-accounts",
@@ -176,14 +178,14 @@ def _env(name: str) -> str:
     default=False,
     show_default=True,
     envvar=_env("USER_VIOLATION_INFO"),
-    help="Export the metric that names users: personal data, and a series for each.",
+    help="Export the metric that names users: personal data, and one series for each violating user.",
 )
 @click.option(
     "--metrics-per-account-limit",
     type=click.IntRange(min=0),
     envvar=_env("METRICS_PER_ACCOUNT_LIMIT"),
     metavar="N",
-    help="A policy of more accounts than this shows totals in the metrics, and no series by account."
+    help="For policies with more accounts than this, export only totals, no series for each account."
     "  [default: no limit]",
 )
 @click.option(
@@ -192,7 +194,7 @@ def _env(name: str) -> str:
     default="text",
     show_default=True,
     envvar=_env("LOG_FORMAT"),
-    help="Form of the log on stderr.",
+    help="Format of the log on stderr.",
 )
 @click.option(
     "--log-level",
@@ -200,14 +202,14 @@ def _env(name: str) -> str:
     default="info",
     show_default=True,
     envvar=_env("LOG_LEVEL"),
-    help="What is logged.",
+    help="Lowest level that is logged.",
 )
 @click.option(
     "--command-prefix",
     default="",
     envvar=_env("COMMAND_PREFIX"),
     metavar="TEXT",
-    help="What Events write before commands, such as 'kubectl -n mfa-operator exec deploy/mfa-operator --'."
+    help="Prefix of commands in Events, such as 'kubectl -n mfa-operator exec deploy/mfa-operator --'."
     "  [default: nothing]",
 )
 @click.option(
@@ -222,7 +224,7 @@ def _env(name: str) -> str:
     type=options.QueueUrlType(),
     envvar=_env("EVENTS_QUEUE"),
     metavar="URL",
-    help="SQS queue with IAM's events: the accounts they are about are audited within seconds.  [default: none]",
+    help="SQS queue with IAM events; their accounts are audited within seconds.  [default: none]",
 )
 @click.option("--interval-override", type=_GoDuration(), envvar=_env("INTERVAL_OVERRIDE"), hidden=True)
 def command(
@@ -247,7 +249,7 @@ def command(
 ) -> None:
     """Run the operator: watch MfaPolicy objects and audit their accounts.
 
-    Of several replicas one acts, by a Lease; the others wait their turn. It ends within 5 s of SIGTERM.
+    Of several replicas only the one with the Lease acts; the others wait. It ends within 5 s of SIGTERM.
     """
     settings = Settings(
         cluster=ClusterSettings(

@@ -38,7 +38,7 @@ class SettingsFileError(SettingsError):
 def parse_access(text: str, path: Path) -> AccessRules:
     """The access rules of a settings file's text; `path` is for messages. Raises SettingsFileError."""
     try:
-        document = only_document(text, needs="a list of rules: access", one="one is read")
+        document = only_document(text, needs="a list of rules named access", one="only one is allowed")
     except NotYaml as error:
         raise SettingsFileError(path, str(error), line=error.line) from error
     try:
@@ -109,7 +109,7 @@ class AccessFile:
         if rules != self._rules:
             logger.info("the access rules in %s changed: %d in force", path, len(rules.rules))
         if self._problem:
-            logger.info("%s can be used again", path)
+            logger.info("%s is valid again", path)
         self._rules, self._problem = rules, ""
 
     def _fail(self, problem: str) -> None:
@@ -120,7 +120,7 @@ class AccessFile:
     def _log_problem(self) -> None:
         self._logged = self._monotonic()
         logger.error(
-            "%s; nothing is remediated until the file is right; audits go on by the last good rules", self._problem
+            "%s; nothing is remediated until the file is valid; audits go on with the last valid rules", self._problem
         )
 
 

@@ -27,13 +27,15 @@ def check_terminal(*, as_text: bool, png: Path | None) -> None:
     """Whether a secret can be shown here and taken away again. Raises NotEnrolled."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise NotEnrolled(
-            "enroll needs a terminal for its input and its output: it shows a secret and asks a person for codes",
+            "enroll needs a terminal for input and output: it shows a secret and asks for codes",
             bad_input=True,
         )
     if png:
         return
     if os.environ.get("TERM", "") in _DUMB_TERMINALS:
-        raise NotEnrolled("this terminal (TERM) cannot take the seed off the screen: use --qr-png FILE", bad_input=True)
+        raise NotEnrolled(
+            "this terminal (TERM) cannot clear the seed from the screen: use --qr-png FILE", bad_input=True
+        )
     if not as_text and "utf" not in sys.stdout.encoding.lower():
         raise NotEnrolled(
             f"this terminal's encoding ({sys.stdout.encoding}) has no blocks to draw with: "

@@ -61,7 +61,7 @@ def parse(content: bytes, generated: datetime) -> CredentialReport:
             known = rows.get(row.user)
             rows[row.user] = msgspec.structs.replace(max(known, row, key=_danger), twice=True) if known else row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UnreadableReport(f"the credential report is no CSV in UTF-8: {error}") from error
+        raise UnreadableReport(f"the credential report is not CSV in UTF-8: {error}") from error
     return CredentialReport(generated, rows, root)
 
 

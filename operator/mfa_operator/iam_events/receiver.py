@@ -222,8 +222,8 @@ class Receiver:
         if now < self._next_log:
             self._unlogged += 1
             return
-        more = f" ({self._unlogged} more since the last such line)" if self._unlogged else ""
-        logger.warning("a message of the events queue is no event and was deleted: %s%s", problem, more)
+        more = f" ({self._unlogged} more since the last such message)" if self._unlogged else ""
+        logger.warning("deleted a message of the events queue that is not an event: %s%s", problem, more)
         self._next_log, self._unlogged = now + LOG_SECONDS, 0
 
     # Deleting

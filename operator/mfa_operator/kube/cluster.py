@@ -235,7 +235,9 @@ class Cluster(ClusterReader):
             label = f"Event {regarding.ref.namespace}/{name}"
             self._retrier.run(attempt, name=label, write=True, tries=EVENT_TRIES)
         except ClusterError as error:
-            logger.warning("an Event about MfaPolicy %s is lost (%s): %s", regarding.ref, event.reason.value, error)
+            logger.warning(
+                "an Event about MfaPolicy %s could not be written (%s): %s", regarding.ref, event.reason.value, error
+            )
 
     def _check_policy_lately(self, policy: PolicyObject) -> None:
         """Raise ObjectGone where the policy was not there when it was last asked for, within CHECKED_FOR.
@@ -253,7 +255,7 @@ class Cluster(ClusterReader):
         if body is None:
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
         if body["metadata"]["uid"] != policy.uid:
-            raise ObjectGone(f"MfaPolicy {policy.ref} is gone: another one has its name now")
+            raise ObjectGone(f"MfaPolicy {policy.ref} was deleted: another one has its name now")
         self._note_found(policy)
         return body
 

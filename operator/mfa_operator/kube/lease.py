@@ -113,7 +113,7 @@ class Lease:
         """Take or renew the Lease by one try; whether that worked. Raises LeaseLost where it was ours and is not."""
         with self._mutex:
             if self._released:
-                raise LeaseLost(f"the Lease {self} was given back")
+                raise LeaseLost(f"the Lease {self} was released")
             begun = self._clock()
             try:
                 with before_busy_threads():
@@ -146,7 +146,7 @@ class Lease:
                     )
                     self._replace(lease)
             except CallFailed as error:
-                logger.info("the Lease %s is left to run out: %s", self, error.message)
+                logger.info("the Lease %s was not released and will expire: %s", self, error.message)
 
     def _wait_and_renew(self, acquired: Callable[[], None]) -> None:
         """Return, or raise LeaseLost, when the Lease could not be renewed in time or is not ours any more."""
@@ -279,7 +279,7 @@ def _service_account_namespace(api: ApiClient) -> str:
     try:
         answer = call_lease_api(AuthenticationV1Api(api).create_self_subject_review, review)
     except CallFailed as error:
-        logger.debug("the API server does not tell who we are: %s", error)
+        logger.debug("the API server does not say who we are: %s", error)
         return ""
     user = str(answer.status.user_info.username) if answer.status and answer.status.user_info else ""
     if not user.startswith(SERVICE_ACCOUNT_PREFIX):

@@ -66,4 +66,4 @@ def check_unwritten(found: T, *, wanted: T, known: Collection[T], answer: R, nam
 
 
 def stale(name: str) -> StaleData:
-    return StaleData(f"{name}: somebody else has written it since it was read")
+    return StaleData(f"{name}: it was changed by somebody else since it was read")

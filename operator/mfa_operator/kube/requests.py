@@ -179,9 +179,7 @@ def _json(answer: bytes) -> object:
 
 
 def _no_answer(resource: Resource, answer: bytes) -> CallFailed:
-    return CallFailed(
-        NO_ANSWER, f"this is no answer about {resource.plural}: {answer[:100].decode(errors='replace')!r}"
-    )
+    return CallFailed(NO_ANSWER, f"invalid answer about {resource.plural}: {answer[:100].decode(errors='replace')!r}")
 
 
 def _answers(resource: Resource, body: dict[str, Any]) -> bool:

@@ -33,7 +33,7 @@ def load_policy(path: Path) -> Policy:
     """The one MfaPolicy in a YAML file; `-` is stdin. Raises InvalidInput."""
     try:
         document = only_document(
-            _read(path, MAX_CHARACTERS + 1), needs="an MfaPolicy", one="give each policy a file and an -f of its own"
+            _read(path, MAX_CHARACTERS + 1), needs="an MfaPolicy", one="give each policy its own file and -f"
         )
     except NotYaml as error:
         raise InvalidInput(f"{_at(path, error.line)}: {error}") from error

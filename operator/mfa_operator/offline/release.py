@@ -87,7 +87,7 @@ def release_each(
     def release_one(each: Quarantined) -> AccountReleases:
         try:
             if each.account is None:
-                error = "the policy does not name the account any more; use --account, with --role-arn as it was"
+                error = "the policy no longer names the account; use --account and --role-arn"
                 users: Sequence[Released] = [Released(user, FAILED, error) for user in sorted(each.users)]
             else:
                 users = release(sessions.account(each.account), sorted(each.users))

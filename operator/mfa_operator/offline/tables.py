@@ -221,7 +221,7 @@ def advice(reports: Iterable[ReportStatus], partitions: Mapping[str, str]) -> It
         for line in ways_out(finding, report.account_id, partitions.get(report.account_id, "aws")):
             yield indented(cell_text(line))
     if len(found) > MAX_ADVICE:
-        yield cell_text(f"The same two ways out go for the other {len(found) - MAX_ADVICE}.")
+        yield cell_text(f"The same two steps apply to the other {len(found) - MAX_ADVICE}.")
 
 
 def conditions_line(status: PolicyStatus) -> Iterable[Text]:

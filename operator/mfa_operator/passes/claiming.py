@@ -53,7 +53,7 @@ class Claiming:
         if claim == claims.mine:
             return body
         if claim and claim.lease != claims.mine.lease:
-            logger.warning("policy %s is taken over from %s, which acts no more", ref, claim.lease)
+            logger.warning("policy %s is taken over from %s, which no longer acts", ref, claim.lease)
         # Fails where somebody else has written the status since: then another operator was quicker.
         status = identity.status
         if not status.conditions:
@@ -101,7 +101,7 @@ class Claiming:
         if self._claims and claim and claim.lease == self._claims.mine.lease:
             free = msgspec.structs.replace(identity.status, served_by=None)
             self._cluster.write_policy_status(identity, free, claimed=False)
-            logger.info("policy %s does not match the selector any more: it is left to others", ref)
+            logger.info("policy %s no longer matches the selector and is released", ref)
         # The watch says so, too, and then it is forgotten; where it does not, the labels may be ours again.
         return PassEnd(_generation(body), requested_at(body), self._clock() + CHECK_SOON, left=True)
 
@@ -116,7 +116,7 @@ class Claiming:
         self._metrics.set_served_elsewhere(ref, elsewhere=True)
         if checks == FIRST_CHECKS + 1:
             # Not before: an operator that was just replaced is found dead by then.
-            note = f"two operators select this policy; this one audits nothing: {why}"
+            note = f"two operators select this policy; this one does not audit it: {why}"
             logger.warning("policy %s: %s", ref, note)
             self._cluster.emit(identity, EventNote(EventReason.SERVED_BY_ANOTHER, "Claim", note))
         else:

@@ -50,7 +50,7 @@ class Departures:
                 stored = report.read()
             except InvalidObject as error:
                 # A newer operator's, perhaps, which may still need it.
-                logger.warning("MfaReport %s/%s stays: %s", report.namespace, report.name, error)
+                logger.warning("MfaReport %s/%s was not deleted: %s", report.namespace, report.name, error)
                 continue
             self._cluster.delete_report(stored)
             left.append(account_label(report.account_id, stored.status.account_name))
@@ -74,7 +74,7 @@ class Departures:
             verb = "discover" if accounts.discovery else "name"
             names = {account.id: account.name for account in before}
             labels = [name_and_id(account_id, names.get(account_id, "")) for account_id in sorted(quarantined)]
-            why = f"the policy does not {verb} {noun} {listed(labels)} any more"
+            why = f"the policy no longer {verb}s {noun} {listed(labels)}"
             self._cluster.emit(policy, self.quarantines_left(quarantined, why, before))
 
     def quarantines_left(self, by_account: Mapping[str, int], why: str, accounts: AccountList) -> EventNote:
@@ -85,7 +85,7 @@ class Departures:
             for account_id in sorted(by_account)
         ]
         shown = ", ".join(f"`{command}`" for command in commands[:MAX_COMMANDS])
-        more = f"; and likewise in {len(commands) - MAX_COMMANDS} more accounts" if len(commands) > MAX_COMMANDS else ""
+        more = f"; and the same in {len(commands) - MAX_COMMANDS} more accounts" if len(commands) > MAX_COMMANDS else ""
         users = many(sum(by_account.values()), "user")
         note = f"{users} stay under quarantine although {why}; lift them with {shown}{more}"
         return EventNote(EventReason.QUARANTINES_LEFT, "Remediate", note)

@@ -56,7 +56,7 @@ def other_organization(error: OtherOrganization, lister: Lister, standing: Stand
     message = (
         f"{lister} lists organization {error.listed}, and the accounts of this policy belong to {known}; by this list"
         " all of them would have left, so it is not used. Correct the role or the operator's credentials or, if the"
-        " change is meant, delete the policy and apply it again (docs/runbooks/MfaDiscoveryFailed.md);"
+        " change is intended, delete the policy and apply it again (docs/runbooks/MfaDiscoveryFailed.md);"
         f" {standing.in_words}"
     )
     return Discovery(ConditionReason.DISCOVERY_FAILED, message)

@@ -52,5 +52,5 @@ class FailureLog:
         for key, count in more.items():
             first = self._first[key]
             like = account_label(first.id, first.name)
-            message = "%s: %s more failed as %s did (%s); the MfaReports say which"
+            message = "%s: %s more failed for the same cause as %s (%s); see their MfaReports"
             logger.log(self._levels[key], message, self._policy, f"{count:,}", like, first.reason)

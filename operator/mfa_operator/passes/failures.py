@@ -48,13 +48,13 @@ class AccountFailure:
         if self.reason is not AccountReason.ASSUME_ROLE_DENIED:
             return self
         if joined := accounts.joined_lately(account_id, now):
-            why = f"joined the organization at {rfc3339(joined)}, and its role may still be on the way"
+            why = f"joined the organization at {rfc3339(joined)}, and its role may not be there yet"
             return replace(self, pending=True, message=f"{why}: {self.message}")
         if before and before.state is AccountState.PENDING and not accounts.complete:
             # When it joined, only the next complete listing tells.
             return replace(self, pending=True)
         if account_id == accounts.management_id:
-            why = "service-managed StackSets never reach the organization's management account: it needs its own stack"
+            why = "service-managed StackSets never deploy to the management account: it needs its own stack"
             return replace(self, message=f"{self.message}; {why}")
         return self
 
@@ -62,8 +62,10 @@ class AccountFailure:
         """The same, with the command that restarts the operator's pods where that can help."""
         if self.reason is not AccountReason.CREDENTIALS_MISSING:
             return self
-        advice = "pods get the credentials of IRSA and Pod Identity when they start; if the role came later, restart"
-        return replace(self, message=f"{self.message}; {advice} the pods: {command}")
+        advice = (
+            "pods get the credentials of IRSA and Pod Identity only when they start; if the role came later, restart"
+        )
+        return replace(self, message=f"{self.message}; {advice} them: {command}")
 
 
 def account_failure(error: Exception) -> AccountFailure:

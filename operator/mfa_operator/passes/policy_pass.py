@@ -258,7 +258,7 @@ class PolicyPass:
         if failure.unexpected:
             self._failures.add(ERROR, status, "failed unexpectedly", error)
         elif failure.audited:
-            self._failures.add(ERROR, status, "was audited, but its report was refused")
+            self._failures.add(ERROR, status, "was audited, but the API server refused its report")
         else:
             expected = isinstance(error, AwsFailure)
             self._failures.add(INFO if failure.pending else WARNING if expected else ERROR, status, "was not audited")
@@ -288,7 +288,7 @@ class PolicyPass:
                 self._write(account, report, stored)
         except (ReadRefused, WriteRefused, InvalidObject) as error:
             label = f"{self.policy.ref} {account_label(account.id, account.name)}"
-            logger.warning("the MfaReport of %s does not say that it was not audited: %s", label, error)
+            logger.warning("the failed audit could not be recorded in the MfaReport of %s: %s", label, error)
         self._emit_transition(before, status)
         return AccountOutcome(before.with_status(status) if before else AccountResult(status=status))
 

@@ -216,7 +216,7 @@ class PolicyPublisher:
         try:
             self._write(status)
         except WriteRefused as error:
-            logger.warning("the status of %s does not show how far its pass is: %s", policy.ref, error)
+            logger.warning("the progress of the pass could not be written to the status of %s: %s", policy.ref, error)
 
     def _show(self, status: PolicyStatus) -> None:
         show(self._metrics, self._policy, status, self.results, self._now, self._accounts.discovery)

@@ -132,7 +132,7 @@ class Reconciler:
         read = self._cluster.get_policy(ref)
         if read is None:
             # One answer may be wrong: only the watch or a list says that a policy was deleted, and then calls forget.
-            raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
+            raise ObjectGone(f"MfaPolicy {ref} does not exist")
         if read["metadata"].get("deletionTimestamp"):
             # A report written now would belong to an object that is about to go.
             logger.info("policy %s is being deleted: no further pass", ref)
@@ -191,7 +191,7 @@ class Reconciler:
         now = self._clock().replace(microsecond=0)
         body = self._cluster.get_policy(ref)
         if body is None:
-            raise ObjectGone(f"the API server does not find MfaPolicy {ref}")
+            raise ObjectGone(f"MfaPolicy {ref} does not exist")
         policy = self._auditable(body, doubts)
         claimed = self._claiming.renewed(body) if policy else None
         if policy is None or claimed is None:

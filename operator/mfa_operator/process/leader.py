@@ -188,7 +188,7 @@ class Leader:
         except ObjectGone as error:
             # kopf would wait for the definition without a word.
             raise PartEnded(
-                f"the cluster serves no MfaPolicy; apply the CRDs of mfa-operator first ({error})"
+                f"the cluster has no MfaPolicy CRD; apply the CRDs of mfa-operator first ({error})"
             ) from error
         finally:
             if lost.done():

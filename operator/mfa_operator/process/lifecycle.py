@@ -176,7 +176,7 @@ class Operator:
             )
             await self._leader.run(self._stop, lost)
         except (PartEnded, ClusterError) as error:
-            logger.error("%s; ending, so that a new process takes over", error)  # noqa: TRY400 - it says it all
+            logger.error("%s; ending, so that another process takes over", error)  # noqa: TRY400 - it says it all
             return 1
         finally:
             self._stopping.set()
@@ -221,7 +221,7 @@ class Operator:
     def _lose(self, lost: asyncio.Future[None], why: str) -> None:
         """Leadership is over; called from any thread."""
         self._begin_no_more(1, LOSS_SECONDS)
-        self._in_loop(partial(_resolve, lost, PartEnded(f"leadership is lost: {why}")))
+        self._in_loop(partial(_resolve, lost, PartEnded(f"leadership lost: {why}")))
 
     async def _release(self, lost: asyncio.Future[None]) -> None:
         if self._lease and not self.abandoned and not lost.done():

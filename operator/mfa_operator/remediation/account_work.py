@@ -172,7 +172,7 @@ class AccountWork:
         self.book.intend(decision, self._environment.clock())
         self.publisher.publish(self.book.report())
         if not self.publisher.holds_intent(user):
-            message = "the MfaReport in the cluster does not hold the intent"
+            message = "the MfaReport in the cluster does not contain the intent"
             self._conclude(Attempt(Skipped(user, RefusalReason.NOT_PUBLISHED_YET, message)))
             return
         earlier = self.inputs.intents().get(user)
@@ -194,7 +194,7 @@ class AccountWork:
         for user in unneeded:
             before = inputs.record_before(user)
             if user not in book.held and before and before.state is not RemediationState.INTENDED:
-                note = "quarantine lifted: the policy is not attached any more"
+                note = "quarantine lifted: the policy is no longer attached"
                 self.publisher.emit_event(EventReason.QUARANTINE_LIFTED, note, user)
         if inputs.action is not RemediationAction.NONE and inputs.policy.spec.remediation.dry_run:
             return
@@ -202,7 +202,7 @@ class AccountWork:
             if user not in book.held:
                 continue
             if user in self._quarantines.held_by_others:
-                logger.info("%s: %s stays under quarantine, which another policy asks for", inputs.policy.ref, user)
+                logger.info("%s: %s stays under quarantine because of another policy", inputs.policy.ref, user)
                 # Published at once: two policies that both gave way to each other would leave it there for ever.
                 self._conclude(Attempt(LeftToOthers(user)))
             else:

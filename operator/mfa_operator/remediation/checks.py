@@ -56,7 +56,7 @@ class Checks:
         if metadata.get("uid") != policy.uid or metadata.get("deletionTimestamp"):
             raise ObjectGone(f"MfaPolicy {policy.ref} is gone")
         if body is not None and not self._environment.still_ours(body):
-            raise PassAbandoned(f"MfaPolicy {policy.ref} is served by another operator now: what is left is left to it")
+            raise PassAbandoned(f"MfaPolicy {policy.ref} is now served by another operator: the rest is left to it")
         if metadata.get("generation") != policy.generation:
             # Suspended, dry run, another action, another exemption: whatever it is, the next pass plans by it.
             return (
@@ -64,14 +64,14 @@ class Checks:
                 "the policy was edited during the pass; the next one plans again",
             )
         if not self._environment.still_covers(policy, self._inputs.account):
-            message = "the policy does not cover the account any more: its organization was listed again since"
+            message = "the policy no longer covers the account: its organization was listed again since"
             return RefusalReason.NOT_ALLOWED, message
         return None
 
     def check_own_settings(self, action: RemediationAction) -> Refusal | None:
         """The part of `check_still_allowed` that asks nobody. Raises PassAbandoned."""
         if not self._environment.leading():
-            raise PassAbandoned("another replica may lead: what is left is left to it")
+            raise PassAbandoned("another replica may lead: the rest is left to it")
         if not self._environment.access().remediation:
             return RefusalReason.REMEDIATION_DISABLED, refusal_message(RefusalReason.REMEDIATION_DISABLED)
         if not self.permits(action):

@@ -34,7 +34,7 @@ from mfa_operator.remediation.quarantines import AccountQuarantines
 from mfa_operator.reporting.wording import shortened
 
 REMOVED = "login profile removed; access keys, if there are any, still work"
-REMOVED_BY_OTHERS = "the login profile was gone already; access keys, if there are any, still work"
+REMOVED_BY_OTHERS = "the login profile was already removed; access keys, if there are any, still work"
 
 _REASONS_NOT_TO = {
     UserState.UNKNOWN: RefusalReason.LOOKUP_DENIED,
@@ -191,7 +191,7 @@ class _Quarantine(_Execution):
         attached = "AttachUserPolicy" in ending.sent
         if ending.complete or (ending.stopped and attached):
             # Stopped before the other variant was detached: the user is under quarantine, the next pass does the rest.
-            return Done(self._user, self._action, f"{self._variant} attached until MFA is there", "done")
+            return Done(self._user, self._action, f"{self._variant} attached until the user has MFA", "done")
         if ending.unanswered and not attached:
             return LeftOpen(self._user, f"no answer to the call: {ending.errors[-1]}")
         return ending.stopped or _failed(self._user, self._action, ending, quarantined=attached)
@@ -222,5 +222,5 @@ def _failed(user: str, action: RemediationAction, ending: Ending[Outcome], *, qu
     if isinstance(error, NotOurs):
         return Blocked(user, shortened(str(error)))
     if error.code == UNMODIFIABLE:
-        return Postponed(user, f"{error.code}: AWS asks to try again later; a later pass will")
+        return Postponed(user, f"{error.code}: AWS cannot do it yet; a later pass tries again")
     return Failed(user, action, shortened(str(error)), quarantined)

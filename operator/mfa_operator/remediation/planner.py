@@ -161,17 +161,17 @@ REFUSALS: tuple[Refusal, ...] = (
 )
 
 _MESSAGES = {
-    RefusalReason.REMEDIATION_DISABLED: "switched off, by the policy's action or by the operator's settings",
+    RefusalReason.REMEDIATION_DISABLED: "switched off by the policy's action or by the operator's settings",
     RefusalReason.DRY_RUN: "spec.remediation.dryRun is true: nothing was changed",
     RefusalReason.NOT_ALLOWED: "the operator's access rules do not allow this action here",
-    RefusalReason.NOT_PUBLISHED_YET: "first published in this pass; a later one may act",
+    RefusalReason.NOT_PUBLISHED_YET: "first published in this pass; a later pass may act",
     RefusalReason.WITHIN_GRACE: "the deadline has not passed",
     RefusalReason.LIMIT_REACHED: "the limit of this pass was reached; a later pass may act",
     RefusalReason.ROOT: "root is never remediated",
     RefusalReason.OWN_IDENTITY: "the operator itself signs in as this user",
     RefusalReason.LOOKUP_DENIED: "the user could not be checked",
     RefusalReason.EXEMPT: "an exemption covers the user",
-    RefusalReason.NO_CONSOLE: "there is no console access to take away",
+    RefusalReason.NO_CONSOLE: "the user has no console access to take away",
     RefusalReason.ENROLLING_FORBIDDEN: "under quarantine the user could not enrol MFA",
 }
 

@@ -63,7 +63,7 @@ class Publisher:
                 self.emit_event(_DONE_EVENTS[action], self._with_cause(message, user), user)
                 self.count(action, result)
             case ProfileReplaced(action=action):
-                note = f"{OBSERVED}; there is a new login profile since"
+                note = f"{OBSERVED}; the user has a new login profile since"
                 self.emit_event(EventReason.CONSOLE_ACCESS_REMOVED, note, user)
                 self.count(action, "done")
             case Failed(action=action, message=message):

@@ -25,9 +25,9 @@ MAX_NAMED = 10
 MAX_UNCLAIMED = 900
 """Characters of the message about unclaimed quarantines: an Event's note holds 1,024 bytes, the account's name too."""
 _LIFT_REASONS = {
-    UserState.COMPLIANT: "an accepted MFA device is there",
+    UserState.COMPLIANT: "the user has an accepted MFA device",
     UserState.EXEMPT: "the user is exempt now",
-    UserState.NO_CONSOLE: "there is no console access any more",
+    UserState.NO_CONSOLE: "the user no longer has console access",
 }
 
 
@@ -133,7 +133,7 @@ def lift(
     if not ending.complete:
         return Attempt(None, seen, errors)
     state = seen.verdict.state if seen and seen.verdict else verdict.state
-    reason = _LIFT_REASONS.get(state, "the policy does not ask for it any more")
+    reason = _LIFT_REASONS.get(state, "the policy no longer asks for it")
     return Attempt(Lifted(user, reason), seen, errors)
 
 
@@ -157,7 +157,7 @@ def unclaimed(
     while True:
         command = release_command(inputs.account, named, prefix=command_prefix)
         note = (
-            f"{many(len(users), 'user')} under quarantine, which no report accounts for; if nothing else needs it, lift"
+            f"{many(len(users), 'user')} under quarantine, which no report records; if nothing else needs it, lift"
             f" it with `{command}`"
         )
         # The command has to be whole, whatever an Event's note holds.

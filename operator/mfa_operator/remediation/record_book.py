@@ -31,7 +31,7 @@ from mfa_operator.reporting.account_report import account_report
 from mfa_operator.reporting.wording import shortened
 
 STILL_QUARANTINED = "under quarantine still"
-ATTACHED_ALREADY = "the quarantine was attached already"
+ATTACHED_ALREADY = "the quarantine was already attached"
 
 
 class RecordBook:

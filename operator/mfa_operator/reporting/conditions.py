@@ -103,14 +103,14 @@ def compliant(
         status, reason, message = "Unknown", ConditionReason.NOT_AUDITED, _pending_message(summary.accounts_pending)
     elif not summary.accounts or (discovery and not discovery.in_force):
         status, reason = "Unknown", ConditionReason.NOT_AUDITED
-        message = "which accounts there are is not known yet" if discovery and not discovery.in_force else "no account"
+        message = "the accounts are not known yet" if discovery and not discovery.in_force else "no account"
     elif summary.unknown:
         status, reason = "Unknown", ConditionReason.NOT_AUDITED
         message = f"{many(summary.unknown, 'user')} could not be checked"
     else:
         reason = ConditionReason.ALL_COMPLIANT
         exempt = f", {summary.exempt} exempt" if summary.exempt else ""
-        message = f"every one of {many(summary.users, 'user')} meets the requirement{exempt}"
+        message = f"all of {many(summary.users, 'user')} meet the requirement{exempt}"
     return new_condition(ConditionType.COMPLIANT, status, reason, message, generation, now)
 
 

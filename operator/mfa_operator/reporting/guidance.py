@@ -13,15 +13,15 @@ PAGE = "console-user-without-mfa.md"
 
 _PROBLEMS: dict[str, str] = {
     FindingReason.NO_MFA: "can sign in without MFA",
-    FindingReason.DEVICE_TYPE_NOT_ALLOWED: "has MFA, but no device of a type that the policy accepts",
+    FindingReason.DEVICE_TYPE_NOT_ALLOWED: "has MFA, but no device of an accepted type",
     FindingReason.ROOT_NO_MFA: "is the root user and has no MFA",
     FindingReason.ROOT_NO_HARDWARE_MFA: "is the root user and has no hardware MFA device",
     FindingReason.LOOKUP_DENIED: "could not be checked: AWS answered AccessDenied",
     FindingReason.LOOKUP_FAILED: "could not be checked: AWS gave no answer",
-    FindingReason.NOT_VISIBLE_YET: "was just created, and IAM does not find it yet",
+    FindingReason.NOT_VISIBLE_YET: "was just created, and IAM does not return it yet",
     FindingReason.STALE: "was last checked too long ago, and AWS gave no newer answer",
-    FindingReason.CONSOLE_ACCESS_REMOVED: "had the login profile removed; access keys, if any, still work",
-    FindingReason.QUARANTINE_NOT_LIFTED: "is under a quarantine that is not needed any more, and could not be lifted",
+    FindingReason.CONSOLE_ACCESS_REMOVED: "lost the login profile by remediation; access keys, if any, still work",
+    FindingReason.QUARANTINE_NOT_LIFTED: "is under a quarantine that is no longer needed but could not be lifted",
 }
 
 

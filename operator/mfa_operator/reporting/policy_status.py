@@ -130,7 +130,7 @@ def not_audited_status(
     if suspended:
         conditions += [each for each in before.conditions if each.type in _KEPT_WHILE_SUSPENDED]
     if all(each.type is not ConditionType.COMPLIANT for each in conditions):
-        text = "nothing was audited yet" if suspended else "the policy as it is now was not audited"
+        text = "nothing was audited yet" if suspended else "the current spec was not audited"
         unknown = ConditionReason.NOT_AUDITED
         conditions.append(new_condition(ConditionType.COMPLIANT, "Unknown", unknown, text, generation, now))
     if reason is ConditionReason.INVALID_SPEC:

@@ -74,12 +74,10 @@ def finding_events(
 def departures(accounts: Sequence[str]) -> list[EventNote]:
     """Events about accounts, as people call them, that a complete listing lacks: one each, the last for all others."""
     named, rest = accounts[:MAX_DEPARTURES], len(accounts) - MAX_DEPARTURES
-    notes = [f"{account} is not among the accounts that the policy discovers any more" for account in named]
+    notes = [f"{account} is no longer among the accounts that the policy discovers" for account in named]
     if rest > 0:
-        notes.append(f"{many(rest, 'more account')} are not among those that the policy discovers any more")
-    return [
-        EventNote(EventReason.ACCOUNT_LEFT, "Discover", f"{note}; what was reported of it is deleted") for note in notes
-    ]
+        notes.append(f"{many(rest, 'more account')} are no longer among those that the policy discovers")
+    return [EventNote(EventReason.ACCOUNT_LEFT, "Discover", f"{note}; its report is deleted") for note in notes]
 
 
 Key = tuple[str, datetime | None]

@@ -21,4 +21,4 @@ class LeaseGuard:
     def check_still_leading(self) -> None:
         """Raise PassAbandoned unless the Lease is certainly ours."""
         if not self.leading():
-            raise PassAbandoned("the Lease is no longer certainly ours: what is left is left to the next leader")
+            raise PassAbandoned("the Lease is no longer certainly ours: the rest is left to the next leader")

@@ -178,7 +178,7 @@ class Scheduler:
                 logger.info("stopping; waiting for the passes of %s", ", ".join(map(str, self.in_flight)))
                 await asyncio.wait(flights, timeout=self.grace.total_seconds())
             if self.in_flight:
-                logger.warning("giving up on the passes of %s", ", ".join(map(str, self.in_flight)))
+                logger.warning("not waiting any longer for the passes of %s", ", ".join(map(str, self.in_flight)))
         finally:
             self.stopping.set()
             stopper.cancel()
@@ -233,7 +233,7 @@ class Scheduler:
             self._runner.restore(body)
         except Exception as error:  # metrics of the past must not cost the pass that renews them
             expected = isinstance(error, ClusterError | InvalidObject)
-            logger.warning("metrics of %s start empty: %s", ref, error, exc_info=None if expected else error)
+            logger.warning("metrics of %s cannot be restored: %s", ref, error, exc_info=None if expected else error)
 
     def _finished(self, flight: asyncio.Future[PassEnd | None]) -> None:
         """In the loop: take in how a job ended. Whatever a pass raises, the loop and other policies go on."""
