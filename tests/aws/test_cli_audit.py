@@ -294,7 +294,7 @@ BAD_INPUT: Mapping[str, tuple[str | bytes | None, Sequence[str], str]] = {
     "a name that is a number": (
         GOOD.replace('"name": "console-mfa"', '"name": 5'),
         (),
-        ":1: metadata.name: 5 is no text",
+        ":1: metadata.name: 5 is not text",
     ),
     "a long glob": (
         GOOD.replace('["glass"]', f'["{"x" * 1_400_000}"]'),

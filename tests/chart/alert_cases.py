@@ -148,7 +148,7 @@ ALERTS = (
         (stopped("mfa_policy_credential_report_timestamp_seconds"), EVERY_15_MINUTES, UP_THROUGHOUT),
         # Two intervals and six hours, and the alert's own half hour.
         fires_after=390 + 30 + 1,
-        text=("no newer credential report than one of 7h 2m 0s ago",),
+        text=("newest credential report is 7h 2m 0s old",),
     ),
     Alert(
         "MfaCredentialReportMissing",
@@ -159,7 +159,7 @@ ALERTS = (
             Series("mfa_policy_credential_report_timestamp_seconds", ACCOUNT, bad=never, good=now),
         ),
         fires_after=60,
-        text=("audited for an hour without a credential report",),
+        text=("has been audited without a credential report",),
     ),
     Alert(
         "MfaManyAccountsFailing",
@@ -170,7 +170,7 @@ ALERTS = (
             for number in range(3)
         ),
         fires_after=10,
-        text=("3 AWS accounts cannot be audited", "the cause is one that they share"),
+        text=("3 AWS accounts cannot be audited", "probably for a common cause"),
     ),
     Alert(
         "MfaPolicyNotServed",
@@ -205,7 +205,7 @@ ALERTS = (
         POLICY,
         (Series("mfa_policy_served_elsewhere", POLICY, bad=always(1), good=never),),
         fires_after=15,
-        text=("Two operators select policy security/console-mfa", "as its status.servedBy says"),
+        text=("Two operators select policy security/console-mfa", "The one in its status.servedBy serves it"),
     ),
     Alert(
         "MfaPassSlow",
@@ -234,7 +234,7 @@ ALERTS = (
         CLUSTER,
         (Series("mfa_operator_leader", CLUSTER, bad=always(0), good=always(1)),),
         fires_after=5,
-        text=("no replica of mfa-operator has said that it leads",),
+        text=("no replica of mfa-operator has reported that it leads",),
     ),
     Alert(
         "MfaSettingsUnreadable",
@@ -250,7 +250,7 @@ ALERTS = (
         CLUSTER,
         (Series("mfa_event_queue_up", CLUSTER, bad=always(0), good=always(1)),),
         fires_after=10,
-        text=("requests to the queue of IAM's events have failed",),
+        text=("requests to the queue with IAM events have failed",),
     ),
     Alert(
         "MfaEventsStopped",
@@ -267,7 +267,7 @@ ALERTS = (
         ),
         # Ten hours with events, a day without, and the alert's own 5 minutes.
         fires_after=10 * 60 + 24 * 60 + 5,
-        text=("no event has come for a day",),
+        text=("no event has arrived for a day",),
     ),
     Alert(
         "MfaPassesLate",
@@ -284,7 +284,7 @@ ALERTS = (
         CLUSTER,
         (Series("mfa_operator_overlooked_policies_total", CLUSTER, bad=float, good=always(1000)),),
         fires_after=2,
-        text=("policies were found without a scheduled pass",),
+        text=("policies had no pass scheduled",),
     ),
 )
 
