@@ -96,7 +96,7 @@ class TestAnswers:
         ready.run()
         record = ready.record(account, "alice")
         assert record.state == RemediationState.DONE
-        assert "gone already" in record.message
+        assert "already removed" in record.message
         assert ready.counted() == {"already_absent": 1}
 
     def test_a_profile_just_made_is_left_to_the_next_pass(self, ready: RemediationHarness, account: Account) -> None:
