@@ -52,7 +52,7 @@ def test_the_api_server_takes_each_set_without_a_warning(helm: Helm, kubectl: Ku
 def test_pods_are_made_under_the_restricted_standard(installer: Helm, kubectl: Kubectl) -> None:
     notes = installer("install", RELEASE, str(CHART), "-n", NAMESPACE)
     assert "kubectl apply -f -" in notes
-    assert f"Access: policies in {NAMESPACE} may audit any account, policies elsewhere none." in notes
+    assert f"Access: policies in {NAMESPACE} may audit any account, other policies none." in notes
     assert "Remediation: never; no access rule allows it." in notes
     pods = eventually(lambda: len(items := get(kubectl, "pods")["items"]) == 2 and items, "two pods")
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {RELEASE}

@@ -69,7 +69,7 @@ def test_missing_credentials_name_the_restart_that_helps(
 
     [account] = status["accounts"]
     assert account["reason"] == "CredentialsMissing"
-    restart = "restart the pods: kubectl -n mfa-operator rollout restart deploy/mfa-operator"
+    restart = "restart them: kubectl -n mfa-operator rollout restart deploy/mfa-operator"
     [ready] = [condition for condition in status["conditions"] if condition["type"] == "Ready"]
     # An Event follows the status that it is about.
     [event] = eventually(lambda: policies.events("AccountFailed", "console-mfa"), "the Event")
