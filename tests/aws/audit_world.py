@@ -64,7 +64,7 @@ class Auditing:
         entry = {"id": account.id, "roleArn": account.role_arn} | ({"externalId": external_id} if external_id else {})
         return from_dict(PolicySpec, {"accounts": [entry], **fields}, at="spec")
 
-    def look(self, account: Account, *, fresh: bool = False, policy: PolicySpec | None = None, **fields: Any) -> Audit:
+    def audit(self, account: Account, *, fresh: bool = False, policy: PolicySpec | None = None, **fields: Any) -> Audit:
         """One pass over an account now; `fields` are the spec's. Raises AwsFailure."""
         policy = policy or self.policy(account, **fields)
         self.aws.calls.clear()
@@ -77,7 +77,7 @@ class Auditing:
     def later(self, account: Account, by: timedelta = QUARTER, **rest: Any) -> Audit:
         """The next pass."""
         self.clock.advance(by)
-        return self.look(account, **rest)
+        return self.audit(account, **rest)
 
     def restart(self) -> None:
         """A new process, as far as it remembers anything; reports and connections stay."""
@@ -87,7 +87,7 @@ class Auditing:
         """The next pass, which must fail as a whole."""
         self.clock.advance(QUARTER)
         with pytest.raises(AwsFailure) as failed:
-            self.look(account, **rest)
+            self.audit(account, **rest)
         return failed.value
 
     @property

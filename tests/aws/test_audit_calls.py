@@ -44,7 +44,7 @@ def test_only_the_first_pass_asks_about_suspects(op: Auditing, account: Account,
     violators = count * 6 // 100
     # The report does not say whether a device is a text message: whose is in no list is asked once.
     other_devices = count * 6 // 100
-    assert states(op.look(account)) == expected
+    assert states(op.audit(account)) == expected
     live = Counter(ListMFADevices=violators + other_devices, GetLoginProfile=violators)
     assert op.calls == FIRST + live
     for _ in range(2):
@@ -56,14 +56,14 @@ def test_only_the_first_pass_asks_about_suspects(op: Auditing, account: Account,
 def test_only_violators_are_asked_where_every_type_is_accepted(op: Auditing, account: Account) -> None:
     expected = populate(account, 100)
     types = ["Virtual", "SecurityKey", "HardwareToken", "Sms"]
-    assert states(op.look(account, requirement={"deviceTypes": types})) == expected
+    assert states(op.audit(account, requirement={"deviceTypes": types})) == expected
     assert op.calls == FIRST + Counter(ListMFADevices=6, GetLoginProfile=6)
 
 
-def test_a_new_report_costs_a_look_at_the_violators_alone(op: Auditing, account: Account) -> None:
+def test_a_new_report_asks_only_the_violators_live(op: Auditing, account: Account) -> None:
     """Passkeys and tokens that were seen once are of the same kind still: the report says that they are there."""
     expected = populate(account, 100)
-    op.look(account)
+    op.audit(account)
     assert states(op.later(account, 4 * HOUR + MINUTE)) == expected
     assert op.calls == BULK + Counter(GenerateCredentialReport=2, ListMFADevices=6, GetLoginProfile=6)
     assert states(op.later(account)) == expected
@@ -75,7 +75,7 @@ def test_devices_are_read_again_within_max_staleness(op: Auditing, account: Acco
     dora = account.user("dora", password=True, mfa=["security_key", "virtual"])
     account.force_report()
     policy = op.policy(account, requirement={"deviceTypes": ["SecurityKey"]})
-    assert states(op.look(account, policy=policy)) == {"dora": COMPLIANT}
+    assert states(op.audit(account, policy=policy)) == {"dora": COMPLIANT}
     [key] = [serial for serial in dora.mfa_serials if "u2f" in serial]
     dora.remove_mfa(key)
     told = [states(op.later(account, policy=policy))["dora"] for _ in range(4 * 4 + 2)]
@@ -88,7 +88,7 @@ def test_less_staleness_is_paid_for_in_slices(op: Auditing, account: Account) ->
         account.user(f"user-{number:02}", password=True, mfa=["virtual"])
     account.force_report()
     policy = op.policy(account, maxStaleness="1h")
-    op.look(account, policy=policy)
+    op.audit(account, policy=policy)
     for _ in range(6):
         op.later(account, policy=policy)
         assert op.calls == BULK + Counter(GetLoginProfile=10)
@@ -103,15 +103,15 @@ def test_two_policies_on_one_account_cost_one_fetch(op: Auditing, account: Accou
     populate(account, 50)
     everybody = op.policy(account, requirement={"users": "All"})
     strict = op.policy(account, requirement={"deviceTypes": ["SecurityKey"]}, maxStaleness="6h")
-    first = states(op.look(account, policy=everybody))
+    first = states(op.audit(account, policy=everybody))
     op.clock.advance(MINUTE)
-    second = states(op.look(account, policy=strict))
+    second = states(op.audit(account, policy=strict))
     assert op.calls.keys() == {"GetLoginProfile", "ListMFADevices"}
     assert (first["user-0000"], second["user-0000"]) == (VIOLATING, NO_CONSOLE)
     assert (first["user-0030"], second["user-0030"]) == (COMPLIANT, VIOLATING)
     # A tenth of the interval later what was fetched is old news.
     op.clock.advance(QUARTER)
-    op.look(account, policy=everybody)
+    op.audit(account, policy=everybody)
     assert op.calls["ListUsers"] == 1
 
 
@@ -124,7 +124,7 @@ def test_bulk_answers_are_kept_only_where_somebody_shares_them(op: Auditing, acc
         op.auditor.keep_only([one] * named)
         op.later(account)
         op.clock.advance(MINUTE / 2)
-        op.look(account)
+        op.audit(account)
         assert op.calls == calls, named
     op.auditor.keep_only([])
     op.later(account)
@@ -147,17 +147,17 @@ def test_two_policies_at_the_same_moment_cost_one_fetch_too(op: Auditing, accoun
 def test_a_requested_pass_uses_no_cached_answers(op: Auditing, account: Account) -> None:
     alice = account.user("alice", password=True)
     account.force_report()
-    assert states(op.look(account)) == {"alice": VIOLATING}
+    assert states(op.audit(account)) == {"alice": VIOLATING}
     alice.add_mfa("security_key")
     op.clock.advance(MINUTE / 60)
-    assert states(op.look(account, fresh=True)) == {"alice": COMPLIANT}
+    assert states(op.audit(account, fresh=True)) == {"alice": COMPLIANT}
     assert op.calls["ListUsers"] == 1
 
 
 def test_another_way_into_the_account_is_another_fetch(op: Auditing, account: Account) -> None:
     """What one role may see is not shown to whoever may assume another."""
     account.trust("auditor")
-    op.look(account)
+    op.audit(account)
     policy = op.policy(account)
     role = policy.accounts[0].role_arn
     assert role is not None
@@ -171,7 +171,7 @@ def test_accounts_that_no_policy_names_any_more_are_forgotten(op: Auditing, aws:
     other = aws.world.account("444455556666")
     policies = [op.policy(account), op.policy(other)]
     for one in (account, other):
-        op.look(one)
+        op.audit(one)
     kept = op.auditor.collector(policies[0].accounts[0])
     gone = op.auditor.collector(policies[1].accounts[0])
     op.auditor.keep_only(policies[0].accounts)
@@ -183,7 +183,7 @@ def test_accounts_that_no_policy_names_any_more_are_forgotten(op: Auditing, aws:
 def test_a_restart_costs_calls_and_never_a_verdict(aws: EmbeddedAws, account: Account, staleness: str) -> None:
     with auditing(aws) as before:
         expected = populate(account, 50)
-        assert states(before.look(account, maxStaleness=staleness)) == expected
+        assert states(before.audit(account, maxStaleness=staleness)) == expected
         stored, moment = before.reports[account.id], before.clock.moment
     with auditing(aws) as after:
         after.reports[account.id] = stored
@@ -202,7 +202,7 @@ def test_every_request_goes_through_the_proxy(
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         with auditing(aws) as op:
-            op.look(account)
+            op.audit(account)
             assert sum(op.calls.values()) > 20
             assert len([line for line in proxy.log if line.startswith("POST")]) == sum(op.calls.values())
             assert op.sessions.clients.of_accounts("iam", aws.region)._template

@@ -116,7 +116,7 @@ def test_verdicts_of_random_accounts_match_the_oracle(
             for fields in specs:
                 policy = op.policy(account, **fields)
                 expected = ask_about_everybody(iam, policy)
-                assert states(op.look(account, policy=policy)) == expected
+                assert states(op.audit(account, policy=policy)) == expected
                 op.clock.advance(MINUTE)
                 assert states(op.later(account, policy=policy)) == expected
                 _adds_up(op, account)

@@ -1,4 +1,4 @@
-"""Root over the wire: edge cases 11, 20 and 21."""
+"""Root over HTTP: told by its row in the report and by the ARN of its device."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_root_is_judged_by_its_devices_whatever_the_report_says(
     mfa: FindingReason | None,
     hardware: FindingReason | None,
 ) -> None:
-    """Edge cases 11 and 21: `password_enabled` of root is not_supported, TRUE or FALSE."""
+    """`password_enabled` of root is not_supported, TRUE or FALSE."""
     account.root(password_enabled_token=token, **root)
     account.force_report()
     for requirement, reason in (("Mfa", mfa), ("HardwareMfa", hardware)):
@@ -48,7 +48,7 @@ def test_root_is_judged_by_its_devices_whatever_the_report_says(
 
 def test_root_is_asked_about_only_where_a_policy_wants_to_know(op: Auditing, account: Account) -> None:
     account.force_report()
-    op.look(account)
+    op.audit(account)
     assert op.calls["GetAccountSummary"] == 0
     assert states(op.later(account)) == {}
     op.later(account, requirement={"root": "Mfa"})
@@ -57,7 +57,7 @@ def test_root_is_asked_about_only_where_a_policy_wants_to_know(op: Auditing, acc
 
 def test_root_gets_a_device_and_loses_it(op: Auditing, account: Account) -> None:
     policy = op.policy(account, requirement={"root": "Mfa"})
-    seen = finding(op.look(account, policy=policy), ROOT_USER)
+    seen = finding(op.audit(account, policy=policy), ROOT_USER)
     account.root(mfa="virtual")
     assert states(op.later(account, policy=policy)) == {ROOT_USER: COMPLIANT}
     account.root(mfa=None)
@@ -74,7 +74,7 @@ def govcloud() -> Iterator[EmbeddedAws]:
 
 
 def test_an_account_of_another_partition_is_audited_in_its_own(govcloud: EmbeddedAws) -> None:
-    """Edge cases 21 and 24: ARNs, region and endpoint are GovCloud's, and its root needs no MFA."""
+    """ARNs, region and endpoint are GovCloud's, and its root needs no MFA."""
     account = govcloud.world.account("111122223333")
     account.user("alice", password=True)
     account.user("bob", password=True, mfa=["virtual"])
@@ -82,7 +82,7 @@ def test_an_account_of_another_partition_is_audited_in_its_own(govcloud: Embedde
     assert account.role_arn.startswith("arn:aws-us-gov:iam::")
     with auditing(govcloud) as op:
         account.root(password=False)
-        audit = op.look(account, requirement={"root": "HardwareMfa"})
+        audit = op.audit(account, requirement={"root": "HardwareMfa"})
         assert states(audit) == {ROOT_USER: COMPLIANT, "alice": VIOLATING, "bob": COMPLIANT, "dora": COMPLIANT}
         assert audit.snapshot.partition == "aws-us-gov"
         account.root(mfa="virtual")
@@ -96,5 +96,5 @@ def test_the_roles_partition_beats_the_configured_region(
     account = govcloud.world.account("111122223333")
     monkeypatch.setattr(govcloud, "region", "eu-central-1")
     with auditing(govcloud) as op:
-        assert states(op.look(account)) == {}
+        assert states(op.audit(account)) == {}
         assert op.sessions.region("aws-us-gov") == "us-gov-west-1"

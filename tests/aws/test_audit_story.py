@@ -34,7 +34,7 @@ def begin(op: Auditing, account: Account) -> None:
     """A report an hour old, and a first pass over it."""
     account.force_report()
     op.clock.advance(HOUR)
-    op.look(account)
+    op.audit(account)
 
 
 def next_pass(op: Auditing, account: Account, by: timedelta = 15 * MINUTE) -> Pass:
@@ -47,7 +47,7 @@ def next_pass(op: Auditing, account: Account, by: timedelta = 15 * MINUTE) -> Pa
 def test_a_violator_is_read_once(op: Auditing, account: Account) -> None:
     account.user("alice", password=True)
     account.force_report()
-    assert states(op.look(account))["alice"] is VIOLATING
+    assert states(op.audit(account))["alice"] is VIOLATING
     assert op.calls == FIRST + BOTH
     for _ in range(5):
         assert next_pass(op, account) == (VIOLATING, BULK)
@@ -208,7 +208,7 @@ def test_an_old_user_gets_a_password_and_does_not_use_it(op: Auditing, account: 
 
 @pytest.mark.parametrize("used", ["never", None])
 def test_a_password_never_used_or_to_be_reset_is_a_password(op: Auditing, account: Account, used: None) -> None:
-    """Edge cases 10 and 16."""
+    """The report says no_information or N/A for a password that was never used: neither is a date."""
     account.user("alice", password=True, password_last_used=used, password_reset_required=True)
     begin(op, account)
     assert next_pass(op, account) == (VIOLATING, BULK)
@@ -225,7 +225,7 @@ def test_a_violator_loses_the_password(op: Auditing, account: Account) -> None:
 
 def _overdue(op: Auditing, account: Account, alice: SandboxUser) -> Pass:
     begin_at = op.clock.moment
-    audit = op.look(account, gracePeriod="1h")
+    audit = op.audit(account, gracePeriod="1h")
     assert states(audit)["alice"] is VIOLATING
     audit = op.later(account, begin_at + HOUR - op.clock.moment + MINUTE, gracePeriod="1h")
     return states(audit).get("alice"), op.calls
@@ -242,7 +242,7 @@ def test_who_becomes_overdue_is_looked_at_right_then(op: Auditing, account: Acco
 def test_a_passkey_enrolled_meanwhile_prevents_overdue(op: Auditing, account: Account) -> None:
     alice = account.user("alice", password=True)
     account.force_report()
-    op.look(account, gracePeriod="1h")
+    op.audit(account, gracePeriod="1h")
     alice.add_mfa("security_key")
     audit = op.later(account, HOUR, gracePeriod="1h")
     assert (states(audit)["alice"], op.calls) == (COMPLIANT, BULK + Counter({DEVICES: 1}))

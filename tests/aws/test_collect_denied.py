@@ -1,4 +1,4 @@
-"""What AWS refuses: edge cases 22, 23 and 25. Nobody looks compliant because nobody could look."""
+"""What AWS refuses: denied look-ups make a user Unknown, never compliant."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def people(op: Auditing, account: Account) -> None:
 
 
 def test_with_every_right_everybody_is_judged(op: Auditing, account: Account) -> None:
-    audit = op.look(account, **SPEC)
+    audit = op.audit(account, **SPEC)
     assert states(audit) == TRUTH
     assert audit.failures == ()
     assert audit.snapshot.notes == ()
@@ -61,7 +61,7 @@ def test_what_the_pass_cannot_do_without_denies_the_account(op: Auditing, accoun
 def test_without_the_report_everybody_is_read_live(op: Auditing, account: Account, operation: str) -> None:
     """On the report alone."""
     account.deny([operation])
-    audit = op.look(account, **SPEC)
+    audit = op.audit(account, **SPEC)
     assert states(audit) == TRUTH
     status = account_status(audit.report, op.clock.moment)
     assert (status.state, status.reason) == ("Audited", AccountReason.REPORT_UNAVAILABLE)
@@ -72,7 +72,7 @@ def test_without_the_report_everybody_is_read_live(op: Auditing, account: Accoun
 
 def test_without_the_virtual_list_each_user_is_read_live(op: Auditing, account: Account) -> None:
     account.deny(["iam:ListVirtualMFADevices"])
-    audit = op.look(account, **SPEC)
+    audit = op.audit(account, **SPEC)
     assert states(audit) == TRUTH
     assert op.asked_about("bob") == ["ListMFADevices"]
     assert "no list of virtual devices" in audit.snapshot.notes[0]
@@ -80,7 +80,7 @@ def test_without_the_virtual_list_each_user_is_read_live(op: Auditing, account: 
 
 def test_roots_device_type_is_unknown_without_the_virtual_list(op: Auditing, account: Account) -> None:
     account.deny(["iam:ListVirtualMFADevices"])
-    audit = op.look(account, requirement={"root": "HardwareMfa"})
+    audit = op.audit(account, requirement={"root": "HardwareMfa"})
     assert unknown(audit) == {ROOT_USER: LOOKUP_DENIED}
 
 
@@ -99,7 +99,7 @@ def test_an_unreadable_user_is_unknown_and_the_others_are_judged(
 ) -> None:
     """On one question alone its suspects are Unknown, and never remediated."""
     account.deny([operation])
-    audit = op.look(account, **SPEC)
+    audit = op.audit(account, **SPEC)
     assert unknown(audit) == missing
     assert states(audit) == TRUTH | dict.fromkeys(missing, UserState.UNKNOWN)
     assert {failure.error_reason for failure in audit.failures} == {ErrorReason.ACCESS_DENIED}
@@ -111,10 +111,10 @@ def test_an_unreadable_user_is_unknown_and_the_others_are_judged(
 
 
 def test_a_known_violator_keeps_first_seen_while_unreadable(op: Auditing, account: Account) -> None:
-    seen = finding(op.look(account), "alice")
+    seen = finding(op.audit(account), "alice")
     account.deny(["iam:GetLoginProfile", "iam:ListMFADevices"])
     op.clock.advance(5 * HOUR)
-    hidden = finding(op.look(account), "alice")
+    hidden = finding(op.audit(account), "alice")
     assert (hidden.state, hidden.reason) == ("Unknown", LOOKUP_DENIED)
     assert (hidden.first_seen, hidden.deadline) == (seen.first_seen, seen.deadline)
     account.allow_again()
@@ -162,7 +162,7 @@ def test_the_external_id_must_be_the_roles(op: Auditing, aws: EmbeddedAws) -> No
 
 
 def test_an_account_suspended_between_passes_is_denied(op: Auditing, account: Account) -> None:
-    op.look(account)
+    op.audit(account)
     account.suspended = True
     assert isinstance(op.fails(account), Denied)
     account.suspended = False

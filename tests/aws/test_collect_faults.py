@@ -57,7 +57,7 @@ def test_what_goes_wrong_twice_is_asked_again_and_nobody_notices(
     op: Auditing, aws: EmbeddedAws, account: Account, operation: str, kind: str
 ) -> None:
     fault = aws.faults.add(operation, kind, times=2)
-    audit = op.look(account, exemptions=EXEMPT)
+    audit = op.audit(account, exemptions=EXEMPT)
     assert fault.hits == 2
     assert states(audit) == TRUTH
     assert (audit.failures, audit.snapshot.notes) == ((), ())
@@ -101,7 +101,7 @@ def test_throttled_users_are_unknown_and_the_others_judged(
 ) -> None:
     user = "glass" if operation == "ListUserTags" else "alice"
     fault = aws.faults.add(operation, kind, user=user, times=None)
-    audit = op.look(account, exemptions=EXEMPT)
+    audit = op.audit(account, exemptions=EXEMPT)
     assert unknown(audit) == {user: FindingReason.LOOKUP_FAILED}
     assert states(audit) == TRUTH | {user: UserState.UNKNOWN}
     assert fault.hits <= (ATTEMPTS * ROUNDS if kind == "throttling" else ATTEMPTS)
@@ -116,7 +116,7 @@ def test_a_lost_device_that_could_not_be_read_is_read_next_pass(
 ) -> None:
     """The report still says that there is a device, and must not be believed meanwhile."""
     everything = {"deviceTypes": ["Virtual", "SecurityKey", "HardwareToken", "Sms"]}
-    op.look(account, requirement=everything)
+    op.audit(account, requirement=everything)
     account.existing_user("bob").remove_mfa()
     aws.faults.add("ListMFADevices", "internal", user="bob", times=2 * ATTEMPTS)
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_a_lost_device_that_could_not_be_read_is_read_next_pass(
 
 def test_a_late_answer_is_asked_for_again(hasty: Auditing, aws: EmbeddedAws, account: Account) -> None:
     fault = aws.faults.add("ListUsers", "delay", delay=1.0, times=1)
-    assert states(hasty.look(account, exemptions=EXEMPT)) == TRUTH
+    assert states(hasty.audit(account, exemptions=EXEMPT)) == TRUTH
     assert fault.hits == 1
     # The late one is done at last, and nobody waits for it any more.
     assert aws.calls.wait_for(lambda calls: calls.count("ListUsers") == 2, 30)
@@ -142,7 +142,7 @@ def test_silence_is_a_timeout(hasty: Auditing, aws: EmbeddedAws, account: Accoun
 
 def test_silence_about_one_user_is_that_users(hasty: Auditing, aws: EmbeddedAws, account: Account) -> None:
     aws.faults.add("ListMFADevices", "delay", user="alice", delay=1.0, times=None)
-    audit = hasty.look(account, exemptions=EXEMPT)
+    audit = hasty.audit(account, exemptions=EXEMPT)
     assert unknown(audit) == {"alice": FindingReason.LOOKUP_FAILED}
     assert [one.code for one in audit.failures] == ["ReadTimeoutError"]
 
@@ -156,7 +156,7 @@ def test_where_nobody_listens_it_is_a_timeout_too(op: Auditing, aws: EmbeddedAws
 
 
 def test_credentials_that_run_out_between_two_passes_are_renewed(op: Auditing, account: Account) -> None:
-    op.look(account)
+    op.audit(account)
     account.expire_credentials()
     assert states(op.later(account, exemptions=EXEMPT)) == TRUTH
     assert op.calls["AssumeRole"] == 1
@@ -165,7 +165,7 @@ def test_credentials_that_run_out_between_two_passes_are_renewed(op: Auditing, a
 def test_credentials_that_expire_during_a_pass_are_renewed_once(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
-    """Four looks are under way at once, and all of them are answered ExpiredToken."""
+    """Four users are read at once, and all answers are ExpiredToken."""
     for number in range(40):
         account.user(f"user-{number:02}", password=True)
     account.force_report()
@@ -177,7 +177,7 @@ def test_credentials_that_expire_during_a_pass_are_renewed_once(
 
     watcher = threading.Thread(target=expire_soon)
     watcher.start()
-    audit = op.look(account)
+    audit = op.audit(account)
     watcher.join()
     assert audit.failures == ()
     assert len(audit.report.findings) == 42
@@ -199,13 +199,13 @@ def test_one_accounts_failure_touches_no_other(op: Auditing, aws: EmbeddedAws, a
     other.user("oscar", password=True)
     aws.faults.add("*", "throttling", account=ID, times=None)
     assert isinstance(op.fails(account), Throttled)
-    assert states(op.look(other)) == {"oscar": UserState.VIOLATING}
+    assert states(op.audit(other)) == {"oscar": UserState.VIOLATING}
 
 
 def test_every_answer_is_counted_with_its_code(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
     """For mfa_aws_requests_total: what is retried is not hidden."""
     aws.faults.add("ListUsers", "throttling", times=2)
-    op.look(account)
+    op.audit(account)
     assert op.counted["iam", "ListUsers", "Throttling"] == 2
     assert op.counted["iam", "ListUsers", "200"] == 1
     assert op.counted["sts", "AssumeRole", "200"] == 1
@@ -214,7 +214,7 @@ def test_every_answer_is_counted_with_its_code(op: Auditing, aws: EmbeddedAws, a
 
 
 def test_who_violates_stays_found_through_a_storm(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
-    seen = finding(op.look(account), "alice")
+    seen = finding(op.audit(account), "alice")
     for kind in KINDS:
         for operation in (*LISTS, "GetCredentialReport"):
             aws.faults.add(operation, kind, times=2)

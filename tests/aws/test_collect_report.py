@@ -1,4 +1,4 @@
-"""Getting the credential report through its states and faults: edge cases 1 to 4, and 9, 12 and 15 over the wire."""
+"""Getting the credential report over HTTP: its states, its age, its faults, new columns, a name that appears twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def people(op: Auditing, account: Account) -> None:
 def test_where_there_is_none_one_is_made_and_waited_for(op: Auditing, account: Account) -> None:
     """STARTED, INPROGRESS, COMPLETE."""
     account.reports.polls = 4
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == TRUTH
     assert (op.calls[GENERATE], op.calls[GET]) == (6, 1)
     assert audit.report.credential_report_time == op.clock.moment
@@ -46,7 +46,7 @@ def test_one_that_is_young_is_taken_and_its_age_is_shown(op: Auditing, account: 
     account.force_report()
     made = op.clock.moment
     op.clock.advance(3 * HOUR)
-    assert op.look(account).report.credential_report_time == made
+    assert op.audit(account).report.credential_report_time == made
     assert op.calls[GENERATE] == 1
     for _ in range(3):
         assert op.later(account).report.credential_report_time == made
@@ -54,10 +54,10 @@ def test_one_that_is_young_is_taken_and_its_age_is_shown(op: Auditing, account: 
 
 
 def test_a_new_one_is_requested_after_four_hours_not_before(op: Auditing, account: Account) -> None:
-    """Edge cases 1 and 4."""
+    """AWS makes at most one in four hours, and many accounts at once meet rate limits."""
     account.force_report()
     made = op.clock.moment
-    op.look(account)
+    op.audit(account)
     assert op.later(account, 4 * HOUR - timedelta(seconds=1)).report.credential_report_time == made
     assert GENERATE not in op.calls
     assert op.later(account, timedelta(seconds=1) + QUARTER).report.credential_report_time == op.clock.moment
@@ -68,7 +68,7 @@ def test_a_restart_asks_for_no_new_one_where_the_last_is_known(aws: EmbeddedAws,
     """A thousand accounts after a restart are a thousand calls that AWS limits."""
     with auditing(aws) as before:
         account.force_report()
-        before.look(account)
+        before.audit(account)
         stored, moment = before.reports, before.clock.moment
     with auditing(aws) as after:
         after.reports = stored
@@ -79,7 +79,7 @@ def test_a_restart_asks_for_no_new_one_where_the_last_is_known(aws: EmbeddedAws,
 
 def test_one_that_another_process_has_made_meanwhile_is_found(op: Auditing, account: Account) -> None:
     account.force_report()
-    op.look(account)
+    op.audit(account)
     op.clock.advance(HOUR)
     account.force_report()
     assert op.later(account).report.credential_report_time == op.clock.moment - QUARTER
@@ -91,7 +91,7 @@ def test_one_that_should_be_there_and_is_not_is_made(
 ) -> None:
     """410 and 404 are answers, no failures."""
     account.force_report()
-    op.look(account)
+    op.audit(account)
     aws.faults.add(GET, kind)
     audit = op.later(account)
     assert states(audit) == TRUTH
@@ -101,7 +101,7 @@ def test_one_that_should_be_there_and_is_not_is_made(
 
 def test_one_that_is_never_ready_has_everybody_read_live(op: Auditing, account: Account) -> None:
     account.reports.polls = 10_000
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == TRUTH
     assert op.calls[GENERATE] == POLLS
     assert audit.snapshot.partial is AccountReason.REPORT_UNAVAILABLE
@@ -111,7 +111,7 @@ def test_one_that_is_never_ready_has_everybody_read_live(op: Auditing, account: 
 
 def test_one_reported_complete_but_missing_is_not_used(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
     aws.faults.add(GET, "report_not_present", times=None)
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == TRUTH
     assert audit.snapshot.partial is AccountReason.REPORT_UNAVAILABLE
     assert op.calls["GetLoginProfile"] == 4
@@ -125,10 +125,10 @@ def test_where_no_new_one_can_be_made_the_old_one_has_to_do(
     account.reports.expires_after = None
     account.force_report()
     made = op.clock.moment
-    op.look(account)
+    op.audit(account)
     aws.faults.add(GENERATE, kind, times=None)
     op.clock.advance(4 * HOUR)
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == TRUTH
     assert audit.report.credential_report_time == made
     assert "AWS created no new credential report" in audit.snapshot.notes[0]
@@ -143,18 +143,18 @@ def test_an_old_one_is_not_believed_for_ever(op: Auditing, aws: EmbeddedAws, acc
     """With maxStaleness: what is older is asked live, whatever the reason."""
     account.reports.expires_after = None
     account.force_report()
-    op.look(account)
+    op.audit(account)
     aws.faults.add(GENERATE, "limit_exceeded", times=None)
     account.existing_user("carol").set_password()
     op.clock.advance(5 * HOUR)
-    assert states(op.look(account)) == TRUTH | {"carol": UserState.VIOLATING}
+    assert states(op.audit(account)) == TRUTH | {"carol": UserState.VIOLATING}
 
 
 def test_without_capacity_or_an_old_one_everybody_is_read_live(
     op: Auditing, aws: EmbeddedAws, account: Account
 ) -> None:
     aws.faults.add(GENERATE, "limit_exceeded", times=None)
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == TRUTH
     assert audit.snapshot.partial is AccountReason.REPORT_UNAVAILABLE
     assert op.calls[GENERATE] == 1
@@ -180,7 +180,7 @@ def test_throttled_and_without_an_old_one_the_account_waits(op: Auditing, aws: E
 )
 def test_an_unreadable_one_is_reported_and_not_used(op: Auditing, account: Account, text: str, words: str) -> None:
     account.report_override = text
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == TRUTH
     assert words in audit.snapshot.notes[0]
     assert audit.snapshot.partial is AccountReason.REPORT_UNAVAILABLE
@@ -196,7 +196,7 @@ def test_a_token_that_is_not_understood_has_the_user_asked_live(
         row | {"password_enabled": "false", "mfa_active": "true", cell: token} if row["user"] == "alice" else row
         for row in rows
     ]
-    audit = op.look(account)
+    audit = op.audit(account)
     expected = UserState.NO_CONSOLE if cell == "mfa_active" else UserState.VIOLATING
     assert states(audit) == TRUTH | {"alice": expected}
     assert ("GetLoginProfile" in op.asked_about("alice")) is (cell == "password_enabled")
@@ -205,7 +205,7 @@ def test_a_token_that_is_not_understood_has_the_user_asked_live(
 def test_an_unknown_value_has_the_user_read_live(op: Auditing, account: Account) -> None:
     account.report_rewrite = rewritten("alice", mfa_active="maybe")
     assert (
-        states(op.look(account, requirement={"deviceTypes": ["Virtual", "SecurityKey", "HardwareToken", "Sms"]}))
+        states(op.audit(account, requirement={"deviceTypes": ["Virtual", "SecurityKey", "HardwareToken", "Sms"]}))
         == TRUTH
     )
     assert op.asked_about("alice") == ["ListMFADevices", "GetLoginProfile"]
@@ -219,18 +219,18 @@ def test_a_name_that_stands_twice_is_asked_live(op: Auditing, account: Account) 
         return [*rows, *(row | other for row in rows if row["user"] == "alice")]
 
     account.report_rewrite = twice
-    assert states(op.look(account)) == TRUTH
+    assert states(op.audit(account)) == TRUTH
     assert op.asked_about("alice") == ["GetLoginProfile", "ListMFADevices"]
 
 
 def test_columns_that_are_new_or_gone_change_nothing(op: Auditing, account: Account) -> None:
-    """Edge cases 12 and 13."""
+    """Columns are found by header; timestamps end in Z or +00:00."""
     account.report_rewrite = lambda rows: [
         {"additional_credentials_info": 'a "b", c'}
         | {key: row[key] for key in reversed(list(row)) if "cert" not in key}
         for row in rows
     ]
-    assert states(op.look(account)) == TRUTH
+    assert states(op.audit(account)) == TRUTH
     assert op.calls["GetLoginProfile"] == 1
 
 
@@ -239,5 +239,5 @@ def test_without_a_report_root_is_judged_by_the_accounts_summary(
 ) -> None:
     account.root(mfa="hardware")
     aws.faults.add(GENERATE, "limit_exceeded", times=None)
-    audit = op.look(account, requirement={"root": "Mfa"})
+    audit = op.audit(account, requirement={"root": "Mfa"})
     assert states(audit)["<root_account>"] is UserState.COMPLIANT

@@ -1,4 +1,4 @@
-"""Who exists, who can sign in and with what: edge cases 6 to 8, 14 and 16 to 20, over the wire."""
+"""Who exists, who can sign in and with what, over HTTP: new, deleted and recreated users, paths, types of devices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_listed_user_that_iam_cannot_find_yet_is_unknown(
 ) -> None:
     """Neither deleted nor without console access; IAM is eventually consistent."""
     account.force_report()
-    op.look(account)
+    op.audit(account)
     account.user("alice", password=True)
     aws.faults.add(operation, "no_such_entity", user="alice")
     assert unknown(op.later(account, MINUTE, policy=op.policy(account, interval="1m"))) == {"alice": NOT_VISIBLE}
@@ -39,7 +39,7 @@ def test_tags_that_iam_does_not_find_yet_exempt_nobody(op: Auditing, aws: Embedd
     account.user("alice", password=True, tags={"mfa-exempt": "true"})
     account.force_report()
     aws.faults.add("ListUserTags", "no_such_entity", user="alice")
-    assert unknown(op.look(account, exemptions=EXEMPT_IF_TAGGED)) == {"alice": NOT_VISIBLE}
+    assert unknown(op.audit(account, exemptions=EXEMPT_IF_TAGGED)) == {"alice": NOT_VISIBLE}
     assert states(op.later(account, exemptions=EXEMPT_IF_TAGGED)) == {"alice": UserState.EXEMPT}
 
 
@@ -61,7 +61,7 @@ def test_a_user_deleted_during_a_pass_is_left_out(
 
     watcher = threading.Thread(target=delete_meanwhile)
     watcher.start()
-    audit = op.look(account, exemptions=EXEMPT_IF_TAGGED)
+    audit = op.audit(account, exemptions=EXEMPT_IF_TAGGED)
     watcher.join()
     assert states(audit) == {"bob": COMPLIANT}
     assert audit.report.summary.users == 1
@@ -74,7 +74,7 @@ def test_every_name_that_iam_allows_is_judged(op: Auditing, account: Account, na
     account.user(name, path="/eng/team/", password=True)
     account.user("bob", path="/eng/", password=True, mfa=["virtual"])
     account.force_report()
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == {name: VIOLATING, "bob": COMPLIANT}
     assert (finding(audit, name).user, finding(audit, name).path) == (name, "/eng/team/")
     assert states(op.later(account, exemptions=[{"users": ["/eng/team/*"], "reason": "x"}]))[name] is UserState.EXEMPT
@@ -87,14 +87,14 @@ def test_a_past_sign_in_proves_no_password(op: Auditing, account: Account) -> No
     op.clock.advance(HOUR)
     alice.remove_password()
     account.force_report()
-    assert states(op.look(account)) == {"alice": NO_CONSOLE}
+    assert states(op.audit(account)) == {"alice": NO_CONSOLE}
     assert op.asked_about("alice") == []
 
 
 def test_access_keys_alone_count_only_with_users_all(op: Auditing, account: Account) -> None:
     account.user("robot", access_keys=2)
     account.force_report()
-    assert states(op.look(account)) == {"robot": NO_CONSOLE}
+    assert states(op.audit(account)) == {"robot": NO_CONSOLE}
     audit = op.later(account, requirement={"users": "All"})
     assert states(audit) == {"robot": VIOLATING}
     assert op.asked_about("robot") == ["ListMFADevices"]
@@ -102,7 +102,7 @@ def test_access_keys_alone_count_only_with_users_all(op: Auditing, account: Acco
 
 
 def test_only_devices_of_accepted_types_count(op: Auditing, account: Account) -> None:
-    """Edge cases 18 and 19: up to eight devices, of which one suffices."""
+    """Up to eight devices, of which one suffices."""
     account.user("virtual", password=True, mfa=["virtual"])
     account.user("passkey", password=True, mfa=["security_key"])
     account.user("token", password=True, mfa=["hardware"])
@@ -127,7 +127,7 @@ def test_a_device_that_nobody_has_enabled_is_nobodys(op: Auditing, account: Acco
     account.user("alice", password=True)
     account.unassigned_device("alice")
     account.force_report()
-    assert states(op.look(account)) == {"alice": VIOLATING}
+    assert states(op.audit(account)) == {"alice": VIOLATING}
     [asked] = op.aws.calls.select("ListVirtualMFADevices")
     assert asked.parameters["AssignmentStatus"] == "Assigned"
 
@@ -137,7 +137,7 @@ def test_a_users_device_may_be_called_like_roots(op: Auditing, account: Account)
     account.user("alice", password=True).add_mfa("virtual", name="root-account-mfa-device")
     account.root(mfa=None)
     account.force_report()
-    audit = op.look(account, requirement={"root": "Mfa"})
+    audit = op.audit(account, requirement={"root": "Mfa"})
     assert states(audit) == {"alice": COMPLIANT, "<root_account>": VIOLATING}
 
 
@@ -146,7 +146,7 @@ def test_1001_users_come_on_two_pages(op: Auditing, account: Account) -> None:
         account.user(f"user-{number:04}", password=number % 2 == 0, mfa=["virtual"] if number % 2 == 0 else [])
     account.user("zoe", password=True)
     account.force_report()
-    audit = op.look(account)
+    audit = op.audit(account)
     assert audit.report.summary.users == 1002
     assert [one.user for one in audit.report.findings] == ["zoe"]
     assert (op.calls["ListUsers"], op.calls["ListVirtualMFADevices"]) == (2, 1)
@@ -166,7 +166,7 @@ def test_pages_shorter_than_asked_for_lose_nobody(op: Auditing, aws: EmbeddedAws
         account.existing_user("glass").tag(f"a-tag-{number}", "x")
     account.existing_user("glass").tag("mfa-exempt", "true")
     account.force_report()
-    audit = op.look(account, exemptions=EXEMPT_IF_TAGGED)
+    audit = op.audit(account, exemptions=EXEMPT_IF_TAGGED)
     assert op.calls["ListUsers"] == 4
     assert op.calls["ListVirtualMFADevices"] == 3
     expected = {f"user-{number}": COMPLIANT if number else VIOLATING for number in range(10)}
@@ -175,7 +175,7 @@ def test_pages_shorter_than_asked_for_lose_nobody(op: Auditing, aws: EmbeddedAws
 
 def test_an_account_without_users_is_compliant(op: Auditing, account: Account) -> None:
     """Root alone."""
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == {}
     assert audit.report.summary.users == 0
 
@@ -187,7 +187,7 @@ class TestForgetting:
         """An audit takes minutes in a large account: what was checked before an action would be old by then."""
         account.user("alice", password=True)
         account.force_report()
-        user_id = op.look(account).verdicts[0].user_id
+        user_id = op.audit(account).verdicts[0].user_id
         collector = op.auditor.collector(op.policy(account).accounts[0])
         listing, go_on = threading.Event(), threading.Event()
         list_users = lookups.list_users
@@ -213,7 +213,7 @@ class TestForgetting:
     def test_reading_tags_brings_nothing_back(self, op: Auditing, account: Account) -> None:
         account.user("alice", password=True)
         account.force_report()
-        audit = op.look(account)
+        audit = op.audit(account)
         collector = op.auditor.collector(op.policy(account).accounts[0])
         collector.forget_user(audit.verdicts[0].user_id)
         collector.add_tags(audit.snapshot, ["alice"], lambda _: None)

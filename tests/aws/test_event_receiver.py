@@ -28,7 +28,7 @@ PATIENCE = 20.0
 
 @dataclass
 class Taker:
-    """Takes hints; looks are published when the test says so, or at once."""
+    """Takes hints; targeted passes are published when the test says so, or at once."""
 
     at_once: bool = True
     covered: set[str] = field(default_factory=lambda: {ACCOUNT})
@@ -184,7 +184,7 @@ def test_who_joins_the_organization_refreshes_its_accounts(read: Reading) -> Non
     assert read.taker.refreshed == [ACCOUNT]
 
 
-def test_a_message_stays_until_its_look_is_published(aws: EmbeddedAws, queue: Queue) -> None:
+def test_a_message_stays_until_its_pass_is_published(aws: EmbeddedAws, queue: Queue) -> None:
     with reading(aws, queue, Taker(at_once=False)) as read:
         read.send(event("CreateUser"))
         read.send(event("DeleteUser"))
@@ -223,7 +223,7 @@ def test_who_leads_no_more_neither_reads_nor_deletes(aws: EmbeddedAws, queue: Qu
         read.leading = False
         aws.calls.clear()
         read.taker.dones[0](True)
-        # The poll under way brings one more; nobody looks at it.
+        # The poll under way brings one more; nobody reads it.
         read.send(event("DeleteUser"))
         for thread in read.receiver._threads:
             thread.join(PATIENCE)

@@ -39,7 +39,7 @@ def limited(op: Auditing, account: Account, per_second: float = 20.0) -> RateLim
 def test_nobody_is_unknown_for_throttling_alone(op: Auditing, account: Account) -> None:
     expected = violators(account)
     limit = limited(op, account)
-    audit = op.look(account)
+    audit = op.audit(account)
     assert states(audit) == expected
     assert audit.failures == ()
     assert 0 < limit.throttled <= LIVE_CALLS // 4
@@ -50,7 +50,7 @@ def test_a_slow_account_is_audited_too(op: Auditing, account: Account) -> None:
     """Others may use up nearly all that IAM gives the account."""
     expected = violators(account, 20)
     limited(op, account, per_second=1.5)
-    audit = op.look(account)
+    audit = op.audit(account)
     assert (states(audit), audit.failures) == (expected, ())
 
 
@@ -85,7 +85,7 @@ def test_while_one_account_waits_another_does_not(
 
     monkeypatch.setattr("mfa_operator.aws.pacing._pause", pause)
     with ThreadPoolExecutor(1) as pool:
-        paced = pool.submit(op.look, account)
+        paced = pool.submit(op.audit, account)
         assert waiting.wait(PATIENCE)
         audit = op.auditor.audit(op.policy(other), op.policy(other).accounts[0], None, op.clock.utc_now())
         assert states(audit) == expected
@@ -108,7 +108,7 @@ def test_who_waits_gives_up_at_once_when_the_operator_stops(
 
     monkeypatch.setattr("mfa_operator.aws.pacing._pause", for_an_hour)
     with ThreadPoolExecutor(1) as pool:
-        paced = pool.submit(op.look, account)
+        paced = pool.submit(op.audit, account)
         assert waiting.wait(PATIENCE)
         op.sessions.stopping.set()
         with pytest.raises(PassAbandoned):
@@ -133,7 +133,7 @@ def test_users_that_could_not_be_asked_are_unknown(op: Auditing, aws: EmbeddedAw
     """The lists come, then AWS throttles for good: a bounded number of requests, and nobody is compliant."""
     expected = violators(account)
     limit = aws.faults.limit(account.id, 0.0, burst=FIRST.total() + 20, seconds=op.hasty.now)
-    audit = op.look(account)
+    audit = op.audit(account)
     left = unknown(audit)
     assert set(left.values()) == {FindingReason.LOOKUP_FAILED}
     assert VIOLATORS - 20 <= len(left) < VIOLATORS
@@ -146,7 +146,7 @@ def test_a_write_does_not_wait_for_its_turn(op: Auditing, account: Account, monk
     """Nothing may come between the last check and it; whoever asks next waits for two."""
     violators(account, 20)
     limited(op, account)
-    op.look(account)
+    op.audit(account)
     session = op.sessions.account(op.policy(account).accounts[0])
     waits: list[float] = []
 
@@ -165,7 +165,7 @@ def test_a_write_does_not_wait_for_its_turn(op: Auditing, account: Account, monk
 def test_that_no_new_report_can_be_made_holds_nothing_back(op: Auditing, aws: EmbeddedAws, account: Account) -> None:
     violators(account, 2)
     aws.faults.add("GenerateCredentialReport", "throttling", times=None)
-    op.look(account)
+    op.audit(account)
     assert not op.sessions.pacing.paced(account.id)
 
 
@@ -175,7 +175,7 @@ def test_the_log_says_once_when_it_begins_and_when_it_ends(
     caplog.set_level(logging.INFO, logger="mfa_operator.aws.pacing")
     violators(account)
     limited(op, account)
-    op.look(account)
+    op.audit(account)
     assert caplog.messages == [f"AWS throttles account {ID}: requests to it are limited to 20 a second at first"]
     op.hasty.pause(120, op.sessions.stopping)
     op.later(account)

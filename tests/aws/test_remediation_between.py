@@ -281,7 +281,7 @@ def test_a_user_recreated_within_a_second_is_told_apart_by_id(ready: Remediation
 
 
 @pytest.mark.parametrize("moment", ["GetLoginProfile", "ListMFADevices"])
-def test_a_device_enrolled_during_the_look_counts(ready: RemediationHarness, account: Account, moment: str) -> None:
+def test_a_device_enrolled_during_the_check_counts(ready: RemediationHarness, account: Account, moment: str) -> None:
     ready.at(moment, lambda: account.existing_user("alice").add_mfa("security_key"))
     ready.run()
     assert account.existing_user("alice").has_password

@@ -44,7 +44,7 @@ def test_a_clock_set_back_keeps_everybody_within_grace(harness: RemediationHarne
     assert alice.has_password
 
 
-def test_a_clock_set_back_between_plan_and_look(harness: RemediationHarness, account: Account) -> None:
+def test_a_clock_set_back_between_plan_and_check(harness: RemediationHarness, account: Account) -> None:
     alice = account.user("alice", password=True)
     harness.policy(account, gracePeriod="1h")
     harness.run()

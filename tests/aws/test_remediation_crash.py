@@ -156,7 +156,7 @@ TOLD = {"removal": EventReason.CONSOLE_ACCESS_REMOVED, "quarantine": EventReason
 
 
 def crash_points(steps: list[str]) -> list[int]:
-    """The first step, and each that follows a change: a crash between two looks is the same as one before both."""
+    """The first step, and each that follows a change: a crash between two checks is the same as one before both."""
     changes = [
         step in ("report written", "event") or (step.endswith(" answered") and not step.startswith(READING))
         for step in steps
@@ -244,7 +244,7 @@ class TestIntents:
         assert interrupted.record(account, "alice").state == RemediationState.DONE
 
     @pytest.mark.parametrize("operation", ["GetUser", "GetLoginProfile", "ListMFADevices"])
-    def test_it_waits_until_somebody_can_look(
+    def test_it_waits_until_aws_can_be_read(
         self, interrupted: RemediationHarness, account: Account, operation: str
     ) -> None:
         fault = interrupted.aws.faults.add(operation, "access_denied", times=None)

@@ -68,7 +68,7 @@ def test_a_policy_that_never_held_her_gives_nothing_back(
     assert alice.attached_policies == [ARN]
 
 
-def test_mfa_lets_her_go_whichever_policy_looks_first(both: RemediationHarness, alice: SandboxUser) -> None:
+def test_mfa_lets_her_go_whichever_policy_checks_first(both: RemediationHarness, alice: SandboxUser) -> None:
     alice.add_mfa("virtual")
     run(both, "q")
     assert alice.attached_policies == [ARN], "p holds her still, and may think otherwise of the device"
@@ -76,7 +76,7 @@ def test_mfa_lets_her_go_whichever_policy_looks_first(both: RemediationHarness, 
     assert alice.attached_policies == []
 
 
-def test_two_that_look_at_once_do_not_both_leave_it_to_the_other(both: RemediationHarness, alice: SandboxUser) -> None:
+def test_two_that_check_at_once_do_not_both_leave_it_to_the_other(both: RemediationHarness, alice: SandboxUser) -> None:
     alice.add_mfa("virtual")
     with ThreadPoolExecutor(2) as pool:
         passes = [pool.submit(run, both, name) for name in ("p", "q")]
@@ -85,7 +85,7 @@ def test_two_that_look_at_once_do_not_both_leave_it_to_the_other(both: Remediati
     assert alice.attached_policies == []
 
 
-def test_who_gives_way_says_so_before_the_other_can_look(both: RemediationHarness, alice: SandboxUser) -> None:
+def test_who_gives_way_says_so_before_the_other_can_check(both: RemediationHarness, alice: SandboxUser) -> None:
     alice.add_mfa("virtual")
     run(both, "q")
     assert "report written" in both.steps[: both.steps.index("acted")]

@@ -263,7 +263,7 @@ class TestAfterwards:
         ready.run(by=5 * HOUR)
         assert ready.users(account) == ([] if again else ["alice"])
 
-    def test_it_outlives_a_look_that_failed(self, ready: RemediationHarness, account: Account) -> None:
+    def test_it_outlives_a_failed_check(self, ready: RemediationHarness, account: Account) -> None:
         ready.run()
         record = ready.record(account, "alice")
         fault = ready.aws.faults.add("GetLoginProfile", "access_denied", times=None)
@@ -274,7 +274,7 @@ class TestAfterwards:
         assert ready.record(account, "alice") == record
 
     def test_nothing_is_remembered_from_before_the_removal(self, ready: RemediationHarness, account: Account) -> None:
-        """Another policy's pass that looks at alice between the last look and the call must not bring her back."""
+        """Another policy's pass that reads alice between the last check and the call must not bring her back."""
         other = ready.policy(account, name="other", namespace="elsewhere", remediation={"action": "None"})
 
         def audit_by_another() -> None:

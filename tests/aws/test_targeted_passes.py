@@ -24,10 +24,10 @@ def harness(aws: EmbeddedAws) -> Iterator[RemediationHarness]:
         yield made
 
 
-def look(
+def run_targeted_pass(
     harness: RemediationHarness, account: Account, *users: str, ref: PolicyRef | None = None, by: timedelta = SOON
 ) -> Unseen:
-    """A look because of an event that has just come, `by` after what happened last."""
+    """A targeted pass because of an event that has just come, `by` after what happened last."""
     harness.clock.advance(by)
     harness.acting = False
     doubt = Doubt(frozenset(users), harness.clock.utc_moment())
@@ -48,7 +48,7 @@ class TestReading:
         harness.run()
         alice.remove_mfa()
         harness.aws.calls.clear()
-        assert look(harness, account, "alice") == {}
+        assert run_targeted_pass(harness, account, "alice") == {}
         assert harness.users(account) == ["alice"]
         assert [call.parameters["UserName"] for call in harness.aws.calls.select("ListMFADevices")] == ["alice"]
         assert len(harness.aws.calls) < 10
@@ -58,10 +58,11 @@ class TestReading:
         harness.policy(account, gracePeriod="168h")
         harness.run()
         bob = account.user("bob", password=True)
-        assert look(harness, account, "alice", "bob", "nobody") == {account.id: frozenset({"alice", "nobody"})}
-        assert look(harness, account) == {account.id: None}
+        seen = run_targeted_pass(harness, account, "alice", "bob", "nobody")
+        assert seen == {account.id: frozenset({"alice", "nobody"})}
+        assert run_targeted_pass(harness, account) == {account.id: None}
         bob.delete()
-        assert look(harness, account) == {}
+        assert run_targeted_pass(harness, account) == {}
 
     def test_one_fetch_serves_every_policy(self, harness: RemediationHarness, account: Account) -> None:
         account.user("alice", password=True)
@@ -82,7 +83,7 @@ class TestReading:
         harness.run()
         harness.policy(account, gracePeriod="168h", suspend=True)
         harness.aws.calls.clear()
-        assert look(harness, account, "alice", ref=ref) == {}
+        assert run_targeted_pass(harness, account, "alice", ref=ref) == {}
         assert len(harness.aws.calls) == 0
 
     def test_a_hint_at_a_policy_whose_pass_is_to_come_comes_again(
@@ -95,11 +96,11 @@ class TestReading:
             harness.policy(account, **{"gracePeriod": "168h", **edited})
             harness.aws.calls.clear()
             with pytest.raises(TargetedPassFailed) as failed:
-                look(harness, account, "alice", ref=ref)
+                run_targeted_pass(harness, account, "alice", ref=ref)
             assert failed.value.accounts == {account.id}
             assert len(harness.aws.calls) == 0
             harness.run()
-            look(harness, account, "alice", ref=ref)
+            run_targeted_pass(harness, account, "alice", ref=ref)
 
 
 class TestPublishing:
@@ -109,19 +110,19 @@ class TestPublishing:
         harness.run()
         before = status(harness)
         alice.remove_mfa()
-        look(harness, account, "alice")
+        run_targeted_pass(harness, account, "alice")
         after = status(harness)
         assert after["summary"]["violating"] == 1
         assert after["findings"][0]["user"] == "alice"
         same = ("lastPassTime", "nextPassTime", "observedGeneration", "lastHandledRequestedAt")
         assert [after.get(field) for field in same] == [before.get(field) for field in same]
 
-    def test_a_look_that_sees_nothing_new_writes_nothing(self, harness: RemediationHarness, account: Account) -> None:
+    def test_one_that_sees_nothing_new_writes_nothing(self, harness: RemediationHarness, account: Account) -> None:
         account.user("alice", password=True)
         harness.policy(account, gracePeriod="168h")
         harness.run()
         before, reports = status(harness), len(harness.cluster.published)
-        look(harness, account, "alice")
+        run_targeted_pass(harness, account, "alice")
         assert status(harness) is before
         assert len(harness.cluster.published) == reports
 
@@ -134,7 +135,7 @@ class TestPublishing:
         account.suspended = True
         for _ in range(5):
             with pytest.raises(TargetedPassFailed):
-                look(harness, account, "alice")
+                run_targeted_pass(harness, account, "alice")
         assert status(harness)["summary"]["accountsFailed"] == 1
         account.suspended = False
         harness.run(fresh=False, by=HOUR)
@@ -160,7 +161,7 @@ class TestPublishing:
         assert failed.value.accounts == {account.id}
         assert failed.value.unseen == {other.id: frozenset({"bob"})}
         account.suspended = False
-        look(harness, account, "alice")
+        run_targeted_pass(harness, account, "alice")
         assert harness.users(account) == ["alice"]
 
 
@@ -182,7 +183,7 @@ class TestActing:
         counts = []
         for _ in range(3):
             for _ in range(4):
-                look(harness, account, "user-0")
+                run_targeted_pass(harness, account, "user-0")
             counts.append(self.removed(harness))
             harness.run(by=HOUR)
             counts.append(self.removed(harness))
@@ -199,14 +200,14 @@ class TestActing:
         for number in range(9):
             account.user(f"user-{number}", password=True)
         for _ in range(5):
-            look(harness, account, "user-0")
+            run_targeted_pass(harness, account, "user-0")
         assert self.removed(harness) == 2
 
     def test_failed_tries_count_against_the_limit(self, harness: RemediationHarness, account: Account) -> None:
         self.overdue(harness, account, 5, maxPerPass=1)
         harness.aws.faults.add("DeleteLoginProfile", "access_denied", times=None)
         for _ in range(4):
-            look(harness, account, "user-0")
+            run_targeted_pass(harness, account, "user-0")
         assert harness.aws.calls.count("DeleteLoginProfile") == 1
 
     def test_nobody_is_acted_on_before_the_deadline(self, harness: RemediationHarness, account: Account) -> None:
@@ -215,31 +216,31 @@ class TestActing:
         harness.run()
         alice.remove_mfa()
         for _ in range(10):
-            look(harness, account, "alice", by=MINUTE)
+            run_targeted_pass(harness, account, "alice", by=MINUTE)
         assert harness.finding(account, "alice").state is FindingState.VIOLATING
         assert self.removed(harness) == 0
 
-    def test_nobody_is_acted_on_in_the_look_that_finds_them(
+    def test_nobody_is_acted_on_in_the_pass_that_finds_them(
         self, harness: RemediationHarness, account: Account
     ) -> None:
         alice = account.user("alice", password=True, mfa=["virtual"])
         harness.policy(account, gracePeriod="0s")
         harness.run()
         alice.remove_mfa()
-        look(harness, account, "alice")
+        run_targeted_pass(harness, account, "alice")
         assert harness.finding(account, "alice").state is FindingState.OVERDUE
         assert self.removed(harness) == 0
 
-    def test_a_crash_in_a_look_repeats_no_action(self, harness: RemediationHarness, account: Account) -> None:
+    def test_a_crash_in_a_targeted_pass_repeats_no_action(self, harness: RemediationHarness, account: Account) -> None:
         self.overdue(harness, account, 1)
         harness.at("DeleteLoginProfile answered", lambda: (_ for _ in ()).throw(Crash("kill -9")))
         with pytest.raises(Crash):
-            look(harness, account, "user-0")
+            run_targeted_pass(harness, account, "user-0")
         assert harness.record(account, "user-0").state is RemediationState.INTENDED
         harness.start()
         harness.forget_hooks()
         harness.reconciler.restore(harness.cluster.policies[next(iter(harness.cluster.policies))])
-        look(harness, account, "user-0")
+        run_targeted_pass(harness, account, "user-0")
         assert harness.record(account, "user-0").state is RemediationState.DONE
         assert self.removed(harness) == 1
 
@@ -250,7 +251,7 @@ class TestActing:
         harness.run()
         assert len(alice.attached_policies) == 1
         alice.add_mfa("virtual")
-        look(harness, account, "alice")
+        run_targeted_pass(harness, account, "alice")
         assert alice.attached_policies == []
         assert status(harness)["summary"].get("quarantined", 0) == 0
 
@@ -269,13 +270,13 @@ def test_without_results_of_every_account_no_sum_is_written(harness: Remediation
     harness.reconciler.restore(body)
     alice.remove_mfa()
     before = status(harness)
-    look(harness, account, "alice")
+    run_targeted_pass(harness, account, "alice")
     assert harness.users(account) == ["alice"]
     assert status(harness) == before
 
 
 def test_one_account_at_a_time_leaves_none_out(harness: RemediationHarness, account: Account) -> None:
-    """A pass or a look that may take one place only used to end after its first account, and called that all of it."""
+    """A pass that may take one place only used to end after its first account, and called that all of it."""
     harness.reconciler._width = 1
     others = [harness.aws.world.account(f"{number}" * 12) for number in (4, 5)]
     everybody = [account, *others]

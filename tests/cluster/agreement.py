@@ -42,7 +42,7 @@ def assert_all_agree(shared: SharedOperator) -> None:
     differences: list[str] = []
 
     def agreed() -> bool:
-        # A pass may end between two looks.
+        # A pass may end between two reads.
         policies, reports = _objects(shared)
         expected = expected_samples(policies, reports)
         actual = policy_gauges(shared.operator, shared.namespace)

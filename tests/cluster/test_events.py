@@ -110,7 +110,7 @@ def test_kill_in_the_middle_of_a_batch_loses_nothing(
     start_operator: StartOperator,
     free_lease: Callable[[], object],
 ) -> None:
-    """Twice, in the wrong order, and with a look that was under way: the next process does it all again, and once."""
+    """Twice, in the wrong order, and with a targeted pass under way: the next process does it all again, and once."""
     policies.apply("p", **SPEC)
     policies.wait_for_pass("p")
     aws.calls.clear()
@@ -118,7 +118,7 @@ def test_kill_in_the_middle_of_a_batch_loses_nothing(
     account.existing_user("alice").remove_mfa()
     for message in [*queue._messages, *queue._messages]:
         queue.send(message.body, aws.world.now())
-    eventually(lambda: fault.hits, "the look is under way")
+    eventually(lambda: fault.hits, "the targeted pass is under way")
     operator.kill()
     aws.faults.remove(fault.id)
     assert len(queue) == 3
@@ -157,14 +157,14 @@ def test_a_queue_made_again_is_read_and_a_poll_delays_no_end(
 def test_a_flood_keeps_the_interval(
     account: Account, operator: OperatorProcess, policies: Policies, queue: Queue, aws: EmbeddedAws
 ) -> None:
-    """Hundreds of forged messages about an account: looks are few, and a pass that is asked for comes at once."""
+    """Hundreds of forged messages about an account: targeted passes are few, and a requested pass comes at once."""
     policies.apply("p", **SPEC)
     policies.wait_for_pass("p")
     aws.calls.clear()
     for number in range(300):
         detail = {"eventName": "CreateUser", "requestParameters": {"userName": f"user-{number % 40}"}}
         queue.send(json.dumps({"source": "aws.iam", "account": ACCOUNT, "detail": detail}), aws.world.now())
-    eventually(lambda: aws.calls.count("ListUsers", ACCOUNT) >= 1, "the first look")
+    eventually(lambda: aws.calls.count("ListUsers", ACCOUNT) >= 1, "the first targeted pass")
     policies.request_pass("p")
     eventually(lambda: len(queue) == 0, "the messages are deleted")
     assert aws.calls.count("ListUsers", ACCOUNT) < 12

@@ -104,7 +104,7 @@ def test_a_report_edited_by_hand_is_mended_at_the_next_pass(shared: SharedOperat
     shared.policies.request_pass("edited")
     after = shared.policies.reports()[name]
     for report in (after, before):
-        # A requested pass looks at everybody once more.
+        # A requested pass reads everybody once more.
         report.pop("auditedAt")
         report["findings"][0].pop("checkedAt")
     assert after == before

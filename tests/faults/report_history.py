@@ -50,7 +50,7 @@ class ReportHistory:
     def all(self) -> list[ReportStatus]:
         return [status for _, status in sorted(self.versions.items())]
 
-    def look(self) -> int:
+    def read(self) -> int:
         """Read the report as it stands now, and return its version; 0 where there is none."""
         try:
             body = self.api.get_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, self.name)
@@ -94,7 +94,7 @@ class ReportHistory:
     def note(self, call: CallRecord) -> None:
         """Take in a call before its caller gets the answer: what stands in the report now stood there before it."""
         if call.operation in ("DeleteLoginProfile", "AttachUserPolicy") and call.executed:
-            self.writes.append(ObservedWrite(call, self.look()))
+            self.writes.append(ObservedWrite(call, self.read()))
         with self.heard:
             self.heard.notify_all()
 

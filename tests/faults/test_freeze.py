@@ -304,7 +304,7 @@ class Round:
 
 
 def broken_promises(history: ReportHistory, action: RemediationAction) -> list[str]:
-    history.look()
+    history.read()
     problems: list[str] = []
     acts = []
     for write in history.writes:

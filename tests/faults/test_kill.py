@@ -121,7 +121,7 @@ def wait_for(operation: str, aws: EmbeddedAws, history: ReportHistory, chance: r
 
 
 def all_on_record(history: ReportHistory) -> bool:
-    history.look()
+    history.read()
     last = {finding.user: finding for finding in history.all[-1].findings}
     return all(name in last and last[name].state is FindingState.REMEDIATED for name in USERS)
 

@@ -177,7 +177,7 @@ class Watch:
         self.report: ReportStatus | None = None
         self.auditor = Auditor(cast("Sessions", _Only(iam)))
 
-    def look(self, *, fresh: bool = False) -> Audit:
+    def audit(self, *, fresh: bool = False) -> Audit:
         """One pass now. `iam.calls` and `iam.asked` hold this pass's alone afterwards."""
         self.iam.calls.clear()
         self.iam.asked.clear()
@@ -195,7 +195,7 @@ class Watch:
         return other
 
     def states(self, *, fresh: bool = False) -> dict[str, UserState]:
-        return {verdict.user: verdict.state for verdict in self.look(fresh=fresh).verdicts}
+        return {verdict.user: verdict.state for verdict in self.audit(fresh=fresh).verdicts}
 
 
 class _Only:

@@ -50,7 +50,7 @@ class Namespace:
         self.targeted: list[tuple[PolicyRef, dict[str, Doubt]]] = []
         self.hurried: list[tuple[PolicyRef, str, frozenset[str], datetime]] = []
         self.unseen: dict[str, frozenset[str] | None] = {}
-        """What looks answer that they saw nothing new of."""
+        """What targeted passes answer that they saw nothing new of."""
         self.threads: set[str] = set()
         self.running: Counter[PolicyRef] = Counter()
         self.most_running = 0

@@ -1,4 +1,4 @@
-"""Reading the credential report's CSV: edge cases 9 to 15."""
+"""Reading the credential report's CSV."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ FLAGS = st.sampled_from(["true", "false", "TRUE", "FALSE", "N/A", ""])
 def test_column_order_and_unknown_columns_do_not_matter(
     users: Mapping[str, tuple[str, str]], order: list[str], extra: list[str], quoted: bool
 ) -> None:
-    """Edge cases 12 and 14."""
+    """User names may hold `+ = , . @ - _`, and columns come and go."""
     rows = [
         USER | {"user": name, "arn": f"arn:aws:iam::1:user/a/b/{name}", "password_enabled": password, "mfa_active": mfa}
         for name, (password, mfa) in users.items()

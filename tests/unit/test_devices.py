@@ -1,4 +1,4 @@
-"""What an MFA device is, by its serial number (edge cases 18 and 20)."""
+"""What an MFA device is, by its serial number."""
 
 from __future__ import annotations
 

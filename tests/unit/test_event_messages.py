@@ -1,4 +1,4 @@
-"""What a message of the events queue says, and that nothing in one can do more than ask for a look."""
+"""What a message of the events queue says, and that nothing in one can do more than ask for a targeted pass."""
 
 from __future__ import annotations
 

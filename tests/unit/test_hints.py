@@ -49,15 +49,15 @@ class Clock:
         self.hints.add(REF, account, users, ticket, at=self.wall, now=self.now)
         ticket.settle()
 
-    def wait_for_look(self) -> float:
-        """Seconds until the next look is due, slept."""
+    def wait_for_targeted_pass(self) -> float:
+        """Seconds until the next targeted pass is due, slept."""
         due = self.hints.due_at(REF)
         assert due is not None
         waited = max(due - self.now, 0.0)
         self.now += waited
         return waited
 
-    def look(self, unseen: dict[str, frozenset[str] | None] = SEEN) -> dict[str, Doubt]:
+    def targeted_pass(self, unseen: dict[str, frozenset[str] | None] = SEEN) -> dict[str, Doubt]:
         targeted = self.hints.take(REF, at=self.wall, now=self.now)
         self.hints.ended(REF, targeted, unseen, self.now)
         return dict(targeted.doubts)
@@ -72,92 +72,92 @@ def test_hints_of_a_second_are_one_look(clock: Clock) -> None:
     clock.hint(ALICE)
     clock.now += 0.5
     clock.hint(BOB)
-    assert clock.wait_for_look() == pytest.approx(COALESCE - 0.5)
-    assert clock.look() == {ACCOUNT: Doubt(ALICE | BOB, NOON + timedelta(seconds=1000.5))}
+    assert clock.wait_for_targeted_pass() == pytest.approx(COALESCE - 0.5)
+    assert clock.targeted_pass() == {ACCOUNT: Doubt(ALICE | BOB, NOON + timedelta(seconds=1000.5))}
     assert clock.published == [True, True]
     assert clock.hints.due_at(REF) is None
 
 
 def test_an_account_is_looked_at_every_few_seconds_at_most(clock: Clock) -> None:
     clock.hint()
-    clock.wait_for_look()
-    clock.look()
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass()
     clock.hint()
-    assert clock.wait_for_look() == MIN_GAP
+    assert clock.wait_for_targeted_pass() == MIN_GAP
 
 
 def test_a_look_that_saw_no_change_is_done_once_more(clock: Clock) -> None:
     """IAM's reads lag behind its events."""
     clock.hint()
-    clock.wait_for_look()
-    clock.look({ACCOUNT: ALICE})
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass({ACCOUNT: ALICE})
     assert clock.published == [True]
-    assert clock.wait_for_look() == SECOND_CHECK
-    assert clock.look({ACCOUNT: ALICE}) == {ACCOUNT: Doubt(ALICE, clock.wall)}
+    assert clock.wait_for_targeted_pass() == SECOND_CHECK
+    assert clock.targeted_pass({ACCOUNT: ALICE}) == {ACCOUNT: Doubt(ALICE, clock.wall)}
     assert clock.hints.due_at(REF) is None
 
 
 def test_the_second_check_reads_users_without_a_change(clock: Clock) -> None:
     clock.hint(ALICE | BOB)
-    clock.wait_for_look()
-    clock.look({ACCOUNT: BOB})
-    clock.wait_for_look()
-    assert clock.look()[ACCOUNT].users == BOB
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass({ACCOUNT: BOB})
+    clock.wait_for_targeted_pass()
+    assert clock.targeted_pass()[ACCOUNT].users == BOB
 
 
 def test_a_hint_brings_the_second_look_forward(clock: Clock) -> None:
     clock.hint(ALICE)
-    clock.wait_for_look()
-    clock.look({ACCOUNT: ALICE})
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass({ACCOUNT: ALICE})
     clock.now += 5
     clock.hint(BOB)
-    assert clock.wait_for_look() == COALESCE
-    assert clock.look({ACCOUNT: ALICE})[ACCOUNT].users == ALICE | BOB
-    assert clock.wait_for_look() == SECOND_CHECK
+    assert clock.wait_for_targeted_pass() == COALESCE
+    assert clock.targeted_pass({ACCOUNT: ALICE})[ACCOUNT].users == ALICE | BOB
+    assert clock.wait_for_targeted_pass() == SECOND_CHECK
 
 
 def test_a_hint_during_a_look_is_another_look(clock: Clock) -> None:
     clock.hint(ALICE)
-    clock.wait_for_look()
+    clock.wait_for_targeted_pass()
     targeted = clock.hints.take(REF, at=clock.wall, now=clock.now)
     clock.hint(BOB)
     clock.hints.ended(REF, targeted, {ACCOUNT: ALICE}, clock.now)
     assert clock.published == [True]
-    clock.wait_for_look()
-    assert clock.look()[ACCOUNT].users == ALICE | BOB
+    clock.wait_for_targeted_pass()
+    assert clock.targeted_pass()[ACCOUNT].users == ALICE | BOB
     assert clock.published == [True, True]
 
 
 def test_a_flood_that_changes_nothing_is_served_less_and_less(clock: Clock) -> None:
-    """An hour of one message a second: a look a minute in the end."""
+    """An hour of one message a second: one targeted pass a minute in the end."""
     targeted = 0
     for _ in range(3600):
         clock.now += 1
         clock.hint(ALICE)
         if (due := clock.hints.due_at(REF)) is not None and due <= clock.now:
-            clock.look({ACCOUNT: ALICE})
+            clock.targeted_pass({ACCOUNT: ALICE})
             targeted += 1
     assert targeted < 3600 / LAST_GAP + 12
 
 
 def test_a_flood_that_lasts_for_days_does_not_end_the_looks(clock: Clock) -> None:
-    """At a look a minute the count of looks that found nothing passes a float's exponent within 18 hours."""
+    """At one targeted pass a minute the count of those that found nothing passes a float's exponent within 18 hours."""
     for _ in range(1200):
         clock.hint()
-        assert clock.wait_for_look() <= LAST_GAP
-        clock.look({ACCOUNT: ALICE})
+        assert clock.wait_for_targeted_pass() <= LAST_GAP
+        clock.targeted_pass({ACCOUNT: ALICE})
 
 
 def test_a_failed_look_leaves_its_messages(clock: Clock) -> None:
     clock.hint()
-    clock.wait_for_look()
+    clock.wait_for_targeted_pass()
     clock.hints.failed(REF, clock.hints.take(REF, at=clock.wall, now=clock.now), clock.now)
     assert clock.published == [False]
     assert clock.hints.due_at(REF) is None
 
 
 def test_of_accounts_that_failed_messages_are_left(clock: Clock) -> None:
-    """And those of the others in the same job are not: they have their second look."""
+    """And those of the others in the same job are not: they have their second one."""
     fine, failing = ACCOUNT, "444455556666"
     done: dict[str, list[bool]] = {fine: [], failing: []}
     for account, published in done.items():
@@ -165,12 +165,12 @@ def test_of_accounts_that_failed_messages_are_left(clock: Clock) -> None:
         ticket.add()
         clock.hints.add(REF, account, ALICE, ticket, at=clock.wall, now=clock.now)
         ticket.settle()
-    clock.wait_for_look()
+    clock.wait_for_targeted_pass()
     targeted = clock.hints.take(REF, at=clock.wall, now=clock.now)
     clock.hints.ended(REF, targeted, {fine: ALICE}, clock.now, failed={failing})
     assert done == {fine: [True], failing: [False]}
-    clock.wait_for_look()
-    assert list(clock.look()) == [fine]
+    clock.wait_for_targeted_pass()
+    assert list(clock.targeted_pass()) == [fine]
 
 
 def test_what_is_too_much_is_left_in_the_queue(clock: Clock) -> None:
@@ -188,8 +188,8 @@ def test_a_job_takes_some_accounts_and_the_oldest_first(clock: Clock) -> None:
         clock.hint(ALICE, account)
         clock.now += 0.001
     clock.now += COALESCE
-    assert list(clock.look()) == accounts[:BATCH]
-    assert list(clock.look()) == accounts[BATCH:]
+    assert list(clock.targeted_pass()) == accounts[:BATCH]
+    assert list(clock.targeted_pass()) == accounts[BATCH:]
 
 
 def test_a_policy_that_is_gone_has_nothing_to_serve(clock: Clock) -> None:
@@ -201,16 +201,16 @@ def test_a_policy_that_is_gone_has_nothing_to_serve(clock: Clock) -> None:
 
 def test_what_is_remembered_of_an_account_goes(clock: Clock) -> None:
     clock.hint()
-    clock.wait_for_look()
-    clock.look()
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass()
     clock.now += LAST_GAP + 1
     clock.hint(ALICE, "444455556666")
-    clock.wait_for_look()
-    clock.look()
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass()
     clock.now += LAST_GAP + 1
     clock.hint(ALICE, "444455556666")
-    clock.wait_for_look()
-    clock.look()
+    clock.wait_for_targeted_pass()
+    clock.targeted_pass()
     assert set(clock.hints._policies[REF]) == {"444455556666"}
 
 

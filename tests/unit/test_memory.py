@@ -33,7 +33,7 @@ from tests.unit.facts import (
 KEY, SMS = DeviceType.SECURITY_KEY, DeviceType.SMS
 NEXT = NOW + 15 * MINUTE
 NEWER = NOW + 10 * MINUTE
-"""GeneratedTime of a report that was made after the live looks."""
+"""GeneratedTime of a report that was made after the live reads."""
 
 
 def memory_of(*users: UserFacts) -> Memory:
@@ -120,7 +120,7 @@ def test_a_newer_report_ends_what_was_seen_before_it(report_time: datetime) -> N
     assert found.tags is None
 
 
-def test_a_report_made_before_the_look_ends_nothing() -> None:
+def test_a_report_made_before_the_check_ends_nothing() -> None:
     assert known_live(recalled(facts(row=row(at=NOW)), memory_of(violator()), report_time=NOW))
 
 
@@ -152,13 +152,13 @@ class TestVirtualDevices:
         memory = remember([between], virtual_devices_known=False, before=memory_of(self.had))
         assert recalled(self.lost, memory).lost_virtual_device
 
-    def test_a_loss_that_nobody_could_look_into_is_not_forgotten(self) -> None:
+    def test_a_loss_that_nobody_could_check_is_not_forgotten(self) -> None:
         failed = replace(self.lost, lost_virtual_device=True, failure=FindingReason.LOOKUP_FAILED)
         memory = memory_of(failed)
         again = recalled(self.lost, memory)
         assert again.lost_virtual_device
         assert again.failure is None
-        # A newer report has spoken, and so has a look that succeeded.
+        # A newer report has spoken, and so has a live read that succeeded.
         newer = recalled(facts(row=row(mfa=True, at=NEWER)), memory, report_time=NEWER)
         assert not newer.lost_virtual_device
         looked = replace(failed, devices=devices(KEY), failure=None)

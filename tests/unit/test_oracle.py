@@ -189,13 +189,13 @@ def _every_pass_is_exact(
 def test_what_the_lists_show_is_right_at_the_next_pass(
     types: list[str], people: dict[str, dict[str, Any]], story: list[list[tuple[Change, int]]]
 ) -> None:
-    """New users, deleted ones, recreated ones, and whoever gets or loses a virtual device (edge cases 5 to 7)."""
+    """New users, deleted ones, recreated ones, and whoever gets or loses a virtual device."""
     policy = spec(requirement={"deviceTypes": types})
     told = [_delete, _recreate, _toggle_virtual]
     iam = inhabited({name: fields | {"signed_in": None} for name, fields in people.items()})
     iam.make_report()
     watch = Watch(iam, policy)
-    watch.look()
+    watch.audit()
     for part in story:
         iam.clock.advance(15 * MINUTE)
         for _, index in part:

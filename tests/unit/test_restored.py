@@ -35,7 +35,7 @@ def company() -> FakeIam:
 @pytest.fixture
 def watch() -> Watch:
     made = Watch(company(), spec(gracePeriod="72h"))
-    made.look()
+    made.audit()
     made.iam.clock.advance(QUARTER)
     return made
 
@@ -43,7 +43,7 @@ def watch() -> Watch:
 def asked(watch: Watch) -> set[str]:
     """Who was asked about live in the pass that follows a restart."""
     again = watch.restarted()
-    again.look()
+    again.audit()
     return {user for operation, user in again.iam.asked if operation in LIVE}
 
 
@@ -52,11 +52,11 @@ PASSKEYS = {"user-08", "user-09"}
 
 def test_a_restart_costs_half_of_a_first_pass_at_most(watch: Watch) -> None:
     first = Watch(watch.iam, watch.policy)
-    first.look()
+    first.audit()
     cost = first.iam.calls.total()
     again = watch.restarted()
     before = watch.report
-    again.look()
+    again.audit()
     assert again.iam.calls == Counter(
         GetCredentialReport=1, ListUsers=1, ListVirtualMFADevices=1, ListMFADevices=len(PASSKEYS)
     )
@@ -68,9 +68,9 @@ def test_a_restart_costs_half_of_a_first_pass_at_most(watch: Watch) -> None:
 
 def test_passes_after_it_ask_nobody(watch: Watch) -> None:
     again = watch.restarted()
-    again.look()
+    again.audit()
     again.iam.clock.advance(QUARTER)
-    again.look()
+    again.audit()
     assert not again.iam.asked
 
 
@@ -81,14 +81,14 @@ def test_a_new_credential_report_has_everybody_asked(watch: Watch) -> None:
 
 def test_a_person_who_asks_gets_answers_from_now(watch: Watch) -> None:
     again = watch.restarted()
-    again.look(fresh=True)
+    again.audit(fresh=True)
     assert again.iam.calls["ListMFADevices"] == VIOLATORS + len(PASSKEYS)
 
 
 def test_whose_deadline_came_meanwhile_is_asked(watch: Watch) -> None:
     """Overdue is nobody on an older look."""
     watch.iam.clock.advance(69 * HOUR)
-    watch.look()
+    watch.audit()
     watch.iam.clock.advance(3 * HOUR)
     assert len(asked(watch)) == VIOLATORS + len(PASSKEYS)
 
@@ -102,19 +102,19 @@ def test_a_user_made_again_under_the_same_name_is_asked(watch: Watch) -> None:
 def test_who_has_an_app_since_is_asked_where_apps_do_not_count(watch: Watch) -> None:
     """The list of virtual devices puts the old look in doubt: the reason is another one."""
     strict = Watch(watch.iam, spec(requirement={"deviceTypes": ["SecurityKey"]}))
-    strict.look()
+    strict.audit()
     strict.iam.people["user-03"].devices = {VIRTUAL}
     again = strict.restarted()
-    audit = again.look()
+    audit = again.audit()
     assert ("ListMFADevices", "user-03") in again.iam.asked
     assert {one.reason for one in audit.report.findings if one.user == "user-03"} == {"DeviceTypeNotAllowed"}
 
 
 def test_a_restored_and_dropped_entry_is_not_restored_again(watch: Watch) -> None:
     again = watch.restarted()
-    again.look()
+    again.audit()
     again.auditor.collector(again.iam.account).forget_user(again.iam.people["user-03"].user_id)
-    again.look()
+    again.audit()
     assert {user for _, user in again.iam.asked} == {"user-03"}
 
 
@@ -207,7 +207,7 @@ def played(people: list[tuple[bool, set[DeviceType]]], happened: list[tuple[str,
     for number, (password, devices) in enumerate(people):
         iam.add(f"user-{number}", password=iam.clock.utc_now() if password else None, devices=set(devices))
     iam.clock.advance(timedelta(days=1))
-    watch.look()
+    watch.audit()
     everybody = list(iam.people.values())
     for what, number in happened:
         iam.clock.advance(MINUTE)

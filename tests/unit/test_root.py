@@ -1,4 +1,4 @@
-"""Judging the root user: edge cases 11, 20 and 21."""
+"""Judging the root user."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_the_slices_are_even_from_the_first_hour_on(interval: str, staleness: st
     asked = []
     end = iam.clock.moment + 9 * HOUR
     while iam.clock.moment < end:
-        watch.look()
+        watch.audit()
         asked.append(iam.calls["GetLoginProfile"])
         iam.clock.advance(policy.interval.delta * chance.uniform(0.95, 1.05))
     assert max(asked) <= 110 / cycle * 1.1
@@ -167,7 +167,7 @@ def test_the_default_asks_nobody_whom_the_report_settles() -> None:
     iam.clock.advance(timedelta(days=1))
     watch = Watch(iam, spec())
     for _ in range(40):
-        watch.look()
+        watch.audit()
         assert not iam.asked
         iam.clock.advance(QUARTER)
 
@@ -183,7 +183,7 @@ def test_tags_are_as_new_as_everything_else() -> None:
         alice.tags.clear()
         for _ in range(passes):
             iam.clock.advance(QUARTER)
-            watch.look()
+            watch.audit()
         assert watch.report is not None
         assert [one.state for one in watch.report.findings] == [FindingState.VIOLATING]
 

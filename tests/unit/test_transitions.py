@@ -82,7 +82,7 @@ LATER = NOW + HOUR
 @pytest.mark.parametrize(
     ("before", "after", "events"),
     [
-        # The first look at an account, and one that says the same.
+        # The first audit of an account, and one that says the same.
         (
             None,
             report(seen("alice"), seen("bob", OVERDUE), seen("carol", EXEMPT), seen("dave", UNKNOWN)),

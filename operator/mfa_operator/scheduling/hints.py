@@ -86,7 +86,7 @@ class _Account:
 
     @property
     def gap(self) -> float:
-        """Seconds from `begun` until the next look at the earliest."""
+        """Seconds from `begun` until the next targeted pass at the earliest."""
         # Past 16 doublings it is the longest in any case, and a larger power would overflow a float.
         doublings = min(max(self.idle - PATIENCE, 0), 16)
         return min(MIN_GAP * float(1 << doublings), LAST_GAP)
