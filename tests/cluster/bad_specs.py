@@ -71,7 +71,7 @@ REFUSED: Mapping[str, Sequence[tuple[Any, str]]] = {
         ([{"id": ACCOUNT}, {"id": ACCOUNT, "name": "again"}], f"spec.accounts[1]: {TWICE}"),
     ],
     "spec.accounts[0]": [
-        ({"id": ACCOUNT, "externalId": "acme-7f3a"}, "an external id is of use only together with a roleArn"),
+        ({"id": ACCOUNT, "externalId": "acme-7f3a"}, "externalId needs a roleArn"),
     ],
     "spec.accounts[0].id": [
         (LEFT_OUT, "Required value"),
@@ -100,7 +100,7 @@ REFUSED: Mapping[str, Sequence[tuple[Any, str]]] = {
     ],
     "spec.organization": [
         (True, "must be of type object"),
-        ({"externalId": "acme-7f3a"}, "an external id is of use only together with a roleArn"),
+        ({"externalId": "acme-7f3a"}, "externalId needs a roleArn"),
     ],
     "spec.organization.accounts": [([ACCOUNT], "unknown field")],
     "spec.organization.roleArn": [
@@ -141,16 +141,16 @@ REFUSED: Mapping[str, Sequence[tuple[Any, str]]] = {
     "spec.organization.exclude.tags": [({"k": "v" * 257}, "may not be more than 256")],
     "spec.organization.refreshInterval": [
         ("hourly", "invalid duration 'hourly': write numbers with the units h, m or s, such as 1h or 30m"),
-        ("4m59s", "'4m59s' is out of range: refreshInterval lies between 5m and 24h"),
-        ("25h", "'25h' is out of range: refreshInterval lies between 5m and 24h"),
+        ("4m59s", "'4m59s' is out of range: refreshInterval must be between 5m and 24h"),
+        ("25h", "'25h' is out of range: refreshInterval must be between 5m and 24h"),
     ],
     "spec.interval": [
         ("15 minutes", "invalid duration '15 minutes': write numbers with the units h, m or s, such as 15m"),
         ("1d", "invalid duration '1d': write numbers with the units h, m or s"),
         ("15", "invalid duration '15': write numbers with the units h, m or s"),
         ("15m\n15m", "invalid duration: write numbers with the units h, m or s"),
-        ("10s", "'10s' is out of range: the interval lies between 1m and 24h"),
-        ("24h1s", "'24h1s' is out of range: the interval lies between 1m and 24h"),
+        ("10s", "'10s' is out of range: interval must be between 1m and 24h"),
+        ("24h1s", "'24h1s' is out of range: interval must be between 1m and 24h"),
         ("1m" * 11, "may not be more than 20"),
         (15, NO_TEXT),
         ("", "invalid duration ''"),
@@ -158,13 +158,13 @@ REFUSED: Mapping[str, Sequence[tuple[Any, str]]] = {
     "spec.maxStaleness": [
         ("four hours", "invalid duration 'four hours': write numbers with the units h, m or s, such as 4h"),
         ("1m" * 11, "may not be more than 20"),
-        ("25h", "'25h' is out of range: maxStaleness lies between 0s and 24h"),
+        ("25h", "'25h' is out of range: maxStaleness must be between 0s and 24h"),
     ],
     "spec.gracePeriod": [
         ("7d", "invalid duration '7d': write numbers with the units h, m or s, such as 72h; a week is 168h"),
         ("-1h", "invalid duration '-1h': write numbers with the units h, m or s"),
         ("1m" * 11, "may not be more than 20"),
-        ("8761h", "'8761h' is out of range: the grace period lies between 0s and 8760h (a year)"),
+        ("8761h", "'8761h' is out of range: gracePeriod must be between 0s and 8760h (a year)"),
         # The longest that can be written: it must not overflow into an error of the rule itself.
         ("999999h999999h99999m", "'999999h999999h99999m' is out of range"),
     ],

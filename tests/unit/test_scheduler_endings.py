@@ -66,7 +66,7 @@ class TestFailures:
         in_loop(story())
 
     def test_a_pass_cancelled_before_it_began_is_no_error(self) -> None:
-        """As happens when leadership lost: what waits for a thread then is cancelled."""
+        """As happens when leadership is lost: what waits for a thread then is cancelled."""
 
         async def story() -> None:
             raised: list[dict[str, object]] = []
