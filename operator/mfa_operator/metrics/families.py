@@ -61,8 +61,8 @@ def account_families(accounts: Accounts) -> Iterator[Family]:
     rows = list(_rows(accounts))
     yield Family(
         "mfa_policy_users",
-        "IAM users of the account by verdict, as of the last successful audit; they add up to all users. A state of no"
-        " user has no series, save compliant.",
+        "IAM users of the account by verdict, as of the last successful audit; they add up to all users. A state"
+        " without users has no series, except compliant.",
         (*ACCOUNT, "state"),
         (
             ((*labels, STATES[state]), count)
@@ -74,7 +74,7 @@ def account_families(accounts: Accounts) -> Iterator[Family]:
     )
     yield Family(
         "mfa_policy_account_up",
-        "1 where the last try to audit the account succeeded, else 0; none where it is Pending.",
+        "1 if the last attempt to audit the account succeeded, else 0; no series while it is Pending.",
         ACCOUNT,
         ((labels, UP[account.state]) for labels, account in rows if account.state in UP),
     )
@@ -86,8 +86,8 @@ def account_families(accounts: Accounts) -> Iterator[Family]:
     )
     yield Family(
         "mfa_policy_quarantined_users",
-        "IAM users under quarantine, as of the last successful audit; counted in mfa_policy_users as well. None has no"
-        " series.",
+        "IAM users under quarantine, as of the last successful audit; counted in mfa_policy_users as well. No"
+        " series where nobody is.",
         ACCOUNT,
         (
             (labels, account.counts.quarantined)
@@ -97,7 +97,7 @@ def account_families(accounts: Accounts) -> Iterator[Family]:
     )
     yield Family(
         "mfa_policy_last_success_timestamp_seconds",
-        "When the account was last audited with success.",
+        "When the account was last audited successfully.",
         ACCOUNT,
         _times((labels, account.last_success) for labels, account in rows),
     )
@@ -120,8 +120,8 @@ def policy_families(figures: Figures) -> Iterator[Family]:
     policies = [((ref.namespace, ref.name), policy) for ref, policy in figures.items()]
     yield Family(
         "mfa_policy_accounts",
-        "Accounts of the policy by outcome of the last try to audit them; of its organization, those that are suspended"
-        " or closed are skipped, and those that the policy leaves out are excluded.",
+        "Accounts of the policy by result of the last attempt to audit them. Suspended and closed accounts of the"
+        " organization are skipped; those that the policy leaves out are excluded.",
         (*POLICY, "state"),
         (((*labels, state), count) for labels, policy in policies for state, count in _account_states(policy).items()),
     )
