@@ -49,10 +49,8 @@ def leads(operator: OperatorProcess) -> bool:
 
 def ended(operator: OperatorProcess) -> int:
     """The exit status of a process that ends by itself."""
-    status: int = eventually(lambda: operator.process.poll() is not None, "the process ends") and (
-        operator.process.returncode
-    )
-    return status
+    eventually(lambda: operator.process.poll() is not None, "the process ends")
+    return operator.process.wait()
 
 
 def test_the_second_replica_takes_over_when_the_leader_is_killed(

@@ -17,6 +17,7 @@ import urllib3
 
 import mfa_operator
 from tests.fixtures.operator import COMMAND
+from tests.fixtures.ready_command import ReadyCommand
 
 STATES = ("Violating", "Overdue", "Exempt", "Unknown", "Denied", "Audited", "Pending", "Suspended")
 
@@ -97,34 +98,27 @@ def test_on_a_terminal_it_serves_metrics_and_ends_on_ctrl_c(environment: dict[st
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_it_and_leave_nothing(environment: dict[str, str], tmp_path: Path, ending: signal.Signals) -> None:
-    # Where the tests run under nohup, a child would ignore SIGHUP, too.
-    before = signal.signal(ending, signal.SIG_DFL)
-    running = subprocess.Popen([COMMAND, "demo"], env=environment, stdout=subprocess.PIPE, text=True)
-    signal.signal(ending, before)
-    assert running.stdout is not None
-    with running.stdout:
-        while not running.stdout.readline().startswith("Kubernetes:"):
+def test_signals_end_it_and_leave_nothing(
+    environment: dict[str, str], tmp_path: Path, ready_command: ReadyCommand, ending: signal.Signals
+) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb"):
+        running = ready_command.start("demo", env=environment, stdout=writing, stderr=writing)
+    with os.fdopen(reading, encoding="utf-8") as output:
+        while not output.readline().startswith("Kubernetes:"):
             assert running.poll() is None
         assert list(tmp_path.iterdir()), "the demo's folder is there"
         running.send_signal(ending)
-        running.stdout.read()
+        output.read()
         assert running.wait(30) == 128 + ending
     assert not list(tmp_path.iterdir())
 
 
-def test_a_taken_port_is_one_message_and_status_3(environment: dict[str, str]) -> None:
+def test_a_taken_port_is_one_message_and_status_3(environment: dict[str, str], ready_command: ReadyCommand) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     with server:
         port = server.getsockname()[1]
-        done = subprocess.run(
-            [COMMAND, "demo", "--once", "--metrics-port", str(port)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = ready_command.run("demo", "--once", "--metrics-port", port, env=environment, cluster=True)
     assert done.returncode == 3
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr

@@ -22,6 +22,7 @@ from mfa_sandbox.aws import EmbeddedAws
 from mfa_sandbox.kubernetes import EmbeddedKubernetes
 from tests.fixtures.api_proxy import ApiProxy, Outcome
 from tests.fixtures.operator import COMMAND, Launcher, OperatorProcess, aws_environment, eventually
+from tests.fixtures.ready_command import Forked, ReadyCommand
 
 PROMISED_SECONDS, SPARE_SECONDS = 5.0, 4.0
 """What the process promises, and what a machine with more to do than two CPUs can takes."""
@@ -72,21 +73,23 @@ def proxy(kube: EmbeddedKubernetes) -> Iterator[HangingProxy]:
 
 
 @pytest.fixture
-def start(kube: EmbeddedKubernetes, proxy: HangingProxy, aws: EmbeddedAws, tmp_path: Path) -> Iterator[Launcher]:
-    """Starts the operator on a policy of many accounts, all of which AWS answers late."""
+def start(
+    kube: EmbeddedKubernetes, proxy: HangingProxy, aws: EmbeddedAws, tmp_path: Path, ready_command: ReadyCommand
+) -> Iterator[Launcher]:
+    """Forks the operator on a policy of many accounts, all of which AWS answers late."""
     for account_id in ACCOUNTS:
         aws.world.account(account_id).user("alice", password=True)
     aws.faults.add("ListUsers", "delay", times=None, delay=DELAY)
     kube.apply(policy("console-mfa"))
     kubeconfig = proxy.kubeconfig(kube.write_kubeconfig(tmp_path / "direct"), tmp_path / "kubeconfig")
-    launcher = Launcher(kubeconfig, "default", aws, tmp_path)
+    launcher = Launcher(kubeconfig, "default", aws, tmp_path, ready_command=ready_command)
     yield launcher
     for operator in launcher.started:
         if operator.process.poll() is None:
             operator.kill()
 
 
-def ends_in_time(process: subprocess.Popen[bytes]) -> None:
+def ends_in_time(process: subprocess.Popen[bytes] | Forked) -> None:
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
@@ -100,6 +103,7 @@ def in_a_pass(operator: OperatorProcess, aws: EmbeddedAws) -> None:
 
 
 def test_while_aws_does_not_answer(start: Launcher, aws: EmbeddedAws) -> None:
+    start.ready_command = None  # the program itself
     operator = start("--max-concurrent-accounts=64")
     in_a_pass(operator, aws)
     ends_in_time(operator.process)
