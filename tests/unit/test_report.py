@@ -18,7 +18,7 @@ from mfa_operator.reporting.account_report import (
     unchanged,
 )
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.figures import policy_figures
+from mfa_operator.reporting.figures import AccountFigures, policy_figures
 from tests.unit.crd_schema import problems
 from tests.unit.facts import (
     CREATED,
@@ -186,7 +186,7 @@ def test_figures_are_the_last_known_and_name_nobody_by_default() -> None:
     denied = AccountStatus(id=ID, state=AccountState.DENIED, last_success_time=NOW - HOUR)
     never = AccountResult(status=AccountStatus(id="444455556666", state=AccountState.AUDITED))
     policy = spec(interval="20m", exemptions=[{"users": ["a"], "reason": "x", "expires": "2026-03-03T12:00:00Z"}])
-    figures = policy_figures(policy, NOW, [AccountResult.of(denied, report), never], NOW)
+    figures = policy_figures(policy, NOW, AccountFigures.by_id([AccountResult.of(denied, report), never]), NOW)
     known = figures.accounts[ID]
     assert (known.state, known.counts, known.last_success) == (AccountState.DENIED, Counts(users=9), NOW - HOUR)
     assert (known.credential_report_time, known.oldest_violation) == (REPORTED, NOW - 5 * DAY)
@@ -195,5 +195,5 @@ def test_figures_are_the_last_known_and_name_nobody_by_default() -> None:
     assert figures.next_exemption_expiry == NOW + DAY
     new = figures.accounts["444455556666"]
     assert (new.state, new.counts, new.oldest_violation) == (AccountState.AUDITED, None, None)
-    named = policy_figures(policy, NOW, [AccountResult.of(denied, report, with_users=True)], NOW)
-    assert named.accounts[ID].violations == (("alice", "NoMfa"), ("bob", "NoMfa"))
+    named = AccountFigures.of(AccountResult.of(denied, report, with_users=True))
+    assert named.violations == (("alice", "NoMfa"), ("bob", "NoMfa"))

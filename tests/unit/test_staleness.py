@@ -8,10 +8,11 @@ true at some time within maxStaleness.
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +37,8 @@ class Turmoil:
         self.iam = FakeIam(Clock(NOW))
         self.watch = Watch(self.iam, policy)
         self.history: dict[str, list[tuple[datetime, Person]]] = {}
+        self._may_say: dict[tuple[str, int, int], set[UserState]] = {}
+        """By user and slice of the history, which only grows."""
         for number in range(USERS):
             person = self.iam.add(f"user-{number:02}")
             for _ in range(3):
@@ -76,9 +79,14 @@ class Turmoil:
     def may_say(self, user: str, since: datetime, until: datetime) -> set[UserState]:
         """Every verdict that rests on a password and devices, each as it was at some time in between."""
         told = self.history[user]
-        ends = [moment for moment, _ in told[1:]] + [datetime.max.replace(tzinfo=UTC)]
-        known = [person for (start, person), end in zip(told, ends, strict=True) if start <= until and end > since]
-        return {expected_state(self.policy, replace(one, devices=other.devices)) for one in known for other in known}
+        moments = [moment for moment, _ in told]
+        first, end = max(bisect_right(moments, since) - 1, 0), bisect_right(moments, until)
+        if (user, first, end) not in self._may_say:
+            known = [person for _, person in told[first:end]]
+            self._may_say[user, first, end] = {
+                expected_state(self.policy, replace(one, devices=other.devices)) for one in known for other in known
+            }
+        return self._may_say[user, first, end]
 
 
 @pytest.mark.parametrize("seed", [3, 24])

@@ -15,6 +15,7 @@ from mfa_operator.kube.report_pages import ListedReport
 from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.passes.publishing import KnownPolicy, show
 from mfa_operator.reporting.account_result import AccountResult, restored
+from mfa_operator.reporting.figures import AccountFigures
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class PolicyMemory:
         results = restored(policy.status, readable(reports.values()), with_users=self._with_users)
         self.remember(policy, results.values())
         if results:
-            show(self._metrics, policy, policy.status, results.values(), self._clock())
+            show(self._metrics, policy, policy.status, AccountFigures.by_id(results.values()), self._clock())
         return results
 
     def remember(self, policy: Policy, results: Iterable[AccountResult]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from mfa_operator.metrics.exporter import Metrics
 from mfa_operator.organization.account_list import AccountList
 from mfa_operator.organization.discovery import Discovery
 from mfa_operator.reporting.account_result import AccountResult
-from mfa_operator.reporting.figures import Serving, policy_figures, with_discovery
+from mfa_operator.reporting.figures import AccountFigures, Serving, policy_figures, with_discovery
 from mfa_operator.reporting.growing_status import Progress, growing_status, is_first_pass, pass_running_status
 from mfa_operator.reporting.policy_status import policy_status
 
@@ -57,12 +57,12 @@ def show(
     metrics: Metrics,
     policy: Policy,
     status: PolicyStatus,
-    results: Iterable[AccountResult],
+    accounts: Mapping[str, AccountFigures],
     now: datetime,
     discovery: Discovery | None = None,
 ) -> None:
-    """Have the metrics say what is known of the policy."""
-    figures = policy_figures(policy.spec, status.last_pass_time, results, now)
+    """Have the metrics say what is known of the policy; `accounts` by id."""
+    figures = policy_figures(policy.spec, status.last_pass_time, accounts, now)
     listed = discovery.last_success if discovery else None
     metrics.set_policy(policy.ref, with_discovery(figures, status, listed))
     metrics.set_serving(policy.ref, Serving.of(status, suspended=policy.spec.suspend))
@@ -97,6 +97,8 @@ class PolicyPublisher:
         self._ids = [account.id for account in accounts]
         self._known = known
         self._found: dict[str, AccountResult] = {}
+        self._figures = AccountFigures.by_id(known.values())
+        """Of all that is known by now, each made once: a long pass shows thousands of accounts every two seconds."""
         self._cluster = cluster
         self._metrics = metrics
         self._now = now
@@ -137,6 +139,7 @@ class PolicyPublisher:
     def ended(self, result: AccountResult) -> None:
         """Take in what became of one account."""
         self._found[result.status.id] = result
+        self._figures[result.status.id] = AccountFigures.of(result)
 
     def turn(self) -> float:
         """Publish what is due by now; returns the seconds until something is due again. Raises ClusterError.
@@ -219,4 +222,5 @@ class PolicyPublisher:
             logger.warning("the progress of the pass could not be written to the status of %s: %s", policy.ref, error)
 
     def _show(self, status: PolicyStatus) -> None:
-        show(self._metrics, self._policy, status, self.results, self._now, self._accounts.discovery)
+        accounts = {each: self._figures[each] for each in self._ids if each in self._figures}
+        show(self._metrics, self._policy, status, accounts, self._now, self._accounts.discovery)

@@ -43,6 +43,11 @@ class AccountFigures:
             violations=result.violations,
         )
 
+    @classmethod
+    def by_id(cls, results: Iterable[AccountResult]) -> dict[str, AccountFigures]:
+        """Of several accounts."""
+        return {result.status.id: cls.of(result) for result in results}
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -77,14 +82,14 @@ class PolicyFigures:
 
 
 def policy_figures(
-    spec: PolicySpec, last_pass: datetime | None, results: Iterable[AccountResult], now: datetime
+    spec: PolicySpec, last_pass: datetime | None, accounts: Mapping[str, AccountFigures], now: datetime
 ) -> PolicyFigures:
-    """The numbers for metrics from what is last known of each account."""
+    """The numbers for metrics from those of each account, by id."""
     return PolicyFigures(
         interval=spec.interval.delta,
         last_pass=last_pass,
         next_exemption_expiry=next_expiry(spec, now),
-        accounts={result.status.id: AccountFigures.of(result) for result in results},
+        accounts=accounts,
     )
 
 
