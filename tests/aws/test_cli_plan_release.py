@@ -264,7 +264,7 @@ class TestRelease:
             (["--account", "123", "--all"], "12 digits"),
             (["--account", "999999999999", "--all", "-f", "POLICY"], "does not name account 999999999999"),
             (["--all"], "--account"),
-            (["--all", "--account", "1"], "--account: invalid value '1'; an account id is 12 digits"),
+            (["--all", "--account", "1"], "--account: invalid value '1'; an account id is 12 digits\n"),
             (
                 ["--all", "--account", "999999999999", "--external-id", "acme"],
                 "--external-id: needs --role-arn",

@@ -14,8 +14,10 @@ from pathlib import Path
 import pexpect
 import pytest
 import urllib3
+from kubernetes import dynamic
 
 import mfa_operator
+from mfa_operator.kube.connection import connect
 from tests.fixtures.operator import COMMAND
 from tests.fixtures.ready_command import ReadyCommand
 
@@ -89,6 +91,41 @@ def test_on_a_terminal_it_serves_metrics_and_ends_on_ctrl_c(environment: dict[st
         child.expect(r"Next pass: .*employees in \d+ s")
         metrics = urllib3.request("GET", url, retries=False).data.decode()
         assert 'mfa_policy_users{account_id="333344445555",policy="contractors"' in metrics
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert child.exitstatus == 0
+    finally:
+        child.close(force=True)
+
+
+def test_edits_of_its_policies_do_not_end_it(environment: dict[str, str]) -> None:
+    """An invalid spec is shown with its error, and a deleted policy is no longer shown."""
+    child = pexpect.spawn(
+        str(COMMAND),
+        ["demo"],
+        env=environment,
+        dimensions=(50, 160),
+        timeout=60,
+        encoding="utf-8",
+        preexec_fn=hear_ctrl_c,
+    )
+    try:
+        child.expect(r"Kubernetes: (\S+)")
+        assert isinstance(child.match, re.Match)
+        api, _ = connect(child.match.group(1), None)
+        policies = dynamic.DynamicClient(api).resources.get(kind="MfaPolicy")
+        child.expect(r"Next pass: .*employees in \d+ s, contractors in ")
+        policies.patch(
+            name="employees",
+            namespace="mfa-demo",
+            body={"spec": {"interval": "1d"}},
+            content_type="application/merge-patch+json",
+        )
+        child.expect(r"InvalidSpec.*invalid duration '1d'")
+        child.expect("employees has no next pass")
+        policies.delete(name="contractors", namespace="mfa-demo")
+        child.expect(r"Next pass: \S*employees has no next pass +\(Ctrl-C")
         child.sendintr()
         child.expect(pexpect.EOF)
         child.wait()

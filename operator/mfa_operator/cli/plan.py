@@ -32,7 +32,8 @@ Exit status:
 \b
 An action needs a violation that was published before: take the reports from
 the cluster (--from-cluster) or from an earlier `audit -o json` (--previous);
-without either, everything is NotPublishedYet.
+without either, everything is NotPublishedYet. Users under quarantine already
+are not listed: a pass does nothing more about them.
 """
 
 

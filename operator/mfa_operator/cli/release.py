@@ -179,5 +179,7 @@ def _account(account_id: str, role_arn: str | None, external_id: str | None) -> 
         return from_dict(Account, {"id": account_id, "roleArn": role_arn, "externalId": external_id}, at="--account")
     except InvalidObject as error:
         option = _OPTIONS.get(error.path.removeprefix("--account."), "--account")
-        problem = error.problem.replace("roleArn", "--role-arn").replace("but id is", "but --account is")
+        # Quotes are for YAML, which takes a bare account id for a number.
+        problem = error.problem.removesuffix(", in quotes")
+        problem = problem.replace("roleArn", "--role-arn").replace("but id is", "but --account is")
         raise SettingsError(f"{option}: {problem}") from error

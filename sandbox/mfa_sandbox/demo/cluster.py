@@ -33,7 +33,9 @@ class DemoCluster(Protocol):
 
     def apply(self, manifest: Mapping[str, Any]) -> None: ...
 
-    def policy(self, ref: PolicyRef) -> Mapping[str, Any]: ...
+    def policy(self, ref: PolicyRef) -> Mapping[str, Any]:
+        """The policy's object; empty where it was deleted."""
+        ...
 
     def reports(self, namespace: str) -> list[Mapping[str, Any]]: ...
 
@@ -110,7 +112,10 @@ class Own:
         )
 
     def policy(self, ref: PolicyRef) -> Mapping[str, Any]:
-        found = self._of("MfaPolicy").get(name=ref.name, namespace=ref.namespace)
+        try:
+            found = self._of("MfaPolicy").get(name=ref.name, namespace=ref.namespace)
+        except NotFoundError:
+            return {}
         body: Mapping[str, Any] = found.to_dict()
         return body
 

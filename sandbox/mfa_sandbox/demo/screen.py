@@ -55,7 +55,7 @@ def countdown(policies: Sequence[Policy], now: datetime) -> Text:
     for policy in policies:
         due = policy.status.next_pass_time
         left = max(int((due - now).total_seconds()), 0) if due else None
-        waits.append(f"{policy.ref.name} " + ("waits for its first pass" if left is None else f"in {left} s"))
+        waits.append(f"{policy.ref.name} " + ("has no next pass" if left is None else f"in {left} s"))
     return Text.assemble(("Next pass: ", "bold"), ", ".join(waits), "   (Ctrl-C ends the demo)")
 
 

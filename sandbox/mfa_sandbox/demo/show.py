@@ -9,19 +9,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import msgspec
 import yaml
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from mfa_operator.api.conversion import InvalidObject
 from mfa_operator.api.enums import ConditionType
-from mfa_operator.api.objects import Policy, PolicyRef, read_policy
-from mfa_operator.api.status import ReportStatus
+from mfa_operator.api.objects import Policy, PolicyRef, known_status, read_policy
 from mfa_operator.aws.sessions import Sessions
 from mfa_operator.clock import utc_now
 from mfa_operator.config.access_file import AccessFile
@@ -69,11 +70,11 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
             else stack.enter_context(clusters.embedded(scratch, company.NAMESPACE))
         )
         console.print(f"Kubernetes: {f'context {context}' if context else cluster.kubeconfig}")
-        refs = []
+        applied: list[Policy] = []
         for manifest in company.policies(company.NAMESPACE, acme):
             cluster.apply(manifest)
-            refs.append(PolicyRef(company.NAMESPACE, manifest["metadata"]["name"]))
-            (scratch / f"{refs[-1].name}.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+            applied.append(read_policy(manifest))
+            (scratch / f"{applied[-1].ref.name}.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
         rules = scratch / "access.yaml"
         rules.write_text(company.ACCESS_RULES)
         environment = aws.environment()
@@ -98,7 +99,8 @@ def show(*, once: bool, kubeconfig: Path | None, context: str | None, metrics_po
         )
 
         def policies() -> list[Policy]:
-            return [read_policy(cluster.policy(ref)) for ref in refs]
+            bodies = ((cluster.policy(policy.ref), policy) for policy in applied)
+            return [_as_it_is_now(body, policy) for body, policy in bodies if body]
 
         with console.status("The operator makes its first passes"):
             _wait(lambda: all(map(_has_audited, policies())))
@@ -117,21 +119,35 @@ def _watch(
 
     Only the countdown is drawn over: what was found stays in the scrollback, whatever the height of the terminal.
     """
-    shown: list[ReportStatus] | None = None
+    shown: object = None
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
                 now, found = utc_now(), policies()
                 reports = screen.read_reports(cluster.reports(company.NAMESPACE))
-                if reports != shown:
+                current = (reports, [_results(policy) for policy in found])
+                if current != shown:
                     console.rule(f"{now:%H:%M:%S} UTC")
                     console.print(screen.results(found, reports, now))
                     console.print(screen.invitation(places), soft_wrap=True)
-                    shown = reports
+                    shown = current
                 live.update(screen.countdown(found, now), refresh=True)
                 time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
         console.print("Stopping.")
+
+
+def _as_it_is_now(body: Mapping[str, Any], applied: Policy) -> Policy:
+    """The policy of this object; where somebody made its spec invalid, with the spec that was applied first."""
+    try:
+        return read_policy(body)
+    except InvalidObject:
+        return msgspec.structs.replace(applied, status=known_status(body))
+
+
+def _results(policy: Policy) -> tuple[PolicyRef, list[tuple[str, str, str]]]:
+    """The policy's conditions without their messages, in which the time of the last listing changes with each pass."""
+    return policy.ref, [(each.type, each.status, each.reason) for each in policy.status.conditions]
 
 
 def _organization(policy: Policy, rules: Path) -> RenderableType:
