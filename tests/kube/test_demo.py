@@ -114,7 +114,8 @@ def test_edits_of_its_policies_do_not_end_it(environment: dict[str, str]) -> Non
         child.expect(r"Kubernetes: (\S+)")
         assert isinstance(child.match, re.Match)
         api, _ = connect(child.match.group(1), None)
-        policies = dynamic.DynamicClient(api).resources.get(kind="MfaPolicy")
+        resources = dynamic.DynamicClient(api).resources  # type: ignore[no-untyped-call]  # it has no types
+        policies = resources.get(kind="MfaPolicy")
         child.expect(r"Next pass: .*employees in \d+ s, contractors in ")
         policies.patch(
             name="employees",
