@@ -16,6 +16,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.session import Session as BotocoreSession
 from cheroot import wsgi
+from cheroot.workers.threadpool import ThreadPool
 from moto.core.base_backend import BackendDict
 
 from mfa_sandbox.aws.calls import CallLog
@@ -51,6 +52,43 @@ class _Gateway(wsgi.Gateway_10):
             raise ConnectionResetError(errno.ECONNRESET, "reset by the sandbox") from None
 
 
+class _Workers(ThreadPool):
+    """Starts a thread when a request comes that none waits for: 40 at once take 6 ms, and most tests need three."""
+
+    # ThreadPool.grow sleeps 0.1 s where a thread is not there at once.
+    _threads: list[threading.Thread]
+    _spawn_worker: Callable[[], threading.Thread]
+
+    def __init__(self, server: wsgi.Server, **sizes: int) -> None:
+        super().__init__(server, **sizes)
+        self._lock = threading.Lock()
+        self._spare = 0
+        """Threads that wait, less requests that wait."""
+        self._stopped = False
+        self._take = self.get
+        self.get = self._next
+
+    def start(self) -> None:
+        """Not before a request comes."""
+
+    def put(self, obj: object) -> None:
+        with self._lock:
+            self._spare -= 1
+            if self._spare < 0 and len(self._threads) < self.max and not self._stopped:
+                self._threads.append(self._spawn_worker())
+        super().put(obj)
+
+    def stop(self, timeout: int = 5) -> None:
+        with self._lock:
+            self._stopped = True
+        super().stop(timeout)
+
+    def _next(self) -> object:
+        with self._lock:
+            self._spare += 1
+        return self._take()
+
+
 class _Server(wsgi.Server):
     """Keeps connections alive, reports to logging, and stops within a tenth of a second."""
 
@@ -61,13 +99,14 @@ class _Server(wsgi.Server):
         super().__init__(
             ("127.0.0.1", port),
             front,
-            numthreads=THREADS,
+            numthreads=1,
             server_name="sandbox",
             request_queue_size=128,
             timeout=120,
             shutdown_timeout=1,
         )
         self.gateway = _Gateway
+        self.requests = _Workers(self, min=1, max=THREADS)
 
     @staticmethod
     def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
@@ -81,23 +120,6 @@ class _Server(wsgi.Server):
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         log.log(level, "%s", msg, exc_info=traceback)
-
-
-def _in_daemon_thread(act: Callable[[], None]) -> None:
-    """Threads inherit being daemons: so made, cheroot's workers never keep a process alive that forgot to stop."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            act()
-        except OSError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="embedded-aws-start", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
 
 
 class EmbeddedAws:
@@ -156,11 +178,12 @@ class EmbeddedAws:
             self._front = Front(world)
             self._front.latency_seconds = self._latency_seconds
             self._server = _Server(self._front, self._port)
-            _in_daemon_thread(self._server.prepare)
+            self._server.prepare()
         except BaseException:
             self._front = self._server = None
             EmbeddedAws._running = None
             raise
+        # Its workers inherit being daemons, and never keep a process alive that forgot to stop.
         self._thread = threading.Thread(target=self._server.serve, name="embedded-aws", daemon=True)
         self._thread.start()
 
