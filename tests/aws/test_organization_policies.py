@@ -269,6 +269,8 @@ class TestFailures:
         stage.run()
         stage.apply({"include": {"organizationalUnits": ["ou-zz99-mistyped"]}})
         stage.run(Cause.SPEC_CHANGED)
+        waits = stage.condition("AccountsDiscovered")
+        assert (waits.status, waits.message) == ("Unknown", "listing the organization"), "nothing is counted yet"
         stage.settle()
         discovered = stage.condition("AccountsDiscovered")
         assert (discovered.status, discovered.reason) == ("False", "UnknownUnit")

@@ -93,7 +93,7 @@ class OrganizationSource:
             # They go on waiting for a list; what is wrong they hear once.
             told = set() if was_failing else set(self.waiting)
         self.due = now + delay * (1 - JITTER + 2 * JITTER * fraction)
-        self.running = False
+        self.running, self.progress = False, ""
         if self._again:
             self._again = False
             self.hurry(now)
