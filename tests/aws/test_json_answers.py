@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -112,7 +111,7 @@ def test_what_is_no_answer_of_organizations_is_a_failure(
 ) -> None:
     """It was an unexpected error, with a traceback."""
     # Between two tries.
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr("mfa_operator.aws.retry.pause", lambda *_: None)
     for name, value in aws.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL_ORGANIZATIONS", url_of(server))
