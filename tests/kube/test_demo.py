@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
@@ -66,12 +67,14 @@ def test_without_the_sandbox_it_says_what_to_install() -> None:
     assert "pip install ./sandbox" in line
 
 
-def hear_ctrl_c() -> None:
-    """A test run in the background is deaf to Ctrl-C, and so would its children be."""
+def take_ctrl_c() -> None:
+    """A test run in the background ignores Ctrl-C, and so would its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_on_a_terminal_it_serves_metrics_and_ends_on_ctrl_c(environment: dict[str, str]) -> None:
+@pytest.fixture
+def demo(environment: dict[str, str]) -> Iterator[pexpect.spawn[str]]:
+    """The demo on a terminal of its own."""
     child = pexpect.spawn(
         str(COMMAND),
         ["demo"],
@@ -79,60 +82,52 @@ def test_on_a_terminal_it_serves_metrics_and_ends_on_ctrl_c(environment: dict[st
         dimensions=(50, 160),
         timeout=90,
         encoding="utf-8",
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=take_ctrl_c,
     )
     try:
-        child.expect(r"Metrics: (http://[0-9.:]+/metrics)")
-        assert isinstance(child.match, re.Match)
-        url = child.match.group(1)
-        child.expect("Try it in another terminal")
-        # Without the flag kubectl asks the embedded Kubernetes for schemas, and gives up.
-        child.expect(r"kubectl apply --validate=false -f \S+employees\.yaml")
-        child.expect(r"Next pass: .*employees in \d+ s")
-        metrics = urllib3.request("GET", url, retries=False).data.decode()
-        assert 'mfa_policy_users{account_id="333344445555",policy="contractors"' in metrics
-        child.sendintr()
-        child.expect(pexpect.EOF)
-        child.wait()
-        assert child.exitstatus == 0
+        yield child
     finally:
         child.close(force=True)
 
 
-def test_edits_of_its_policies_do_not_end_it(environment: dict[str, str]) -> None:
+def test_on_a_terminal_it_serves_metrics_and_ends_on_ctrl_c(demo: pexpect.spawn[str]) -> None:
+    demo.expect(r"Metrics: (http://[0-9.:]+/metrics)")
+    assert isinstance(demo.match, re.Match)
+    url = demo.match.group(1)
+    demo.expect("Try it in another terminal")
+    # Without the flag kubectl asks the embedded Kubernetes for schemas, and gives up.
+    demo.expect(r"kubectl apply --validate=false -f \S+employees\.yaml")
+    demo.expect(r"Next pass: .*employees in \d+ s")
+    metrics = urllib3.request("GET", url, retries=False).data.decode()
+    assert 'mfa_policy_users{account_id="333344445555",policy="contractors"' in metrics
+    demo.sendintr()
+    demo.expect(pexpect.EOF)
+    demo.wait()
+    assert demo.exitstatus == 0
+
+
+def test_edits_of_its_policies_do_not_end_it(demo: pexpect.spawn[str]) -> None:
     """An invalid spec is shown with its error, and a deleted policy is no longer shown."""
-    child = pexpect.spawn(
-        str(COMMAND),
-        ["demo"],
-        env=environment,
-        dimensions=(50, 160),
-        timeout=60,
-        encoding="utf-8",
-        preexec_fn=hear_ctrl_c,
+    demo.expect(r"Kubernetes: (\S+)")
+    assert isinstance(demo.match, re.Match)
+    api, _ = connect(demo.match.group(1), None)
+    resources = dynamic.DynamicClient(api).resources  # type: ignore[no-untyped-call]  # it has no types
+    policies = resources.get(kind="MfaPolicy")
+    demo.expect(r"Next pass: .*employees in \d+ s, contractors in ")
+    policies.patch(
+        name="employees",
+        namespace="mfa-demo",
+        body={"spec": {"interval": "1d"}},
+        content_type="application/merge-patch+json",
     )
-    try:
-        child.expect(r"Kubernetes: (\S+)")
-        assert isinstance(child.match, re.Match)
-        api, _ = connect(child.match.group(1), None)
-        resources = dynamic.DynamicClient(api).resources  # type: ignore[no-untyped-call]  # it has no types
-        policies = resources.get(kind="MfaPolicy")
-        child.expect(r"Next pass: .*employees in \d+ s, contractors in ")
-        policies.patch(
-            name="employees",
-            namespace="mfa-demo",
-            body={"spec": {"interval": "1d"}},
-            content_type="application/merge-patch+json",
-        )
-        child.expect(r"InvalidSpec.*invalid duration '1d'")
-        child.expect("employees has no next pass")
-        policies.delete(name="contractors", namespace="mfa-demo")
-        child.expect(r"Next pass: \S*employees has no next pass +\(Ctrl-C")
-        child.sendintr()
-        child.expect(pexpect.EOF)
-        child.wait()
-        assert child.exitstatus == 0
-    finally:
-        child.close(force=True)
+    demo.expect(r"InvalidSpec.*invalid duration '1d'")
+    demo.expect("employees has no next pass")
+    policies.delete(name="contractors", namespace="mfa-demo")
+    demo.expect(r"Next pass: \S*employees has no next pass +\(Ctrl-C")
+    demo.sendintr()
+    demo.expect(pexpect.EOF)
+    demo.wait()
+    assert demo.exitstatus == 0
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
